@@ -7,6 +7,7 @@ use super::builtin::definition::{
     Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionFile, UsageReport,
     UserFile,
 };
+use super::builtin::exception::Exception;
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
 use crate::environment::Variable;
 use crate::question::Policy;
@@ -147,8 +148,8 @@ impl Profile {
         self.definition.tested
     }
 
-    /// Returns the guarantees of kugetsu that do not hold with the agent, as full sentences.
-    pub fn exceptions(&self) -> &'static [&'static str] {
+    /// Returns the guarantees of kugetsu that do not hold with the agent.
+    pub fn exceptions(&self) -> &'static [Exception] {
         self.definition.exceptions
     }
 

@@ -16,6 +16,7 @@ pub use builtin::definition::{Base, Installation, Login, Runtime, UserFile};
 pub(crate) use builtin::definition::{
     FailureSign, LostSession, PermissionControl, Quirks, SessionFile, SessionFormat, UsageReport,
 };
+pub use builtin::exception::Exception;
 pub use first_start::FirstStart;
 pub use install::{NotInstalled, VersionError, find_attach_program, find_program, program_version};
 pub use known_models::{Offer, models_in, near_models, offer, record_models, recorded_models};

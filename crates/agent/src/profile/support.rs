@@ -190,7 +190,7 @@ mod tests {
                 writeln!(text, "- Withheld: {withheld}.").unwrap();
             }
             for exception in agent.exceptions() {
-                writeln!(text, "- Exception: {exception}").unwrap();
+                writeln!(text, "- Exception: {}", exception.text()).unwrap();
             }
         }
         text

@@ -108,7 +108,7 @@ impl AgentReport {
             delete: profile.deletion_support().0.name(),
             attach: profile.attach_support().0.name(),
             withheld: profile.forge_tokens(),
-            exceptions: profile.exceptions(),
+            exceptions: profile.exceptions().iter().map(|exception| exception.text()).collect(),
         }
     }
 }
@@ -138,7 +138,7 @@ pub(crate) struct AgentJson {
     attach: &'static str,
     /// Variables that it gets from its own env file only.
     withheld: &'static [&'static str],
-    exceptions: &'static [&'static str],
+    exceptions: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]

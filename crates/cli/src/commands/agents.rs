@@ -266,7 +266,7 @@ fn print(report: &AgentReport, default: &str) {
         value("withheld", &withheld);
     }
     for exception in profile.exceptions() {
-        value("exception", exception);
+        value("exception", exception.text());
     }
 }
 

@@ -37,7 +37,8 @@ pub(crate) async fn checks(home: &Home, settings: &Settings, daemon_path: Option
     checks.extend(coordinator(home, settings, &reports));
     let default = reports.iter().find(|report| report.profile.name() == *default);
     if let Some(exceptions) = default.map(|report| report.profile.exceptions()).filter(|all| !all.is_empty()) {
-        checks.push(Check::ok("agent.exceptions", &settings.default_agent, format!("note: {}", exceptions.join(" "))));
+        let texts: Vec<&str> = exceptions.iter().map(|exception| exception.text()).collect();
+        checks.push(Check::ok("agent.exceptions", &settings.default_agent, format!("note: {}", texts.join(" "))));
     }
     checks
 }

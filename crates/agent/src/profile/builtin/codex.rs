@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
     UsageReport, UserFile,
 };
+use super::exception::Exception;
 
 const HOME: Base = Base::Own { variable: "CODEX_HOME", below_home: ".codex" };
 
@@ -36,8 +37,9 @@ pub(crate) static CODEX: Definition = Definition {
     },
     settings: &[UserFile { base: HOME, path: "config.toml" }, UserFile { base: HOME, path: "AGENTS.md" }],
     permissions: PermissionControl::Mode { allow: "agent-full-access", ask: "read-only" },
-    deletion: Deletion::Protocol,
-    attach: Some(Attach { program: Some("codex"), args: &["resume", "{session}"] }),
+    // Its session/delete only archives the session.
+    deletion: Deletion::Command(&["cli", "delete", "--force", "{session}"]),
+    attach: Some(Attach { program: None, args: &["cli", "resume", "{session}"] }),
     models: None,
     project_settings: &[],
     export: None,
@@ -46,8 +48,6 @@ pub(crate) static CODEX: Definition = Definition {
     reports_cost: Some(false),
     failure: FailureSign::ThreadStatus,
     failure_texts: &[],
-    exceptions: &[
-        "If agent.permissions is `ask` or `refuse`, its own sandbox refuses some commands without a question, and the run is `done` without commits.",
-    ],
+    exceptions: &[Exception::OwnSandbox],
     quirks: Quirks::NONE,
 };

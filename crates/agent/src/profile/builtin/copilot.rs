@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
     UsageReport, UserFile,
 };
+use super::exception::Exception;
 
 const HOME: Base = Base::Own { variable: "COPILOT_HOME", below_home: ".copilot" };
 
@@ -44,6 +45,6 @@ pub(crate) static COPILOT: Definition = Definition {
     reports_cost: Some(false),
     failure: FailureSign::NoTokens,
     failure_texts: &["Error: "],
-    exceptions: &["An answer that the provider's filter stopped counts as complete."],
+    exceptions: &[Exception::FilteredAnswers],
     quirks: Quirks::NONE,
 };

@@ -2,6 +2,8 @@
 //!
 //! A difference between agents is a field here, never a comparison with an agent's name.
 
+use super::exception::Exception;
+
 /// The description of a built-in agent, measured with the version [`tested`](Self::tested).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
@@ -41,8 +43,8 @@ pub(crate) struct Definition {
     pub failure: FailureSign,
     /// How texts begin in which it reports a failure of the model as if the model had answered.
     pub failure_texts: &'static [&'static str],
-    /// Guarantees of kugetsu that do not hold with it, as full sentences for users.
-    pub exceptions: &'static [&'static str],
+    /// Guarantees of kugetsu that do not hold with it.
+    pub exceptions: &'static [Exception],
     pub quirks: Quirks,
 }
 

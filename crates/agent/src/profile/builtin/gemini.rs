@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
     SessionFile, SessionFormat, UsageReport, UserFile,
 };
+use super::exception::Exception;
 
 const HOME: Base = Base::Own { variable: "GEMINI_CLI_HOME", below_home: "" };
 
@@ -59,7 +60,10 @@ pub(crate) static GEMINI: Definition = Definition {
     failure: FailureSign::NoTokens,
     failure_texts: &[],
     exceptions: &[
-        "An answer that reached its maximum length or that the provider's filter stopped counts as complete.",
+        Exception::FullAnswers,
+        Exception::FilteredAnswers,
+        Exception::NoEditsOutside,
+        Exception::YoungSessions,
     ],
     quirks: Quirks::NONE,
 };

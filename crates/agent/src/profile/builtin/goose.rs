@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, UsageReport,
     UserFile,
 };
+use super::exception::Exception;
 
 pub(crate) static GOOSE: Definition = Definition {
     name: "goose",
@@ -41,9 +42,6 @@ pub(crate) static GOOSE: Definition = Definition {
     reports_cost: Some(true),
     failure: FailureSign::NoTokens,
     failure_texts: &["Ran into this error", "The model returned an empty response"],
-    exceptions: &[
-        "An answer that the provider's filter stopped counts as complete.",
-        "The tokens of a turn with tool calls are unknown: it reports those of the last model step.",
-    ],
+    exceptions: &[Exception::FilteredAnswers, Exception::TokensOfTools],
     quirks: Quirks::NONE,
 };

@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
     SessionFile, SessionFormat, UsageReport, UserFile,
 };
+use super::exception::Exception;
 
 const HOME: Base = Base::Own { variable: "KIMI_CODE_HOME", below_home: ".kimi-code" };
 
@@ -47,6 +48,6 @@ pub(crate) static KIMI: Definition = Definition {
     reports_cost: Some(false),
     failure: FailureSign::None,
     failure_texts: &[],
-    exceptions: &["It edits files of the worktree without a question, whatever agent.permissions is."],
+    exceptions: &[Exception::UnaskedEdits],
     quirks: Quirks { answers_last: true, ..Quirks::NONE },
 };

@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, LostSession, PermissionControl, Quirks,
     UsageReport, UserFile,
 };
+use super::exception::Exception;
 
 pub(crate) static OPENCODE: Definition = Definition {
     name: "opencode",
@@ -43,7 +44,7 @@ pub(crate) static OPENCODE: Definition = Definition {
     reports_cost: Some(true),
     failure: FailureSign::Record,
     failure_texts: &[],
-    exceptions: &[],
+    exceptions: &[Exception::UnaskedCommands, Exception::UnaskedEdits],
     quirks: Quirks {
         retries_broken_answers: true,
         answers_last: true,

@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
     UsageReport, UserFile,
 };
+use super::exception::Exception;
 
 const HOME: Base = Base::Own { variable: "QWEN_HOME", below_home: ".qwen" };
 
@@ -50,6 +51,6 @@ pub(crate) static QWEN: Definition = Definition {
     reports_cost: Some(false),
     failure: FailureSign::None,
     failure_texts: &[],
-    exceptions: &["An answer that the provider's filter stopped counts as complete."],
+    exceptions: &[Exception::FilteredAnswers],
     quirks: Quirks::NONE,
 };

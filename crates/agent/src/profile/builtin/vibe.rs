@@ -4,6 +4,7 @@ use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
     UsageReport, UserFile,
 };
+use super::exception::Exception;
 
 const HOME: Base = Base::Own { variable: "VIBE_HOME", below_home: ".vibe" };
 
@@ -43,6 +44,6 @@ pub(crate) static VIBE: Definition = Definition {
     reports_cost: Some(true),
     failure: FailureSign::None,
     failure_texts: &[],
-    exceptions: &["An answer that the provider's filter stopped counts as complete."],
+    exceptions: &[Exception::FilteredAnswers],
     quirks: Quirks::NONE,
 };
