@@ -37,7 +37,7 @@ pub use profile::{
     AgentSettings, Base, Exception, FirstStart, Installation, InvalidPermissionRules, Launch, Login, NotInstalled,
     Offer, Profile, Runtime, RuntimeState, SessionDeletion, Supported, UnknownAgent, UserFile, VersionError,
     agent_names, find_attach_program, find_program, first_built_in, is_built_in, models_in, near_models, offer,
-    profile, program_version, record_models, recorded_models,
+    printed_version, profile, program_version, record_models, recorded_models,
 };
 pub use question::{Answer, Policy, Question, QuestionClosed};
 pub use session_export::{SessionExport, UnreadableExport};

@@ -10,11 +10,12 @@ use thiserror::Error;
 
 use super::agent_profile::Profile;
 use super::builtin::definition::Installation;
+use super::package;
 use crate::environment::Variable;
 use crate::truncate::{LINE_MAX, truncate};
 
 /// opencode takes 1.5 s for `--version` on an idle machine, and much longer on a busy one.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(60);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the agent {name} is not installed: {}", missing(program))]
@@ -34,7 +35,9 @@ impl NotInstalled {
 #[non_exhaustive]
 pub enum VersionError {
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
+    #[error("`{} --version` did not end within {} s", program.display(), VERSION_TIMEOUT.as_secs())]
+    TimedOut { program: PathBuf },
     #[error("`{} --version` failed ({status}){}", program.display(), quoted(stderr))]
     Failed { program: PathBuf, status: std::process::ExitStatus, stderr: String },
     #[error("`{} --version` printed nothing", program.display())]
@@ -104,8 +107,21 @@ fn hint(profile: &Profile) -> String {
     )
 }
 
-/// Returns the version that the program prints for `--version`, with the variables of the agent's env files.
+/// Returns the version of the program: that of its package, or the one that it prints.
 pub async fn program_version(
+    profile: &Profile,
+    program: &Path,
+    variables: &[Variable],
+) -> Result<String, VersionError> {
+    match package::version(program) {
+        Some(version) => Ok(version),
+        None => printed_version(profile, program, variables).await,
+    }
+}
+
+/// Returns the version that the program prints for `--version`, with the variables of the agent's env files. This shows that the
+/// program starts.
+pub async fn printed_version(
     profile: &Profile,
     program: &Path,
     variables: &[Variable],
@@ -143,7 +159,10 @@ async fn version_line(profile: &Profile, program: &Path, variables: &[Variable])
     for (name, value) in profile.variables() {
         command = command.env(OsString::from(name), OsString::from(value));
     }
-    let output = kugetsu_process::run(command).await?;
+    let output = kugetsu_process::run(command).await.map_err(|error| match error {
+        RunError::TimedOut { .. } => VersionError::TimedOut { program: program.to_owned() },
+        error => VersionError::Run(error),
+    })?;
     if !output.status.success() {
         let stderr = truncate(String::from_utf8_lossy(&output.stderr).trim().to_owned(), LINE_MAX);
         return Err(VersionError::Failed { program: program.to_owned(), status: output.status, stderr });

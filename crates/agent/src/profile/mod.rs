@@ -6,6 +6,7 @@ mod first_start;
 mod install;
 mod known_models;
 mod lookup;
+mod package;
 mod permission_rules;
 mod runtime;
 mod support;
@@ -18,7 +19,7 @@ pub(crate) use builtin::definition::{
 };
 pub use builtin::exception::Exception;
 pub use first_start::FirstStart;
-pub use install::{NotInstalled, VersionError, find_attach_program, find_program, program_version};
+pub use install::{NotInstalled, VersionError, find_attach_program, find_program, printed_version, program_version};
 pub use known_models::{Offer, models_in, near_models, offer, record_models, recorded_models};
 pub use lookup::{UnknownAgent, agent_names, first_built_in, is_built_in, profile};
 pub use permission_rules::InvalidPermissionRules;

@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use kugetsu_agent::{Profile, RuntimeState, VersionError, agent_names, find_program, profile, program_version};
+use kugetsu_agent::{
+    Profile, RuntimeState, VersionError, agent_names, find_program, printed_version, profile, program_version,
+};
 use kugetsu_api::home::Home;
 use kugetsu_engine::Settings;
 
@@ -83,14 +85,19 @@ async fn agent(home: &Home, report: &AgentReport, is_default: bool, daemon_path:
                 let repair = "restart the daemon from this shell: kugetsu daemon stop; kugetsu daemon start";
                 checks.push(broken(is_default, "agent.path", name, message.to_owned(), repair));
             }
-            (program.clone(), version.as_ref().cloned().map_err(ToString::to_string))
+            // The package of an agent that does not start has a version, too.
+            let printed = match version {
+                Ok(_) if is_default => Some(printed_version(profile, program, &variables.files).await),
+                _ => None,
+            };
+            (program.clone(), printed)
         }
         (_, _, Some(Ok(path))) => {
             let message = format!("it is on the PATH of the running daemon ({}) but not on yours", path.display());
             let repair = "set a PATH for every daemon: kugetsu env set PATH <value>";
             checks.push(Check::warning("agent.path", name, message, repair));
             let version = program_version(profile, &path, &variables.files).await;
-            (path, version.map_err(|error| error.to_string()))
+            (path, Some(version))
         }
         (Err(error), ..) => {
             let hint = error.hint().unwrap_or_default();
@@ -99,19 +106,13 @@ async fn agent(home: &Home, report: &AgentReport, is_default: bool, daemon_path:
         }
         (Ok(_), None, _) => return checks,
     };
-    let runs = !matches!(report.version, Some(Err(VersionError::Run(_))));
-    checks.insert(0, version_check(profile, &program, version, runs, is_default));
+    if let Some(version) = version.as_ref().or(report.version.as_ref()) {
+        checks.insert(0, version_check(profile, &program, version.as_deref(), is_default));
+    }
     checks
 }
 
-/// `runs` is whether the program could be started at all.
-fn version_check(
-    profile: &Profile,
-    program: &Path,
-    version: Result<String, String>,
-    runs: bool,
-    is_default: bool,
-) -> Check {
+fn version_check(profile: &Profile, program: &Path, version: Result<&str, &VersionError>, is_default: bool) -> Check {
     let (name, id) = (profile.name(), "agent.program");
     let reinstall = "reinstall it and run it with --version";
     match (version, profile.tested_version()) {
@@ -122,8 +123,11 @@ fn version_check(
             format!("if it misbehaves, install version {tested}"),
         ),
         (Ok(found), _) => Check::ok(id, name, format!("version {found} at {}", program.display())),
+        (Err(error @ VersionError::TimedOut { .. }), _) => {
+            Check::unknown(id, name, format!("the version of {} is unknown: {error}", program.display()))
+        }
         // An agent that does not print its version can still work.
-        (Err(error), None) if runs => {
+        (Err(error @ (VersionError::Failed { .. } | VersionError::Empty { .. })), None) => {
             Check::warning(id, name, format!("{} does not print its version: {error}", program.display()), reinstall)
         }
         (Err(error), _) => {
