@@ -1,12 +1,15 @@
 //! `kugetsu agents`: the agents that kugetsu knows, and what works with them.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use clap::{Args, Subcommand};
 use kugetsu_agent::{Profile, RuntimeState, Supported, agent_names, find_program, profile};
 use kugetsu_api::home::Home;
 use kugetsu_engine::Settings;
 use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::agents::login::{LoginState, Variables};
 use crate::agents::report::{AgentReport, reports};
@@ -120,9 +123,14 @@ async fn attempt(
     };
     let mut steps = tokio::select! {
         steps = trial.run(&profile) => steps,
-        _ = tokio::signal::ctrl_c() => {
-            ui::note("\nended; removing the scratch repository");
-            trial.end().await;
+        () = interrupted() => {
+            ui::note("\nending the agent and removing the scratch repository");
+            let end = trial.end().await;
+            if end.outcome == Outcome::Failed {
+                // Processes that are left may still write to it.
+                let kept = trial.keep().map_err(|error| Failure::new(format!("could not keep the scratch home: {error}")))?;
+                return Err(Failure::new(format!("the test did not end: {}; its files are in {}", end.detail, kept.display())));
+            }
             trial.remove().map_err(|error| Failure::new(format!("could not remove the scratch repository: {error}")))?;
             return Ok(Exit::Canceled);
         }
@@ -144,6 +152,17 @@ async fn attempt(
         }
     }
     Ok(if works { Exit::Done } else { Exit::Failed })
+}
+
+/// Waits for a signal that ends a program, such as that of Ctrl-C or of a terminal that is closed.
+async fn interrupted() {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals: Vec<Signal> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    poll_fn(|context| match signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 fn found(settings: &Settings, name: &str) -> Result<Profile, Failure> {
