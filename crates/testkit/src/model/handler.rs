@@ -38,7 +38,7 @@ pub(super) struct ModelState {
     /// The open gates.
     pub(super) gates: Watched<BTreeSet<String>>,
     pub(super) requests: Arc<Requests>,
-    faults: Watched<HashMap<(Turn, usize), u32>>,
+    faults: Watched<HashMap<(String, String, usize), u32>>,
 }
 
 impl ModelState {
@@ -100,7 +100,7 @@ impl ModelState {
                     delivery.hold(None);
                 }
                 Step::Status(_) | Step::Cut(_) => {
-                    self.faults.change(|faults| *faults.entry(Self::fault_key(turn, index)).or_default() += 1);
+                    self.faults.change(|faults| *faults.entry(Self::fault_key(turn, script, index)).or_default() += 1);
                     return Some(step);
                 }
                 _ => return Some(step),
@@ -110,14 +110,14 @@ impl ModelState {
 
     fn peek_step<'a>(&self, turn: &Turn, script: &'a Script) -> NextStep<'a> {
         let injected =
-            |index| self.faults.read(|faults| faults.get(&Self::fault_key(turn, index)).copied().unwrap_or(0));
+            |index| self.faults.read(|faults| faults.get(&Self::fault_key(turn, script, index)).copied().unwrap_or(0));
         next_step(script, &turn.answers, injected, |gate| self.gates.read(|open| open.contains(gate)))
     }
 
-    /// Faults are counted per message in a session, regardless of the answers so far: a client that sends the message again
-    /// after a fault gets the next one, or the answer.
-    fn fault_key(turn: &Turn, index: usize) -> (Turn, usize) {
-        (Turn { answers: Vec::new(), number: 0, ..turn.clone() }, index)
+    /// Faults are counted per script in a session: a client that sends a message again after a fault, perhaps together with
+    /// another one, gets the next fault, or the answer.
+    fn fault_key(turn: &Turn, script: &Script, index: usize) -> (String, String, usize) {
+        (turn.session.clone(), script.as_message(), index)
     }
 }
 

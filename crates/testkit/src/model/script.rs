@@ -187,7 +187,7 @@ pub struct Hang {
 pub struct Status {
     /// For example 400, 401, 429 or 500.
     pub code: u16,
-    /// Number of requests that get this status, as long as the message and the session are the same.
+    /// Number of requests that get this status, in a session.
     #[serde(default = "once")]
     pub times: u32,
     /// The header `retry-after`, in seconds.
@@ -202,7 +202,7 @@ pub struct Cut {
     /// The text before the break. Must differ from the other answers of the turn, because clients keep it in the
     /// conversation.
     pub text: String,
-    /// Number of answers that are cut, as long as the message and the session are the same.
+    /// Number of answers that are cut, in a session.
     #[serde(default = "once")]
     pub times: u32,
     /// Whether the connection breaks. Otherwise the body ends properly but too early.
