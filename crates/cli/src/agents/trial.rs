@@ -20,8 +20,8 @@ use crate::env_files;
 const TURN_MAX: Duration = Duration::from_secs(120);
 /// Time in which a command that works ends itself.
 const COMMAND_MAX: Duration = Duration::from_secs(180);
-/// How long processes may outlive the daemon that is stopped.
-const END_MAX: Duration = Duration::from_secs(10);
+/// How long a canceled run may take to end, and how long processes may outlive the daemon that is stopped.
+const END_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
 const REPOSITORY: &str = "kugetsu-try";
@@ -150,8 +150,12 @@ impl Trial {
     /// Ends everything that was started. Reports processes that are left.
     pub(crate) async fn end(&self) -> Step {
         let name = "ends";
-        // A run that was interrupted, and the agent's session.
+        // A run that was interrupted, and the agent's session. The daemon must not be stopped before: runs outlive it.
         let _ = self.kugetsu(&["queue", "cancel", ISSUE]).await;
+        let since = Instant::now();
+        while since.elapsed() < END_MAX && self.is_running().await {
+            tokio::time::sleep(POLL).await;
+        }
         let _ = self.kugetsu(&["destroy", ISSUE, "--discard", "--yes"]).await;
         if let Err(why) = self.kugetsu(&["daemon", "stop"]).await {
             return failed(name, why);
@@ -165,6 +169,12 @@ impl Trial {
                 Err(error) => return failed(name, format!("the processes could not be listed: {error}")),
             }
         }
+    }
+
+    async fn is_running(&self) -> bool {
+        let status = self.kugetsu(&["status", "--json"]).await.unwrap_or_default();
+        let status: Value = serde_json::from_str(&status).unwrap_or_default();
+        status["running"].as_u64().is_some_and(|running| running > 0)
     }
 
     /// Keeps the scratch home, without the env files, whose values may be secrets. Returns its path.
