@@ -114,8 +114,8 @@ impl ModelState {
         next_step(script, &turn.answers, injected, |gate| self.gates.read(|open| open.contains(gate)))
     }
 
-    /// Faults are counted per script in a session: a client that sends a message again after a fault, perhaps together with
-    /// another one, gets the next fault, or the answer.
+    /// Counted per script in a session: a client that sends a message again, perhaps together with another one, gets the next
+    /// one, or the answer.
     fn fault_key(turn: &Turn, script: &Script, index: usize) -> (String, String, usize) {
         (turn.session.clone(), script.as_message(), index)
     }

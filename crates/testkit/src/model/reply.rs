@@ -6,7 +6,7 @@ use super::conversation::Tool;
 use super::offered_tools::{Called, Input, function_call};
 use super::script::{Step, ToolCall};
 
-/// The name of the model that agents use unless they are told otherwise.
+/// The name of the model that agents use unless a test chooses another one.
 pub const MODEL: &str = "mock-1";
 
 /// The name of another model. Requests may name any other, too.

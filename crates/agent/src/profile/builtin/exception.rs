@@ -11,7 +11,7 @@ pub enum Exception {
     UnaskedCommands,
     /// Files of the worktree change without a question.
     UnaskedEdits,
-    /// A sandbox of the agent refuses commands, and no question is asked.
+    /// A sandbox of the agent refuses commands, without a question.
     OwnSandbox,
     /// The tool that writes files refuses those outside of the worktree, whatever is allowed.
     NoEditsOutside,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use kugetsu_agent::{Exception, Profile, profile};
 use kugetsu_testkit::model::script::{Script, Step};
-use kugetsu_testkit::{ModelServer, RealAgent, Repository};
+use kugetsu_testkit::{ModelServer, RealAgent, Repository, eventually_within};
+use serde_json::Value;
 
 use crate::world::World;
 
@@ -11,6 +13,8 @@ use crate::world::World;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(540);
 
 pub(super) struct Stage {
+    /// Its description in kugetsu, which the tests compare with what they see.
+    pub(super) profile: Profile,
     pub(super) world: World,
     pub(super) model: ModelServer,
     pub(super) repository: Repository,
@@ -32,7 +36,28 @@ impl Stage {
             world.run(["env", "set", variable, &value, name]);
         }
         let repository = world.repository("demo");
-        Some(Self { world, model, repository })
+        Some(Self { profile: profile(name, &[]).unwrap(), world, model, repository })
+    }
+
+    /// Whether the agent's description names this exception. The test then expects it: an exception that is no longer true
+    /// fails it.
+    pub(super) fn has(&self, exception: Exception) -> bool {
+        self.profile.exceptions().contains(&exception)
+    }
+
+    pub(super) fn queue(&self, steps: impl IntoIterator<Item = Step>) -> String {
+        self.world.queue(&self.repository, &message(steps))
+    }
+
+    /// Waits until the latest run has ended, and returns it.
+    #[track_caller]
+    pub(super) fn ended(&self, reference: &str) -> Value {
+        let is_end =
+            |state: &Value| ["done", "blocked", "failed", "timeout", "canceled"].iter().any(|end| state == end);
+        eventually_within(TIMEOUT, &format!("{reference} to end"), || {
+            let run = self.world.latest(reference);
+            if is_end(&run["state"]) { Ok(run) } else { Err(run) }
+        })
     }
 }
 
