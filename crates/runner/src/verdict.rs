@@ -189,7 +189,7 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
             (Verdict::Canceled, Reason::from(why).hint("list what the database does not know: `kugetsu db check`"))
         }
         End::Expired { expired, failure } => {
-            let failure = failure.as_ref().map(|failure| format!("; its model failed before: {failure}"));
+            let failure = failure.as_ref().map(|failure| format!(" after {failure}"));
             (Verdict::Timeout, format!("{expired}{}; the work is kept", failure.unwrap_or_default()).into())
         }
         End::Failed(why) | End::Killed(why) => (Verdict::Failed, why.clone()),

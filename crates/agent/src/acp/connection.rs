@@ -218,7 +218,12 @@ impl Connection {
     }
 
     /// Returns the latest failure of the model in a turn that has not ended: the agent may wait to send its request again.
-    pub async fn model_failure(&self) -> Option<String> {
+    pub async fn model_failure(&self) -> Option<AgentError> {
+        let message = self.model_failure_message().await?;
+        Some(self.model_failed(readable_error(&message), None))
+    }
+
+    async fn model_failure_message(&self) -> Option<String> {
         let (failure, session) = {
             let state = self.state.lock();
             (state.failure(), state.session.clone())

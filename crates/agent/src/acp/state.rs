@@ -82,6 +82,8 @@ struct TurnProgress {
     piece: String,
     /// The latest failure of the model that the agent reported apart from its answer.
     failure: Option<String>,
+    /// Whether nothing came after it.
+    failed_last: bool,
 }
 
 /// The meaning of a chunk of an answer for the turn.
@@ -147,6 +149,7 @@ impl SessionState {
         }
         if let Some(message) = codex_failure(codex) {
             self.turn.failure = Some(message);
+            self.turn.failed_last = true;
         }
     }
 
@@ -197,6 +200,7 @@ impl SessionState {
     /// Notes text, a plan or a tool call.
     pub(crate) fn answered(&mut self) {
         self.turn.answered = true;
+        self.turn.failed_last = false;
     }
 
     /// Whether the turn has an answer so far.
@@ -209,6 +213,7 @@ impl SessionState {
         self.turn.piece.clear();
         self.reported.tool_ended();
         self.turn.answered = true;
+        self.turn.failed_last = false;
         self.turn.tool_since_answer = true;
     }
 
@@ -217,9 +222,9 @@ impl SessionState {
         self.reported.used_tools()
     }
 
-    /// The latest failure of the model that the agent reported in the turn apart from its answer.
+    /// The failure of the model after which the agent is silent.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.turn.failure.clone()
+        self.turn.failure.clone().filter(|_| self.turn.failed_last)
     }
 
     /// Whether the turn was cancelled because too many answers broke off.
@@ -341,6 +346,8 @@ fn difference(total: Option<f64>, before: Option<f64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn opencode() -> SessionState {
@@ -408,9 +415,7 @@ mod tests {
 
         let mut killed = SessionState::default();
         killed.open_session("main", known(2.0));
-        killed.take_total(
-            &serde_json::json!({"sessionUpdate": "usage_update", "cost": {"amount": 3.0, "currency": "USD"}}),
-        );
+        killed.take_total(&json!({"sessionUpdate": "usage_update", "cost": {"amount": 3.0, "currency": "USD"}}));
         assert_eq!(killed.run(), Usage::ZERO, "the model got no prompt");
         killed.begin_turn();
         killed.record_cost(Some(3.5));
@@ -425,5 +430,22 @@ mod tests {
         unknown.begin_turn();
         unknown.record_cost(Some(2.75));
         assert_eq!(unknown.end_turn(&Value::Null, None).0.cost_usd, Some(0.25), "known from the second turn on");
+    }
+
+    #[test]
+    fn failure_counts_until_the_agent_continues() {
+        let mut state = SessionState::default();
+        let failed = json!({"_meta": {"codex": {"error": {"additionalDetails": "429 Too Many Requests"}}}});
+        state.begin_turn();
+        state.take_update(&failed);
+        assert_eq!(state.failure().as_deref(), Some("429 Too Many Requests"));
+        state.answered();
+        assert_eq!(state.failure(), None);
+        state.take_update(&failed);
+        state.tool_ended();
+        assert_eq!(state.failure(), None);
+        state.take_update(&failed);
+        state.begin_turn();
+        assert_eq!(state.failure(), None);
     }
 }

@@ -71,7 +71,10 @@ pub(super) fn read(main: &Path) -> io::Result<SessionRecord> {
             (record.end, record.retried, last_step) = (None, None, None);
         }
         Some("context.append_loop_event") => {
-            last_step = line.event.filter(|event| event.r#type.as_deref() == Some("step.end")).or(last_step.take());
+            if let Some(step) = line.event.filter(|event| event.r#type.as_deref() == Some("step.end")) {
+                record.retried = record.retried.take().filter(|_| step.finish.as_deref() == Some("error"));
+                last_step = Some(step);
+            }
         }
         Some("turn.step.retrying") => record.retried = line.error_message.map(|text| truncate(text, LINE_MAX)),
         Some("turn.ended") => {
@@ -163,6 +166,7 @@ mod tests {
         assert_eq!(waiting.end, None);
         assert_eq!(waiting.retried.as_deref(), Some("429 scripted status 429"));
         assert_eq!(recorded("success").retried, None);
+        assert_eq!(recorded("status_429_once").retried, None, "the next request succeeded");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::complaint::complaint;
 use super::event_recorder::EventRecorder;
 use super::repetition::RepetitionDetector;
 use super::{exit_status, session_record};
+use crate::control::clocks::Expired;
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::prompt::source::{PromptError, PromptSource};
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
@@ -292,11 +293,9 @@ async fn event_loop(
                 if interruption != Interruption::Superseded {
                     cancel(connection, &mut driving, &mut events, &mut recorder).await;
                 }
-                break match End::from(interruption) {
-                    End::Expired { expired, .. } => {
-                        End::Expired { expired, failure: failure.map(|failure| run.spool.mask(&failure)) }
-                    }
-                    end => end,
+                break match (End::from(interruption), failure) {
+                    (End::Expired { expired, .. }, Some(failure)) => expired_after(failure, expired, run),
+                    (end, _) => end,
                 };
             }
         }
@@ -376,6 +375,16 @@ async fn prompt_until_answered(
         text = if session.has_used_tools() { CONTINUE } else { text };
     }
     session.prompt(text).await.map_err(|error| unless_it_passes(error, run))
+}
+
+/// The end of a run whose time is over after a failure of the model. An agent that waits in silence for the end of a limit is no
+/// agent that hangs.
+fn expired_after(failure: AgentError, expired: Expired, run: &RunContext) -> End {
+    let message = failure.to_string();
+    match unless_it_passes(failure, run) {
+        paused @ TurnError::Paused { .. } if matches!(expired, Expired::Silence(_)) => paused.into(),
+        _ => End::Expired { expired, failure: Some(run.spool.mask(&message)) },
+    }
 }
 
 /// The failure of a run, or a pause if a limit of the model's provider caused it.
