@@ -265,8 +265,8 @@ fn conversation_is_the_same_in_every_dialect() {
 
 #[test]
 fn answers_end_early_in_every_dialect() {
-    let server = server();
     for client in &CLIENTS {
+        let server = server();
         let end = |step: Step| client.receive(&client.send(&server, &Script::new([step]), 0));
         let full = end(Step::Full("As much".into()));
         assert_eq!((full.text.as_str(), full.end.as_str()), ("As much", client.ends[2]), "{}", client.name);
