@@ -45,6 +45,9 @@ pub struct RunSpec {
     /// The limits when the run started.
     pub limits: Limits,
     pub permissions: Permissions,
+    /// Whether the agent should not name itself in messages of commits.
+    #[serde(default)]
+    pub without_trailers: bool,
     pub sandbox: SandboxChoice,
     pub work: Work,
 }

@@ -163,6 +163,11 @@ pub struct Run {
     /// with a secret's name are not.
     #[schemars(extend("examples" = ["DB_PASSWORD"]))]
     pub allow_secrets: Option<String>,
+    /// Lines in which an agent names itself in messages of commits and in pull requests, such as `Co-authored-by`: `keep` leaves
+    /// that to the agent; `remove` sets the agent's own switch, or asks it in the first prompt of a session. `kugetsu agents
+    /// show <name>` says which.
+    #[schemars(extend("default" = "keep"))]
+    pub agent_trailers: AgentTrailers,
     /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as
     /// failed. 0 is no maximum.
     #[schemars(range(max = 1000), extend("default" = 20))]
@@ -196,6 +201,13 @@ impl Run {
         let names = self.allow_secrets.as_deref().unwrap_or_default().split(',').map(str::trim);
         names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentTrailers {
+    Keep,
+    Remove,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use kugetsu_agent::environment::{Variable, environment, search_path};
 use kugetsu_agent::{
     AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions, Tokens,
-    UnknownAgent, Usage,
+    Trailers, UnknownAgent, Usage,
 };
+use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::location::Location;
 use kugetsu_api::regular_file;
@@ -24,6 +25,9 @@ use thiserror::Error;
 
 use crate::records::redacting_writer::redacting_filter;
 use crate::records::spool::Spool;
+
+/// The name of a file with default settings for the agent.
+const DEFAULT_SETTINGS: &str = "agent-defaults.json";
 
 /// The agent's program could not be started.
 #[derive(Debug, Error)]
@@ -131,6 +135,24 @@ impl Agent {
         ))
     }
 
+    /// Returns how the agent is started for the run's session. Files for it are written to the run's temporary directory.
+    pub(crate) fn command(&self, run: &RunContext) -> io::Result<Launch> {
+        let mut command = self.profile.launch(run.policy());
+        if !run.spec.without_trailers {
+            return Ok(command);
+        }
+        match self.profile.trailers() {
+            Trailers::Variable { name, value } => command.set_env(name, value),
+            Trailers::Defaults { variable, settings } => {
+                let path = run.directory.temporary().join(DEFAULT_SETTINGS);
+                write_atomic(&path, settings.as_bytes())?;
+                command.set_default_env(variable, &path.to_string_lossy());
+            }
+            Trailers::None | Trailers::SessionSettings(_) | Trailers::Prompt | Trailers::Unknown => {}
+        }
+        Ok(command)
+    }
+
     /// Returns what the sessions of a run get.
     pub(crate) fn session_options(&self, run: &RunContext, launch: &AgentLaunch) -> SessionOptions {
         let is_set = |name: &str| {
@@ -139,6 +161,7 @@ impl Agent {
         };
         SessionOptions {
             policy: run.policy(),
+            without_trailers: run.spec.without_trailers,
             login_method: self.profile.login_method(is_set),
             tools: launch.tools.clone(),
             used_before: used_before(run.spec.used_before),

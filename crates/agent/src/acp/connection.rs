@@ -51,6 +51,8 @@ pub struct SessionOptions {
     pub policy: Policy,
     /// The method that logs the agent in if it requires a login; see [`Profile::login_method`].
     pub login_method: Option<&'static str>,
+    /// Whether the agent should not name itself in messages of commits; see [`Profile::trailers`].
+    pub without_trailers: bool,
     /// Tools that every session is offered.
     pub tools: Vec<McpServer>,
     /// Earlier use of the session to be resumed, if known. Some agents report only totals of a session.

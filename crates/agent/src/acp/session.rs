@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::connection::{Connection, McpServer};
 use crate::error::{AgentError, CONTINUE_SESSION, DO_THE_TASK};
 use crate::model_failure::HiddenEnd;
-use crate::profile::{LostSession, Offer, UsageReport, offer};
+use crate::profile::{LostSession, Offer, Trailers, UsageReport, offer};
 use crate::session_file::{KeptSession, SessionRecord};
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
@@ -41,7 +41,7 @@ impl Connection {
     pub async fn new_session(&self, directory: &Path) -> Result<Session<'_>, AgentError> {
         let doing = "open a session";
         let cwd = resolve(directory)?;
-        let params = json!({"cwd": text(&cwd)?, "mcpServers": self.tools()});
+        let params = self.with_settings(json!({"cwd": text(&cwd)?, "mcpServers": self.tools()}));
         let response = self.request_with_login("session/new", params, doing).await?;
         let invalid = |detail: String| AgentError::InvalidResponse { doing, detail };
         let id = response["sessionId"].as_str().ok_or_else(|| invalid("it has no session id".to_owned()))?;
@@ -61,6 +61,7 @@ impl Connection {
             self.check_directory(id, &cwd).await?;
         }
         let params = json!({"sessionId": id.as_str(), "cwd": text(&cwd)?, "mcpServers": self.tools()});
+        let params = self.with_settings(params);
         let response = if self.capabilities.resume {
             self.request_with_login("session/resume", params, doing).await
         } else if self.capabilities.load {
@@ -81,6 +82,17 @@ impl Connection {
             other => other,
         })?;
         self.opened(id.clone(), &response, self.options.used_before).await
+    }
+
+    /// Adds settings for the session.
+    fn with_settings(&self, mut params: Value) -> Value {
+        if let Trailers::SessionSettings(settings) = self.profile.trailers()
+            && self.options.without_trailers
+            && let Ok(settings) = serde_json::from_str::<Value>(settings)
+        {
+            params["_meta"] = json!({"claudeCode": {"options": {"settings": settings}}});
+        }
+        params
     }
 
     fn tools(&self) -> Vec<Value> {

@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::builtin::definition::{
-    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionFile, UsageReport,
-    UserFile,
+    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionFile, Trailers,
+    UsageReport, UserFile,
 };
 use super::builtin::exception::Exception;
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
@@ -168,12 +168,16 @@ impl Profile {
         match self.definition.permissions {
             PermissionControl::OpencodeRules => launch.permissions = Some(policy),
             PermissionControl::Variable { name, allow, ask } => {
-                launch.env.retain(|(known, _)| known != name);
-                launch.env.push((name.to_owned(), chosen(policy, allow, ask).to_owned()));
+                launch.set_env(name, chosen(policy, allow, ask));
             }
             PermissionControl::Mode { .. } | PermissionControl::Option { .. } | PermissionControl::Unknown => {}
         }
         launch
+    }
+
+    /// Returns how the agent is kept from naming itself in messages of commits.
+    pub fn trailers(&self) -> Trailers {
+        self.definition.trailers
     }
 
     /// Returns how the agent deletes a session.
@@ -315,6 +319,18 @@ pub(crate) fn chosen<'a>(policy: Policy, allow: &'a str, ask: &'a str) -> &'a st
 }
 
 impl Launch {
+    /// Sets a variable that overrides all others.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Sets a variable that the user's environment overrides.
+    pub fn set_default_env(&mut self, name: &str, value: &str) {
+        self.defaults.retain(|(known, _)| known != name);
+        self.defaults.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Adds the agent's variables to an environment that contains those of the env files, and removes those that are
     /// [withheld](Profile::withheld). Permission rules of the user in that environment have precedence.
     ///

@@ -59,6 +59,11 @@ pub fn is_built_in(name: &str) -> bool {
     built_in(name).is_some()
 }
 
+/// Returns the refs that built-in agents make in a repository for themselves, and that are no work.
+pub fn refs_of_agents() -> Vec<&'static str> {
+    BUILT_IN.iter().flat_map(|definition| definition.refs).copied().collect()
+}
+
 fn built_in(name: &str) -> Option<&'static Definition> {
     BUILT_IN.into_iter().find(|definition| definition.name == name)
 }

@@ -13,7 +13,7 @@ mod support;
 
 pub(crate) use agent_profile::chosen;
 pub use agent_profile::{AgentSettings, Launch, Profile, SessionDeletion};
-pub use builtin::definition::{Base, Installation, Login, Runtime, UserFile};
+pub use builtin::definition::{Base, Installation, Login, Runtime, Trailers, UserFile};
 pub(crate) use builtin::definition::{
     FailureSign, LostSession, PermissionControl, Quirks, SessionFile, SessionFormat, UsageReport,
 };
@@ -21,7 +21,7 @@ pub use builtin::exception::Exception;
 pub use first_start::FirstStart;
 pub use install::{NotInstalled, VersionError, find_attach_program, find_program, printed_version, program_version};
 pub use known_models::{Offer, models_in, near_models, offer, record_models, recorded_models};
-pub use lookup::{UnknownAgent, agent_names, first_built_in, is_built_in, profile};
+pub use lookup::{UnknownAgent, agent_names, first_built_in, is_built_in, profile, refs_of_agents};
 pub use permission_rules::InvalidPermissionRules;
 pub use runtime::RuntimeState;
 pub use support::Supported;

@@ -1,7 +1,7 @@
 //! Descriptions of the features of an agent, for people.
 
 use super::agent_profile::{Profile, SessionDeletion};
-use super::builtin::definition::{PermissionControl, UsageReport};
+use super::builtin::definition::{PermissionControl, Trailers, UsageReport};
 
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,20 @@ impl Profile {
             PermissionControl::Unknown => {
                 (Supported::Unknown, "its questions are answered; what it asks about is its own decision".to_owned())
             }
+        }
+    }
+
+    /// Whether `run.agent_trailers = "remove"` keeps the agent from naming itself in messages of commits, and how.
+    pub fn trailer_support(&self) -> (Supported, String) {
+        match self.trailers() {
+            Trailers::None => (Supported::Yes, "it does not name itself".to_owned()),
+            Trailers::Variable { name, .. } => (Supported::Yes, format!("by the variable {name}")),
+            Trailers::SessionSettings(_) => (Supported::Yes, "by the settings of its session".to_owned()),
+            Trailers::Defaults { variable, .. } => {
+                (Supported::Partly, format!("by its default settings ({variable}), unless your own differ"))
+            }
+            Trailers::Prompt => (Supported::Partly, "its prompt asks it; your own settings of it decide".to_owned()),
+            Trailers::Unknown => (Supported::Unknown, "its prompt asks it".to_owned()),
         }
     }
 
@@ -186,6 +200,7 @@ mod tests {
             }
             writeln!(text, "- Permissions: {}.", agent.permission_support().1).unwrap();
             writeln!(text, "- Attach: {}.", agent.attach_support().1).unwrap();
+            writeln!(text, "- `run.agent_trailers = \"remove\"`: {}.", agent.trailer_support().1).unwrap();
             if let Some(withheld) = agent.withheld_tokens() {
                 writeln!(text, "- Withheld: {withheld}.").unwrap();
             }

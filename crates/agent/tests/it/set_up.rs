@@ -67,6 +67,23 @@ async fn policy_becomes_an_option_of_the_session() {
 }
 
 #[tokio::test]
+async fn session_without_trailers_gets_settings_if_the_agent_takes_them_from_there() {
+    for (name, without_trailers, expected) in [
+        ("claude", true, json!({"claudeCode": {"options": {"settings": {"attribution": {"commit": "", "pr": ""}}}}})),
+        ("claude", false, Value::Null),
+        ("opencode", true, Value::Null),
+    ] {
+        let responding = async |peer: &mut Peer| {
+            let (id, params) = peer.expect("session/new").await;
+            assert_eq!(params["_meta"], expected, "{name}");
+            peer.error(&id, json!({"code": -32603, "message": "enough"})).await;
+        };
+        let options = SessionOptions { without_trailers, ..SessionOptions::default() };
+        opened(name, options, responding).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
 async fn policy_that_cannot_be_applied_is_an_error_if_it_restricts_the_agent() {
     let without = async |peer: &mut Peer| {
         let (id, _) = peer.expect("session/new").await;

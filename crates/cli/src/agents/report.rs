@@ -107,6 +107,7 @@ impl AgentReport {
             cost: profile.cost_support().0.name(),
             delete: profile.deletion_support().0.name(),
             attach: profile.attach_support().0.name(),
+            trailers: profile.trailer_support().0.name(),
             withheld: profile.forge_tokens(),
             exceptions: profile.exceptions().iter().map(|exception| exception.text()).collect(),
         }
@@ -136,6 +137,8 @@ pub(crate) struct AgentJson {
     cost: &'static str,
     delete: &'static str,
     attach: &'static str,
+    /// Whether `run.agent_trailers` can remove its trailers.
+    trailers: &'static str,
     /// Variables that it gets from its own env file only.
     withheld: &'static [&'static str],
     exceptions: Vec<&'static str>,

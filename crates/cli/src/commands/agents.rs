@@ -281,6 +281,8 @@ fn print(report: &AgentReport, default: &str) {
     supported("delete", (deletion, &how));
     let (attach, how) = profile.attach_support();
     supported("attach", (attach, &how));
+    let (trailers, how) = profile.trailer_support();
+    supported("no trailers", (trailers, &how));
     if let Some(withheld) = profile.withheld_tokens() {
         value("withheld", &withheld);
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kugetsu_agent::refs_of_agents;
 use kugetsu_api::home::Home;
 use kugetsu_api::location::Location;
 use kugetsu_api::program;
@@ -129,6 +130,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let files = settings::Files::new(home);
     let (initial, diagnostics) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
+    let git = git.with_bookkeeping(&refs_of_agents());
     let unknown = |error: io::Error| failed("could not find the path of this program", &error);
     let (program, name) = (program::same().map_err(unknown)?, program::path().map_err(unknown)?);
     let mut opened = open::open(&home.database()).map_err(not_opened)?;

@@ -136,6 +136,33 @@ fn token_of_a_forge_reaches_copilot_from_its_own_env_file_only() {
 }
 
 #[test]
+fn setting_keeps_agents_from_naming_themselves_in_commits() {
+    let (world, programs) = bare();
+    let text = format!("#!/bin/sh\nexec '{}' acp\n", scripted_agent().display());
+    let run =
+        "run echo signature=$VIBE_INCLUDE_COMMIT_SIGNATURE; cat \"$QWEN_CODE_SYSTEM_DEFAULTS_PATH\" 2> /dev/null; true";
+    let message = script(&[run, "usage 0 10 20", "say done"]);
+    let repository = world.repository("demo");
+    let outputs = |agent: &str, number: usize| {
+        install(&programs, if agent == "vibe" { "vibe-acp" } else { agent }, &text);
+        world.try_in(repository.path(), ["start", ".", &message, "--agent", agent, "--wait"]);
+        let issue = format!("local/demo#{number}");
+        let prompt = world.records(&issue, "prompt")[0]["text"].as_str().unwrap().to_owned();
+        (format!("{:?}", world.records(&issue, "tool_ended")), prompt.contains("not to name yourself"))
+    };
+    let (kept, prompted) = outputs("vibe", 1);
+    assert!(!kept.contains("signature=false") && !prompted, "{kept}");
+    world.run(["config", "set", "run.agent_trailers", "remove"]);
+    let (removed, prompted) = outputs("vibe", 2);
+    assert!(removed.contains("signature=false") && prompted, "{removed}");
+    let (removed, _) = outputs("qwen", 3);
+    assert!(removed.contains("gitCoAuthor"), "{removed}");
+    world.run(["env", "set", "QWEN_CODE_SYSTEM_DEFAULTS_PATH", "/dev/null", "qwen"]);
+    let (users, _) = outputs("qwen", 4);
+    assert!(!users.contains("gitCoAuthor"), "the user's own file: {users}");
+}
+
+#[test]
 fn task_without_any_agent_is_refused_with_what_to_install() {
     let mut world = World::bare();
     world.home.set("PATH", "/usr/bin:/bin");

@@ -131,6 +131,8 @@ impl GitError {
 pub struct Git {
     installation: Arc<Installation>,
     tokens: Arc<Vec<Login>>,
+    /// Refs that are no work.
+    bookkeeping: Arc<Vec<String>>,
 }
 
 struct Installation {
@@ -169,7 +171,8 @@ impl Git {
 
         let version = version(&program, &env).await?;
         let installation = Installation { program, version, env };
-        let mut git = Self { installation: Arc::new(installation), tokens: Arc::default() };
+        let mut git =
+            Self { installation: Arc::new(installation), tokens: Arc::default(), bookkeeping: Arc::default() };
         if !has_ssh_command && git.config_value("core.sshCommand", ConfigScope::User).await?.is_none() {
             let mut env = git.installation.env.clone();
             env.push(("GIT_SSH_COMMAND".into(), Some(SSH.into())));
@@ -185,7 +188,17 @@ impl Git {
     pub fn with_token(&self, base: &str, user: &str, secret: SecretString) -> Self {
         let mut tokens = self.tokens.as_ref().clone();
         tokens.push(Login { base: base.to_owned(), user: user.to_owned(), secret });
-        Self { installation: self.installation.clone(), tokens: Arc::new(tokens) }
+        Self { tokens: Arc::new(tokens), ..self.clone() }
+    }
+
+    /// Takes refs with exactly these names for no work: programs make them for themselves.
+    #[must_use]
+    pub fn with_bookkeeping(&self, refs: &[&str]) -> Self {
+        Self { bookkeeping: Arc::new(refs.iter().map(|&name| name.to_owned()).collect()), ..self.clone() }
+    }
+
+    pub(crate) fn is_bookkeeping(&self, name: &[u8]) -> bool {
+        self.bookkeeping.iter().any(|known| known.as_bytes() == name)
     }
 
     pub fn version(&self) -> Version {

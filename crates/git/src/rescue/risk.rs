@@ -60,7 +60,9 @@ pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk
     }
     at_risk.unpushed = u32::try_from(unpushed.len()).unwrap_or(u32::MAX);
 
-    let is_own = |name: &[u8]| name == branch.as_bytes() || name.starts_with(b"refs/remotes/");
+    let is_own = |name: &[u8]| {
+        name == branch.as_bytes() || name.starts_with(b"refs/remotes/") || mirror.git().is_bookkeeping(name)
+    };
     let mut others: Vec<(String, &Oid)> = Vec::new();
     let known: BTreeSet<&Oid> = safe.iter().chain(&own).collect();
     for (refs, prefix) in [(&heads.own.refs, ""), (&heads.relay.refs, "relay: ")] {

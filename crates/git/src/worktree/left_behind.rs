@@ -97,7 +97,7 @@ pub(crate) async fn left_behind(
     let mut known = known.to_vec();
     known.extend(best.cloned());
     known.sort_unstable();
-    let mut left = unreached(worktree, &heads.quarantine, candidates(heads, &linked), &known).await?;
+    let mut left = unreached(worktree, &heads.quarantine, candidates(worktree, heads, &linked), &known).await?;
     for linked in &linked {
         let Some(dir) = own_files(linked)? else { continue };
         if let Ok(real) = worktree.dir().canonicalize()
@@ -116,7 +116,7 @@ pub(crate) async fn left_behind(
 }
 
 /// Everything that git keeps and that may not be part of the branch, without duplicates.
-fn candidates(heads: &Heads, linked: &[LinkedWorktree]) -> Vec<(Location, Oid)> {
+fn candidates(worktree: &Worktree, heads: &Heads, linked: &[LinkedWorktree]) -> Vec<(Location, Oid)> {
     let mut all: Vec<(Location, Oid)> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut add = |location: Location, oid: &Oid| {
@@ -144,7 +144,8 @@ fn candidates(heads: &Heads, linked: &[LinkedWorktree]) -> Vec<(Location, Oid)> 
             add(Location::LinkedWorktree(printable(dir.as_os_str().as_encoded_bytes())), oid);
         }
     }
-    for (name, oid) in heads.own.refs.iter().filter(|(name, _)| is_work(name)) {
+    let git = worktree.mirror().git();
+    for (name, oid) in heads.own.refs.iter().filter(|(name, _)| is_work(name) && !git.is_bookkeeping(name)) {
         add(Location::Ref(printable(name)), oid);
     }
     // Below `refs` or `logs`. Pseudo refs such as `ORIG_HEAD` say where something was, not that it is kept.

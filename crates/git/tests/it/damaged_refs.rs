@@ -129,6 +129,24 @@ async fn notes_are_named_at_the_end_of_a_run_and_at_its_removal() {
 }
 
 #[tokio::test]
+async fn refs_that_an_agent_makes_for_itself_are_no_work() {
+    let mut fixture = Fixture::new().await;
+    fixture.git = fixture.git.with_bookkeeping(&["refs/notes/ai"]);
+    let (mirror, worktree, _) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
+    for (name, expected) in [("ai", None), ("ai/more", Some("notes/ai/more"))] {
+        // Git has no ref below another one.
+        fixture.run(worktree.dir(), ["update-ref", "-d", "refs/notes/ai"]);
+        fixture.run(worktree.dir(), ["notes", "--ref", name, "add", "-m", "a note", "HEAD"]);
+        let status = worktree.status(base.as_ref()).await.unwrap();
+        let left: Vec<String> = status.left_behind.iter().map(|left| left.to_string().replace("refs/", "")).collect();
+        assert_eq!(left.first().map(String::as_str), expected);
+        let at_risk = rescue::work_at_risk(&mirror, &worktree).await.unwrap();
+        assert_eq!(at_risk.other_branches.first().map(String::as_str), expected);
+    }
+}
+
+#[tokio::test]
 async fn restore_gives_back_tags_on_pushed_commits() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kugetsu_agent::environment::Variable;
+use kugetsu_agent::refs_of_agents;
 use kugetsu_api::location::Location;
 use kugetsu_api::record::Body;
 use kugetsu_api::run_spec::{CloneSource, IssueSpec};
@@ -223,7 +224,7 @@ impl<'a> Preparation<'a> {
         let location = Location::of(home);
         let location = location.map_err(|source| FileError { action: "read", path: home.path().to_owned(), source })?;
         variables.push((MARKER.into(), location.git_marker(&run.spec.run).into()));
-        let git = with_token(Git::find_with(variables).await?, issue, run);
+        let git = with_token(Git::find_with(variables).await?.with_bookkeeping(&refs_of_agents()), issue, run);
         spool.step("preparing the repository");
         let path = home.mirrors().join(&issue.mirror);
         let mirror = Mirror::open_or_create(&git, &path, &source(&issue.source), progress).await;

@@ -63,6 +63,13 @@ pub(crate) fn first_prompt(
     }
     fact("credentials", "the host pushes for you; what the user gave you is in your environment");
     fact("temporary files", "use $TMPDIR, not /tmp");
+    if spec.without_trailers {
+        fact(
+            "commit messages",
+            "the user asks you not to name yourself or your model in them or in pull requests: no Co-authored-by trailer, no \
+             \"Generated with\"",
+        );
+    }
     for note in notes {
         fact("note", note);
     }
@@ -197,6 +204,7 @@ mod tests {
             hand_over: false,
             limits: Limits { timeout_seconds: 1, silence_seconds: 1, max_repeats: 20, model_retries: 0 },
             permissions: Permissions::Allow,
+            without_trailers: false,
             sandbox: SandboxChoice::Off,
             work: Work::Issue(Box::new(issue.clone())),
         };
@@ -214,6 +222,10 @@ mod tests {
         assert!(prompt.contains("- repository: github.com/acme/api\n") && prompt.contains("- directory: /w/x\n"));
         assert!(prompt.contains("credentials"));
         assert!(prompt.ends_with("# The task\n\nfix the flaky test"));
+        assert!(!prompt.contains("commit messages:"));
+        let spec = RunSpec { without_trailers: true, ..spec };
+        let prompt = first_prompt(BASE_CONTEXT, &spec, &issue, &[], Path::new("/w/x"), None);
+        assert!(prompt.contains("- commit messages: the user asks you not to name yourself"), "{prompt}");
     }
 
     fn existing(commits: &str, changes: &str) -> Existing {

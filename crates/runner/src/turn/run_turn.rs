@@ -198,8 +198,8 @@ pub(crate) async fn run_turn(
 }
 
 async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<Tree, LaunchError> {
-    let command = agent.profile.launch(run.policy());
     fs::create_dir_all(run.directory.temporary())?;
+    let command = agent.command(run)?;
     let stderr = agent_stderr(run)?;
     let spec = tree_spec(run, launch, agent, command, stderr, STDERR_MAX)?;
     Ok(Tree::spawn(spec).await?)

@@ -1,7 +1,7 @@
 //! Claude Code, through its ACP program (<https://github.com/agentclientprotocol/claude-agent-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
     UsageReport, UserFile,
 };
 
@@ -51,6 +51,8 @@ pub(crate) static CLAUDE: Definition = Definition {
         UserFile { base: HOME, path: ".claude.json" },
     ],
     permissions: PermissionControl::Mode { allow: "bypassPermissions", ask: "default" },
+    trailers: Trailers::SessionSettings(r#"{"attribution":{"commit":"","pr":""}}"#),
+    refs: &[],
     deletion: Deletion::Protocol,
     attach: Some(Attach { program: None, args: &["--cli", "--resume", "{session}"] }),
     models: None,

@@ -1,7 +1,7 @@
 //! OpenAI Codex, through its ACP program (<https://github.com/agentclientprotocol/codex-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
     UsageReport, UserFile,
 };
 use super::exception::Exception;
@@ -37,6 +37,9 @@ pub(crate) static CODEX: Definition = Definition {
     },
     settings: &[UserFile { base: HOME, path: "config.toml" }, UserFile { base: HOME, path: "AGENTS.md" }],
     permissions: PermissionControl::Mode { allow: "agent-full-access", ask: "read-only" },
+    // A workspace of ChatGPT can require a trailer; no setting of the program changes that.
+    trailers: Trailers::Prompt,
+    refs: &[],
     // Its session/delete only archives the session.
     deletion: Deletion::Command(&["cli", "delete", "--force", "{session}"]),
     attach: Some(Attach { program: None, args: &["cli", "resume", "{session}"] }),

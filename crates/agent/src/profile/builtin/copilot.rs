@@ -1,7 +1,7 @@
 //! GitHub Copilot CLI (<https://github.com/github/copilot-cli>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
     UsageReport, UserFile,
 };
 use super::exception::Exception;
@@ -35,6 +35,9 @@ pub(crate) static COPILOT: Definition = Definition {
     },
     settings: &[UserFile { base: HOME, path: "config.json" }, UserFile { base: HOME, path: "settings.json" }],
     permissions: PermissionControl::Option { id: "allow_all", allow: "on", ask: "off" },
+    // `includeCoAuthoredBy` is only read from its settings, which are the user's.
+    trailers: Trailers::Prompt,
+    refs: &[],
     deletion: Deletion::Impossible,
     attach: Some(Attach { program: None, args: &["--resume", "{session}"] }),
     models: None,

@@ -26,6 +26,9 @@ pub(crate) struct Definition {
     /// Files and directories with its settings.
     pub settings: &'static [UserFile],
     pub permissions: PermissionControl,
+    pub trailers: Trailers,
+    /// Refs that it makes in a repository for itself. They contain nothing of its work.
+    pub refs: &'static [&'static str],
     pub deletion: Deletion,
     /// How to open a session in its own user interface; `None` if it has none.
     pub attach: Option<Attach>,
@@ -71,6 +74,8 @@ pub(crate) static UNKNOWN: Definition = Definition {
     },
     settings: &[],
     permissions: PermissionControl::Unknown,
+    trailers: Trailers::Unknown,
+    refs: &[],
     deletion: Deletion::Impossible,
     attach: None,
     models: None,
@@ -172,6 +177,23 @@ pub(crate) enum PermissionControl {
     /// A session option.
     Option { id: &'static str, allow: &'static str, ask: &'static str },
     /// Not known: it asks or it does not.
+    Unknown,
+}
+
+/// How the agent is kept from naming itself in messages of commits and in pull requests (`Co-authored-by`, "Generated with").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trailers {
+    /// It does not name itself.
+    None,
+    /// By a variable of its environment.
+    Variable { name: &'static str, value: &'static str },
+    /// By a file with its default settings, whose path is in a variable. Settings of the user override it.
+    Defaults { variable: &'static str, settings: &'static str },
+    /// By settings in `_meta.claudeCode.options.settings` of the request that opens a session, as a JSON object.
+    SessionSettings(&'static str),
+    /// It has no switch that kugetsu could set: its prompt asks it.
+    Prompt,
+    /// Not known: its prompt asks it.
     Unknown,
 }
 

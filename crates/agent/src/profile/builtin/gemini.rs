@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    SessionFile, SessionFormat, UsageReport, UserFile,
+    SessionFile, SessionFormat, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -43,6 +43,8 @@ pub(crate) static GEMINI: Definition = Definition {
         UserFile { base: HOME, path: ".gemini/google_accounts.json" },
     ],
     permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
+    trailers: Trailers::None,
+    refs: &[],
     // Its --delete-session works only in the directory of the session, whose settings it would load, and succeeds elsewhere
     // without deleting anything.
     deletion: Deletion::Impossible,

@@ -1,8 +1,8 @@
 //! goose (<https://github.com/aaif-goose/goose>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, UsageReport,
-    UserFile,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Trailers,
+    UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -32,6 +32,8 @@ pub(crate) static GOOSE: Definition = Definition {
     },
     settings: &[UserFile { base: Base::Config, path: "goose" }],
     permissions: PermissionControl::Variable { name: "GOOSE_MODE", allow: "auto", ask: "approve" },
+    trailers: Trailers::None,
+    refs: &[],
     deletion: Deletion::Protocol,
     attach: Some(Attach { program: None, args: &["session", "--resume", "--session-id", "{session}"] }),
     models: None,

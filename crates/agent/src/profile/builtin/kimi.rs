@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    SessionFile, SessionFormat, UsageReport, UserFile,
+    SessionFile, SessionFormat, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -34,6 +34,8 @@ pub(crate) static KIMI: Definition = Definition {
     },
     settings: &[UserFile { base: HOME, path: "config.toml" }],
     permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
+    trailers: Trailers::None,
+    refs: &[],
     deletion: Deletion::Protocol,
     attach: Some(Attach { program: None, args: &["--session", "{session}"] }),
     models: None,

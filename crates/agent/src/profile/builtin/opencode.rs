@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, LostSession, PermissionControl, Quirks,
-    UsageReport, UserFile,
+    Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -34,6 +34,8 @@ pub(crate) static OPENCODE: Definition = Definition {
     },
     settings: &[UserFile { base: Base::Config, path: "opencode" }],
     permissions: PermissionControl::OpencodeRules,
+    trailers: Trailers::None,
+    refs: &[],
     deletion: Deletion::Command(&["session", "delete", "{session}"]),
     attach: Some(Attach { program: None, args: &["--session", "{session}"] }),
     models: Some(&["models"]),

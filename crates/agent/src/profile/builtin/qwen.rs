@@ -1,7 +1,7 @@
 //! Qwen Code (<https://github.com/QwenLM/qwen-code>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
     UsageReport, UserFile,
 };
 use super::exception::Exception;
@@ -41,6 +41,12 @@ pub(crate) static QWEN: Definition = Definition {
         UserFile { base: HOME, path: "QWEN.md" },
     ],
     permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
+    trailers: Trailers::Defaults {
+        variable: "QWEN_CODE_SYSTEM_DEFAULTS_PATH",
+        settings: r#"{"general":{"gitCoAuthor":{"commit":false,"pr":false}}}"#,
+    },
+    // The share of each file that it wrote itself, as a note about each of its commits.
+    refs: &["refs/notes/ai-attribution"],
     deletion: Deletion::Impossible,
     attach: Some(Attach { program: None, args: &["--resume", "{session}"] }),
     models: None,

@@ -1,7 +1,7 @@
 //! Mistral Vibe (<https://github.com/mistralai/mistral-vibe>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
     UsageReport, UserFile,
 };
 use super::exception::Exception;
@@ -34,6 +34,8 @@ pub(crate) static VIBE: Definition = Definition {
     },
     settings: &[UserFile { base: HOME, path: "config.toml" }, UserFile { base: HOME, path: ".env" }],
     permissions: PermissionControl::Mode { allow: "auto-approve", ask: "ask" },
+    trailers: Trailers::Variable { name: "VIBE_INCLUDE_COMMIT_SIGNATURE", value: "false" },
+    refs: &[],
     deletion: Deletion::Impossible,
     attach: Some(Attach { program: Some("vibe"), args: &["--resume", "{session}"] }),
     models: None,
