@@ -59,9 +59,18 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
     let source = PromptSource::Coordination(&workspace);
     let AgentOutcome { end, usage, last_text, .. } = run_turn(run, &agent, &launch, &source, interrupts).await;
     interrupts.clocks.agent_is_gone();
+    if matches!(end, End::Turn { .. }) && !server.is_loaded() {
+        return Ok(RunResult::without_work(&End::Failed(tools_not_loaded(&run.spec.agent.name))).with_usage(&usage));
+    }
     let (verdict, reason) = verdict(&end, &Inspection::default(), &Push::None);
     let reason = if verdict == Verdict::Done { report(&last_text).into() } else { reason };
     Ok(RunResult { verdict, reason, ..RunResult::without_work(&end) }.with_usage(&usage))
+}
+
+/// Its turn may have ended well, but without its tools the coordinator has done nothing.
+fn tools_not_loaded(agent: &str) -> Reason {
+    Reason::from(format!("{agent} did not load the coordinator's tools, so it could not start or watch any task"))
+        .hint("allow MCP servers in its settings, or use another agent: `kugetsu config set pm.agent <name>`")
 }
 
 /// The sandbox for the coordinator; none if the user runs it without one.

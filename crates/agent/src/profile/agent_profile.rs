@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::builtin::definition::{
-    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionFile, Trailers,
-    UsageReport, UserFile,
+    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionFile, SessionTools,
+    Trailers, UsageReport, UserFile,
 };
 use super::builtin::exception::Exception;
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
@@ -272,6 +272,18 @@ impl Profile {
     /// Whether the agent reports what a session costs; `None` if that is not known.
     pub fn reports_cost(&self) -> Option<bool> {
         self.definition.reports_cost
+    }
+
+    /// Returns why the agent cannot be the coordinator, as the end of a sentence; `None` if it can, or if that is not known.
+    pub fn no_coordinator(&self) -> Option<&'static str> {
+        match self.definition.session_tools {
+            SessionTools::Refused(why) => Some(why),
+            SessionTools::Work | SessionTools::Untested => None,
+        }
+    }
+
+    pub(crate) fn session_tools(&self) -> SessionTools {
+        self.definition.session_tools
     }
 
     pub(crate) fn permissions(&self) -> PermissionControl {

@@ -14,6 +14,9 @@ use super::package;
 use crate::environment::Variable;
 use crate::truncate::{LINE_MAX, truncate};
 
+/// Bytes of a version that are shown.
+const VERSION_MAX: usize = 64;
+
 /// opencode takes 1.5 s for `--version` on an idle machine, and much longer on a busy one.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -127,7 +130,8 @@ pub async fn printed_version(
     variables: &[Variable],
 ) -> Result<String, VersionError> {
     let line = version_line(profile, program, variables).await?;
-    Ok(version_in(&line).unwrap_or(&line).to_owned())
+    let version = version_in(&line).unwrap_or(&line);
+    Ok(truncate(version.to_owned(), VERSION_MAX))
 }
 
 /// Returns the version in a line such as `GitHub Copilot CLI 1.0.102.` or `v22.19.0`: its first word that begins with digits

@@ -1,7 +1,7 @@
 //! Descriptions of the features of an agent, for people.
 
 use super::agent_profile::{Profile, SessionDeletion};
-use super::builtin::definition::{PermissionControl, Trailers, UsageReport};
+use super::builtin::definition::{PermissionControl, SessionTools, Trailers, UsageReport};
 
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,17 @@ impl Profile {
         }
     }
 
+    /// Whether the agent can be the coordinator, which needs the tools of its session.
+    pub fn tool_support(&self) -> (Supported, &'static str) {
+        match self.session_tools() {
+            SessionTools::Work => (Supported::Yes, "it can be the coordinator"),
+            SessionTools::Untested => {
+                (Supported::Unknown, "if its model finds them; a coordinator without tools fails")
+            }
+            SessionTools::Refused(why) => (Supported::No, why),
+        }
+    }
+
     /// Whether `kugetsu destroy` can delete the agent's session, and how.
     pub fn deletion_support(&self) -> (Supported, String) {
         match self.deletion() {
@@ -152,8 +163,8 @@ mod tests {
 
     fn table(agents: &[Profile]) -> String {
         let mut table =
-            "| agent | tested version | `agent.permissions` | tokens | cost | deletes sessions | exceptions |\n\
-                         |---|---|---|---|---|---|---|\n"
+            "| agent | tested version | `agent.permissions` | tokens | cost | deletes sessions | tools | exceptions |\n\
+                         |---|---|---|---|---|---|---|---|\n"
                 .to_owned();
         for agent in agents {
             let supported = [
@@ -161,6 +172,7 @@ mod tests {
                 agent.token_support().0,
                 agent.cost_support().0,
                 agent.deletion_support().0,
+                agent.tool_support().0,
             ];
             let cells = supported.map(Supported::name).join(" | ");
             let (name, tested) = (agent.name(), agent.tested_version().unwrap());

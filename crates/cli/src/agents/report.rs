@@ -106,6 +106,7 @@ impl AgentReport {
             tokens: profile.token_support().0.name(),
             cost: profile.cost_support().0.name(),
             delete: profile.deletion_support().0.name(),
+            tools: profile.tool_support().0.name(),
             attach: profile.attach_support().0.name(),
             trailers: profile.trailer_support().0.name(),
             withheld: profile.forge_tokens(),
@@ -136,6 +137,8 @@ pub(crate) struct AgentJson {
     tokens: &'static str,
     cost: &'static str,
     delete: &'static str,
+    /// Whether it can be the coordinator.
+    tools: &'static str,
     attach: &'static str,
     /// Whether `run.agent_trailers` can remove its trailers.
     trailers: &'static str,

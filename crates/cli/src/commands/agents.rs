@@ -182,9 +182,9 @@ async fn list(home: &Home, settings: &Settings, json: bool) -> Result<(), Failur
         ("VERSION", Fit::Middle(13)),
         ("LOGIN", Fit::Whole),
         ("PERMISSIONS", Fit::Whole),
-        ("TOKENS", Fit::Whole),
-        ("COST", Fit::Whole),
+        ("USAGE", Fit::Whole),
         ("DELETE", Fit::Whole),
+        ("TOOLS", Fit::Whole),
     ];
     let rows: Vec<Vec<String>> = reports.iter().map(|report| row(report, &settings.default_agent)).collect();
     let tone = |index: usize| match &reports[index].version {
@@ -208,14 +208,18 @@ fn row(report: &AgentReport, default: &str) -> Vec<String> {
         (Some(Err(_)), ..) => "unknown".to_owned(),
     };
     let login = if report.program.is_ok() { report.login.name() } else { "" };
+    let usage = match (profile.token_support().0, profile.cost_support().0) {
+        (Supported::Yes, Supported::No) => "tokens",
+        (tokens, _) => tokens.name(),
+    };
     let supported = [
-        profile.permission_support().0,
-        profile.token_support().0,
-        profile.cost_support().0,
-        profile.deletion_support().0,
+        profile.permission_support().0.name(),
+        usage,
+        profile.deletion_support().0.name(),
+        profile.tool_support().0.name(),
     ];
     let cells = [format!("{}{mark}", profile.name()), version, login.to_owned()].into_iter();
-    cells.chain(supported.map(|supported| supported.name().to_owned())).collect()
+    cells.chain(supported.map(str::to_owned)).collect()
 }
 
 async fn show(home: &Home, settings: &Settings, name: &str, json: bool) -> Result<(), Failure> {
@@ -279,6 +283,7 @@ fn print(report: &AgentReport, default: &str) {
     supported("cost", profile.cost_support());
     let (deletion, how) = profile.deletion_support();
     supported("delete", (deletion, &how));
+    supported("tools", profile.tool_support());
     let (attach, how) = profile.attach_support();
     supported("attach", (attach, &how));
     let (trailers, how) = profile.trailer_support();

@@ -106,6 +106,7 @@ fn token_of_a_forge_reaches_copilot_from_its_own_env_file_only() {
     );
     install(&programs, "copilot", &text);
     install(&programs, "goose", &text);
+    install(&programs, "opencode", &text);
     world.home.set("GH_TOKEN", "of-the-user-1");
     world.run(["env", "set", "GITHUB_TOKEN", "of-the-forge-1"]);
     world.run(["config", "set", "agent.default", "copilot"]);
@@ -123,6 +124,8 @@ fn token_of_a_forge_reaches_copilot_from_its_own_env_file_only() {
     assert_eq!(world.run(["attach", issue]), "screen , \n");
     assert!(world.run(["agents", "show", "copilot"]).contains("env set GH_TOKEN - copilot"));
 
+    // Copilot cannot be the coordinator.
+    world.run(["config", "set", "pm.agent", "opencode"]);
     let delegated = world.attempt(["delegate", &message, "--wait"]);
     assert!(text("pm").contains("GITHUB_TOKEN is not set"), "{} {}", text("pm"), shown(&delegated));
     world.run_in(repository.path(), ["start", ".", &message, "--agent", "goose", "--wait"]);

@@ -368,3 +368,16 @@ fn coordinator_gets_the_login_that_doctor_finds_through_the_env_files() {
     let copy = world.home.kugetsu().join("pm/agent/data/opencode/auth.json");
     assert_eq!(fs::read_to_string(copy).unwrap_or_default(), login, "{}", shown(&delegated));
 }
+
+#[test]
+fn coordinator_without_its_tools_is_not_done() {
+    let mut world = World::new();
+    world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--no-tools");
+    let output = world.attempt(["delegate", "how is it going", "--wait", "--json"]);
+    let (delegated, code) = ended(&output);
+    let task = &delegated["tasks"][0];
+    assert_eq!((task["state"].as_str(), code), (Some("failed"), 1), "{delegated}");
+    let reason = task["reason"].as_str().unwrap();
+    assert!(reason.contains("did not load the coordinator's tools"), "{delegated}");
+    assert!(task["hint"].as_str().unwrap().contains("kugetsu config set pm.agent"), "{delegated}");
+}

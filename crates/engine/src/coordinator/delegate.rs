@@ -66,7 +66,13 @@ pub async fn check(engine: &Engine, request: &DelegateRequest) -> Result<Checked
         return Ok(Checked::stored(stored));
     }
     let task = coordinators_task(engine, id, TaskKind::Delegate, String::new());
-    agents::installed(engine, &task.agent, true)?;
+    let agent = agents::installed(engine, &task.agent, true)?;
+    if let Some(why) = agent.profile.no_coordinator() {
+        let problem = Problem::new(ProblemKind::Usage, format!("{} cannot be the coordinator: {why}", task.agent));
+        return Err(
+            problem.hint("choose another agent with `kugetsu config set pm.agent <name>`: see `kugetsu agents`")
+        );
+    }
     require_sandbox(&engine.settings()).await?;
     let mentions = read(engine, message, cwd).await?;
     let chosen = match &request.worktree {

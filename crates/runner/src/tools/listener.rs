@@ -42,6 +42,7 @@ pub fn tools_address() -> Option<(String, String)> {
 #[derive(Debug)]
 pub(crate) struct ToolServer {
     server: McpServer,
+    tools: Server,
     task: JoinHandle<()>,
 }
 
@@ -59,7 +60,13 @@ impl ToolServer {
             args: vec!["tools".to_owned()],
             env: vec![(ADDRESS.to_owned(), address)],
         };
-        Ok(Self { server, task: tokio::spawn(listen(listener, secret, Server::new(calls, tools.to_vec()))) })
+        let tools = Server::new(calls, tools.to_vec());
+        Ok(Self { server, tools: tools.clone(), task: tokio::spawn(listen(listener, secret, tools)) })
+    }
+
+    /// Whether the agent has loaded the tools.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.tools.is_listed()
     }
 
     /// How the agent reaches the tools.

@@ -1,6 +1,7 @@
 //! The tools as the Model Context Protocol shows them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kugetsu_api::run_spec::Tool;
 use rmcp::model::{
@@ -27,6 +28,8 @@ pub(super) struct Server {
     tools: Arc<[Tool]>,
     /// Clones share it.
     permits: Arc<Semaphore>,
+    /// Whether an agent has listed the tools. Clones share it.
+    listed: Arc<AtomicBool>,
 }
 
 impl ServerHandler for Server {
@@ -42,6 +45,7 @@ impl ServerHandler for Server {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        self.listed.store(true, Ordering::Relaxed);
         Ok(ListToolsResult::with_all_items(self.tools.iter().copied().map(description).collect()))
     }
 
@@ -62,7 +66,12 @@ impl ServerHandler for Server {
 
 impl Server {
     pub(super) fn new(calls: Calls, tools: Vec<Tool>) -> Self {
-        Self { calls, tools: tools.into(), permits: Arc::new(Semaphore::new(CALLS_MAX)) }
+        Self { calls, tools: tools.into(), permits: Arc::new(Semaphore::new(CALLS_MAX)), listed: Arc::default() }
+    }
+
+    /// Whether an agent has listed the tools.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Relaxed)
     }
 
     async fn call(&self, name: &str, arguments: Value) -> ToolResult {

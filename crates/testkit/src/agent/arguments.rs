@@ -25,6 +25,7 @@ kugetsu-scripted-agent --version
   --stubborn              ignore SIGTERM, SIGINT, SIGHUP and the end of stdin
   --no-load, --no-resume, --no-close, --no-list
                           do not support that method
+  --no-tools              do not load the client's MCP servers
   --delete                support session/delete
   --lose-sessions         know no session of an earlier process
   --needs-login           answer session/new with \"authentication required\"
@@ -82,6 +83,7 @@ pub struct Options {
     pub resume: bool,
     pub close: bool,
     pub list: bool,
+    pub tools: bool,
     pub delete: bool,
     pub lose_sessions: bool,
     pub needs_login: bool,
@@ -101,6 +103,7 @@ impl Default for Options {
             resume: true,
             close: true,
             list: true,
+            tools: true,
             delete: false,
             lose_sessions: false,
             needs_login: false,
@@ -136,6 +139,7 @@ impl Invocation {
                 "--no-resume" => options.resume = false,
                 "--no-close" => options.close = false,
                 "--no-list" => options.list = false,
+                "--no-tools" => options.tools = false,
                 "--delete" => options.delete = true,
                 "--lose-sessions" => options.lose_sessions = true,
                 "--needs-login" => options.needs_login = true,

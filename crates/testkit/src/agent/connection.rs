@@ -12,6 +12,7 @@ use super::ids::unique;
 use super::session::Session;
 use super::signal::block_forever;
 use super::store::{Store, StoredSession};
+use super::tools;
 use super::turn::{Turn, crash};
 use super::update;
 use super::wire::Wire;
@@ -149,6 +150,9 @@ impl Connection {
 
     fn open(&self, id: &str, stored: &StoredSession, params: &Value) -> Arc<Session> {
         let session = Arc::new(Session::open(id, stored, params["mcpServers"].clone()));
+        if self.options.tools {
+            tools::load(&session.mcp_servers, Path::new(&stored.cwd));
+        }
         self.sessions().insert(id.to_owned(), Arc::clone(&session));
         session
     }

@@ -1,9 +1,8 @@
-//! Calls a tool of one of the client's MCP servers: starts the server's program, initializes it, calls the tool and ends
-//! the program.
+//! The client's MCP servers: starts a server's program, initializes it, lists its tools or calls one, and ends the program.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -27,6 +26,17 @@ pub(super) fn call(servers: &Value, name: &str, arguments: &Value, directory: &P
     result
 }
 
+/// Lists the tools of each server, as agents do when they open a session. A server that fails is left out.
+pub(super) fn load(servers: &Value, directory: &Path) {
+    for server in servers.as_array().into_iter().flatten() {
+        if let Ok(mut child) = start(server, directory) {
+            let _tools = Client::initialize(&mut child).and_then(|mut client| client.list());
+            drop(child.stdin.take());
+            let _status = child.wait();
+        }
+    }
+}
+
 fn start(server: &Value, directory: &Path) -> Result<Child, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -37,34 +47,58 @@ fn start(server: &Value, directory: &Path) -> Result<Child, String> {
     command.spawn().map_err(|error| format!("could not run {}: {error}", server["command"]))
 }
 
-fn initialize_and_call(child: &mut Child, tool: &str, arguments: &Value) -> ToolResult {
-    let mut lines = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
-    let mut send = |message: Value| {
-        let stdin = child.stdin.as_mut().ok_or("no stdin")?;
-        writeln!(stdin, "{message}").map_err(|error| format!("could not write to the server: {error}"))
-    };
-    let mut receive = |id: u64| loop {
-        let line = lines.next().ok_or("the server ended")?.map_err(|error| error.to_string())?;
-        let message: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
-        if message["id"] == id {
-            return match message.get("error") {
-                Some(error) => Err(error.to_string()),
-                None => Ok(message["result"].clone()),
-            };
+/// An initialized connection to a server.
+struct Client<'a> {
+    stdin: &'a mut ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    last_id: u64,
+}
+
+impl<'a> Client<'a> {
+    fn initialize(child: &'a mut Child) -> Result<Self, String> {
+        let lines = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
+        let mut client = Self { stdin: child.stdin.as_mut().ok_or("no stdin")?, lines, last_id: 0 };
+        let info = json!({"name": "scripted", "version": "1"});
+        client.request(
+            "initialize",
+            &json!({"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": info}),
+        )?;
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
+        Ok(client)
+    }
+
+    fn send(&mut self, message: &Value) -> Result<(), String> {
+        writeln!(self.stdin, "{message}").map_err(|error| format!("could not write to the server: {error}"))
+    }
+
+    fn request(&mut self, method: &str, params: &Value) -> Result<Value, String> {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        loop {
+            let line = self.lines.next().ok_or("the server ended")?.map_err(|error| error.to_string())?;
+            let message: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+            if message["id"] == id {
+                return match message.get("error") {
+                    Some(error) => Err(error.to_string()),
+                    None => Ok(message["result"].clone()),
+                };
+            }
         }
-    };
-    let client = json!({"name": "scripted", "version": "1"});
-    send(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize",
-        "params": {"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": client}}))?;
-    receive(1)?;
-    send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
-    send(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}))?;
-    let list = receive(2)?;
+    }
+
+    fn list(&mut self) -> Result<Value, String> {
+        self.request("tools/list", &json!({}))
+    }
+}
+
+fn initialize_and_call(child: &mut Child, tool: &str, arguments: &Value) -> ToolResult {
+    let mut client = Client::initialize(child)?;
+    let list = client.list()?;
     if !list["tools"].as_array().is_some_and(|tools| tools.iter().any(|listed| listed["name"] == tool)) {
         return Err(format!("the server has no tool {tool}: {list}"));
     }
-    send(json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}))?;
-    let result = receive(3)?;
+    let result = client.request("tools/call", &json!({"name": tool, "arguments": arguments}))?;
     let text: String =
         result["content"].as_array().into_iter().flatten().filter_map(|block| block["text"].as_str()).collect();
     if result["isError"] == true { Err(text) } else { Ok(text) }

@@ -1,8 +1,8 @@
 //! Claude Code, through its ACP program (<https://github.com/agentclientprotocol/claude-agent-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
-    UsageReport, UserFile,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    SessionTools, Trailers, UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "CLAUDE_CONFIG_DIR", below_home: ".claude" };
@@ -64,5 +64,6 @@ pub(crate) static CLAUDE: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[],
+    session_tools: SessionTools::Untested,
     quirks: Quirks::NONE,
 };

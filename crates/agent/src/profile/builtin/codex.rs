@@ -1,8 +1,8 @@
 //! OpenAI Codex, through its ACP program (<https://github.com/agentclientprotocol/codex-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
-    UsageReport, UserFile,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    SessionTools, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -52,5 +52,6 @@ pub(crate) static CODEX: Definition = Definition {
     failure: FailureSign::ThreadStatus,
     failure_texts: &[],
     exceptions: &[Exception::OwnSandbox],
+    session_tools: SessionTools::Untested,
     quirks: Quirks::NONE,
 };

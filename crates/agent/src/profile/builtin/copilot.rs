@@ -1,8 +1,8 @@
 //! GitHub Copilot CLI (<https://github.com/github/copilot-cli>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
-    UsageReport, UserFile,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    SessionTools, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -49,5 +49,6 @@ pub(crate) static COPILOT: Definition = Definition {
     failure: FailureSign::NoTokens,
     failure_texts: &["Error: "],
     exceptions: &[Exception::FilteredAnswers],
+    session_tools: SessionTools::Refused("it accepts only tools that are served over HTTP"),
     quirks: Quirks::NONE,
 };

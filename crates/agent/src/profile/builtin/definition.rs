@@ -48,6 +48,7 @@ pub(crate) struct Definition {
     pub failure_texts: &'static [&'static str],
     /// Guarantees of kugetsu that do not hold with it.
     pub exceptions: &'static [Exception],
+    pub session_tools: SessionTools,
     pub quirks: Quirks,
 }
 
@@ -87,6 +88,7 @@ pub(crate) static UNKNOWN: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[],
+    session_tools: SessionTools::Untested,
     quirks: Quirks::NONE,
 };
 
@@ -195,6 +197,15 @@ pub enum Trailers {
     Prompt,
     /// Not known: its prompt asks it.
     Unknown,
+}
+
+/// Whether the model can call the tools of a session, which the coordinator needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionTools {
+    Work,
+    Untested,
+    /// The reason, as the end of a sentence.
+    Refused(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

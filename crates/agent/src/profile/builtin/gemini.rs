@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    SessionFile, SessionFormat, Trailers, UsageReport, UserFile,
+    SessionFile, SessionFormat, SessionTools, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -67,5 +67,6 @@ pub(crate) static GEMINI: Definition = Definition {
         Exception::NoEditsOutside,
         Exception::YoungSessions,
     ],
+    session_tools: SessionTools::Untested,
     quirks: Quirks::NONE,
 };

@@ -1,8 +1,8 @@
 //! goose (<https://github.com/aaif-goose/goose>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Trailers,
-    UsageReport, UserFile,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionTools,
+    Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -45,5 +45,6 @@ pub(crate) static GOOSE: Definition = Definition {
     failure: FailureSign::NoTokens,
     failure_texts: &["Ran into this error", "The model returned an empty response"],
     exceptions: &[Exception::FilteredAnswers, Exception::TokensOfTools],
+    session_tools: SessionTools::Work,
     quirks: Quirks::NONE,
 };

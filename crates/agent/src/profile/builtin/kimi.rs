@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    SessionFile, SessionFormat, Trailers, UsageReport, UserFile,
+    SessionFile, SessionFormat, SessionTools, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -51,5 +51,6 @@ pub(crate) static KIMI: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[Exception::UnaskedEdits],
+    session_tools: SessionTools::Work,
     quirks: Quirks { answers_last: true, ..Quirks::NONE },
 };

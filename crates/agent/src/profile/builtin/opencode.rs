@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, LostSession, PermissionControl, Quirks,
-    Trailers, UsageReport, UserFile,
+    SessionTools, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -47,6 +47,7 @@ pub(crate) static OPENCODE: Definition = Definition {
     failure: FailureSign::Record,
     failure_texts: &[],
     exceptions: &[Exception::UnaskedCommands, Exception::UnaskedEdits],
+    session_tools: SessionTools::Work,
     quirks: Quirks {
         retries_broken_answers: true,
         answers_last: true,

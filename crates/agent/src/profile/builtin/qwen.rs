@@ -1,8 +1,8 @@
 //! Qwen Code (<https://github.com/QwenLM/qwen-code>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
-    UsageReport, UserFile,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    SessionTools, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -58,5 +58,6 @@ pub(crate) static QWEN: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[Exception::FilteredAnswers],
+    session_tools: SessionTools::Untested,
     quirks: Quirks::NONE,
 };

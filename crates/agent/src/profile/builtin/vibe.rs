@@ -1,8 +1,8 @@
 //! Mistral Vibe (<https://github.com/mistralai/mistral-vibe>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime, Trailers,
-    UsageReport, UserFile,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    SessionTools, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -47,5 +47,6 @@ pub(crate) static VIBE: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[Exception::FilteredAnswers],
+    session_tools: SessionTools::Untested,
     quirks: Quirks::NONE,
 };

@@ -5,6 +5,7 @@
 
 mod canceled;
 mod continued;
+mod coordinator;
 mod killed;
 mod main_job;
 mod model_choice;

@@ -3,9 +3,10 @@
 use kugetsu_agent::{Exception, agent_names, profile};
 use kugetsu_testkit::real_agent;
 
-const SCENARIOS: [(&str, &str); 9] = [
+const SCENARIOS: [(&str, &str); 10] = [
     ("canceled.rs", include_str!("canceled.rs")),
     ("continued.rs", include_str!("continued.rs")),
+    ("coordinator.rs", include_str!("coordinator.rs")),
     ("killed.rs", include_str!("killed.rs")),
     ("main_job.rs", include_str!("main_job.rs")),
     ("model_choice.rs", include_str!("model_choice.rs")),
@@ -29,7 +30,9 @@ fn every_built_in_agent_is_in_each_scenario() {
 #[test]
 fn every_cell_and_exception_is_compared_with_the_agents() {
     let is_compared = |text: &str| SCENARIOS.iter().any(|(_, scenario)| scenario.contains(text));
-    for cell in ["permission_support", "resume_support", "token_support", "cost_support", "deletion_support"] {
+    for cell in
+        ["permission_support", "resume_support", "token_support", "cost_support", "deletion_support", "tool_support"]
+    {
         assert!(is_compared(&format!("profile.{cell}()")), "no scenario compares {cell}");
     }
     let profiles: Vec<_> = agent_names(&[]).iter().map(|name| profile(name, &[]).unwrap()).collect();
