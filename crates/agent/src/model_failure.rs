@@ -42,6 +42,8 @@ impl Recovery {
 const PASSING_KINDS: &[&str] = &["rate_limit", "server_error", "overloaded"];
 /// Kinds that do not.
 const LASTING_KINDS: &[&str] = &["model_not_found", "invalid_request", "authentication_failed", "billing_error"];
+/// Parts of messages about failures of this machine, in lower case, which resemble those of a provider.
+const LOCAL: &[&str] = &["disk quota", "edquot", "enospc", "no space left"];
 /// Parts of messages about failures that pass, in lower case.
 const PASSING: &[&str] = &[
     "rate limit",
@@ -93,6 +95,9 @@ fn recovery_at(message: &str, kind: Option<&str>, now: Timestamp) -> Recovery {
         return Recovery::Never;
     }
     let message = message.to_ascii_lowercase();
+    if LOCAL.iter().any(|part| message.contains(part)) {
+        return Recovery::Never;
+    }
     let status = status(&message);
     let passes = match status {
         Some(status) => matches!(status, 408 | 409 | 425 | 429 | 500..=599),
@@ -275,9 +280,25 @@ mod tests {
             // It is that time now: the clocks differ.
             "You've hit your limit · resets 1:55pm (Europe/Berlin)",
             "Claude AI usage limit reached|17",
+            // It is over: the clocks differ, or the message is old.
+            "You've hit your session limit · resets Nov 28, 11:59pm (UTC)",
+            // Dates and times are no lengths.
+            "You've hit your usage limit. Try again in 2-3 hours.",
         ] {
             assert_eq!(recovery_at(unknown, None, now), Recovery::UsedUp, "{unknown}");
         }
+    }
+
+    #[test]
+    fn full_disk_is_no_limit_of_a_provider() {
+        for local in ["EDQUOT: disk quota exceeded, write '/home/x'", "stream: No space left on device"] {
+            assert_eq!(recovery(local, None), Recovery::Never, "{local}");
+        }
+        let dated = recovery("429 Too Many Requests, retry after 2026-11-30T10:00Z", None);
+        assert_eq!(dated, Recovery::Limited);
+        let new_year: Timestamp = "2026-12-31T23:00:00Z".parse().unwrap();
+        let limit = "You've hit your weekly limit · resets Jan 2, 1am (UTC)";
+        assert_eq!(recovery_at(limit, None, new_year), Recovery::After(Duration::from_secs(26 * 3600)));
     }
 
     #[test]

@@ -52,6 +52,10 @@ fn length(rest: &str) -> Option<Duration> {
     loop {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let Ok(number) = rest[..digits].trim_end_matches('.').parse::<f64>() else { break };
+        // A date or a time of day.
+        if rest[digits..].starts_with(['-', ':', '/']) {
+            return None;
+        }
         let unit_at = rest[digits..].trim_start();
         let letters = unit_at.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit_at.len());
         let seconds = match &unit_at[..letters] {
@@ -90,8 +94,12 @@ fn time_in_zone(rest: &str, now: Timestamp) -> Option<Timestamp> {
             month = Some(found + 1);
         } else if let (Some(month), Ok(day)) = (month, word.trim_end_matches(['s', 't', 'n', 'd', 'r', 'h']).parse()) {
             let this_year = Date::new(local.year(), month, day).ok()?;
-            let is_past = this_year < local.date();
-            date = Some(if is_past { this_year.checked_add(1.year()).ok()? } else { this_year });
+            // A date in the past is that of a limit that is over, except around New Year.
+            date = match this_year < local.date() {
+                false => Some(this_year),
+                true if month <= 2 && local.month() >= 11 => Some(this_year.checked_add(1.year()).ok()?),
+                true => return None,
+            };
         } else {
             time = Some(time_of_day(word)?);
         }

@@ -228,6 +228,10 @@ impl Connection {
     async fn model_failure_message(&self) -> Option<String> {
         let (failure, session) = {
             let state = self.state.lock();
+            // It waits for a tool, not for the model.
+            if !state.tools.is_empty() {
+                return None;
+            }
             (state.failure(), state.session.clone())
         };
         if failure.is_some() {

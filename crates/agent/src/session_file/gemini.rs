@@ -32,9 +32,9 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 /// The file cannot be read.
 pub(super) fn read(file: &Path, session: &SessionId) -> io::Result<Option<SessionRecord>> {
     let mut record = SessionRecord::default();
-    let mut is_other = false;
+    let mut has_id = false;
     for_each_line(file, |line: Line| {
-        is_other |= line.session.is_some_and(|id| id != session.as_str());
+        has_id |= line.session.is_some_and(|id| id == session.as_str());
         match line.r#type.as_deref() {
             Some("user") if is_prompt(&line.content) => {
                 record.prompts += 1;
@@ -49,7 +49,7 @@ pub(super) fn read(file: &Path, session: &SessionId) -> io::Result<Option<Sessio
             _ => {}
         }
     })?;
-    Ok((!is_other).then_some(record))
+    Ok(has_id.then_some(record))
 }
 
 /// Whether a message of the user is one: results of tools are messages of the user, too.

@@ -71,10 +71,7 @@ pub(super) fn read(main: &Path) -> io::Result<SessionRecord> {
             (record.end, record.retried, last_step) = (None, None, None);
         }
         Some("context.append_loop_event") => {
-            if let Some(step) = line.event.filter(|event| event.r#type.as_deref() == Some("step.end")) {
-                record.retried = record.retried.take().filter(|_| step.finish.as_deref() == Some("error"));
-                last_step = Some(step);
-            }
+            last_step = line.event.filter(|event| event.r#type.as_deref() == Some("step.end")).or(last_step.take());
         }
         Some("turn.step.retrying") => record.retried = line.error_message.map(|text| truncate(text, LINE_MAX)),
         Some("turn.ended") => {
@@ -85,7 +82,11 @@ pub(super) fn read(main: &Path) -> io::Result<SessionRecord> {
         Some("prompt.completed") if record.end.is_none() => {
             record.end = Some(last_step.as_ref().and_then(Event::hidden));
         }
-        Some("usage.record") => add(&mut record.used, line.usage),
+        // Of a request that was answered.
+        Some("usage.record") => {
+            record.retried = None;
+            add(&mut record.used, line.usage);
+        }
         _ => {}
     })?;
     for other in others(main)? {

@@ -95,6 +95,12 @@ pub(crate) struct Existing {
     pub(crate) changes: String,
 }
 
+impl Existing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commits.trim().is_empty() && self.changes.trim().is_empty()
+    }
+}
+
 /// The first prompt of a session that takes over from one that is lost.
 pub(crate) fn hand_over(first: &str, earlier_messages: &[String], existing: &Existing) -> String {
     let mut prompt = String::from(first);
@@ -106,12 +112,27 @@ pub(crate) fn hand_over(first: &str, earlier_messages: &[String], existing: &Exi
     prompt
 }
 
+/// Why a run did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Of the runner or the agent.
+    Loss,
+    /// The model was not available.
+    Pause,
+}
+
 /// A prompt for an issue whose previous run was cut off: the agent must not start everything a second time.
-pub(crate) fn interrupted(prompt: &str, existing: &Existing) -> String {
+pub(crate) fn interrupted(prompt: &str, cause: Cause, existing: &Existing) -> String {
     let mut prompt = String::from(prompt);
+    prompt.push_str("\n\n# What happened before\n\nThe previous run on this issue was cut off before it ended: ");
+    prompt.push_str(match cause {
+        Cause::Loss => "its process was killed, or the machine went down.",
+        Cause::Pause => {
+            "the model's provider had a limit. If you were at work on this task, continue where you stopped."
+        }
+    });
     prompt.push_str(
-        "\n\n# What happened before\n\nThe previous run on this issue was cut off before it ended: its process was killed, or the \
-         machine went down. What it did is still here. Look at it (`git status`, `git log`) before you continue, and do not do it \
+        " What it did is still here. Look at it (`git status`, `git log`) before you continue, and do not do it \
          again. A command that was running then may have left its work half done.\n",
     );
     list(existing, &mut prompt);
@@ -234,9 +255,16 @@ mod tests {
 
     #[test]
     fn prompt_after_a_lost_run_lists_what_exists() {
-        let prompt = interrupted("fix it", &existing("2 on top of abc", "half.txt"));
-        assert!(prompt.starts_with("fix it\n") && prompt.contains("was cut off"));
+        let prompt = interrupted("fix it", Cause::Loss, &existing("2 on top of abc", "half.txt"));
+        assert!(prompt.starts_with("fix it\n") && prompt.contains("its process was killed"));
         assert!(prompt.contains("    2 on top of abc\n") && prompt.contains("    half.txt\n"), "{prompt}");
+    }
+
+    #[test]
+    fn prompt_after_a_pause_lets_the_agent_continue() {
+        let prompt = interrupted("fix it", Cause::Pause, &existing("2 on top of abc", ""));
+        assert!(prompt.starts_with("fix it\n") && prompt.contains("continue where you stopped"), "{prompt}");
+        assert!(prompt.contains("    2 on top of abc\n") && !prompt.contains("killed"), "{prompt}");
     }
 
     #[test]

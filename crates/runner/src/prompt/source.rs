@@ -8,7 +8,7 @@ use kugetsu_api::run_spec::IssueSpec;
 use kugetsu_git::worktree::StatusError;
 use thiserror::Error;
 
-use super::issue::Existing;
+use super::issue::{Cause, Existing};
 use super::{coordinator, issue};
 use crate::coordinator::workspace::{Skill, Workspace, WorkspaceError};
 use crate::issue::files::Files;
@@ -48,8 +48,17 @@ impl PromptSource<'_> {
     pub(crate) async fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
         match self {
             Self::Issue(issue, files) => {
-                let prompt = issue::next_prompt(&files.notes, &run.spec.message);
-                Ok(Prompt::without_skill(after_interruption(&prompt, issue, files).await))
+                let Some(cause) = interruption(run, issue) else {
+                    return Ok(Prompt::without_skill(issue::next_prompt(&files.notes, &run.spec.message)));
+                };
+                // Without a list it is still true.
+                let existing = existing(issue, files).await.unwrap_or_default();
+                // An agent whose first request failed may not have kept its prompt.
+                let prompt = match cause {
+                    Cause::Pause if existing.is_empty() => first_prompt(run, issue, files)?,
+                    _ => issue::next_prompt(&files.notes, &run.spec.message),
+                };
+                Ok(Prompt::without_skill(issue::interrupted(&prompt, cause, &existing)))
             }
             Self::Coordination(workspace) => {
                 let message = coordinator::message(&run.spec.message, run.spec.attempt);
@@ -88,12 +97,7 @@ impl PromptSource<'_> {
     }
 }
 
-async fn issue_prompt(
-    run: &RunContext,
-    issue: &IssueSpec,
-    files: &Files,
-    hand_over: bool,
-) -> Result<String, PromptError> {
+fn first_prompt(run: &RunContext, issue: &IssueSpec, files: &Files) -> Result<String, PromptError> {
     let path = run.home.base_context();
     let base = match regular_file::read_to_string(&path) {
         Ok(base) => base,
@@ -101,22 +105,32 @@ async fn issue_prompt(
         Err(error) => return Err(PromptError::BaseContext { path, error }),
     };
     let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
-    let first = issue::first_prompt(&base, &run.spec, issue, &files.notes, files.worktree.dir(), base_branch);
+    Ok(issue::first_prompt(&base, &run.spec, issue, &files.notes, files.worktree.dir(), base_branch))
+}
+
+async fn issue_prompt(
+    run: &RunContext,
+    issue: &IssueSpec,
+    files: &Files,
+    hand_over: bool,
+) -> Result<String, PromptError> {
+    let first = first_prompt(run, issue, files)?;
     if !hand_over {
-        return Ok(after_interruption(&first, issue, files).await);
+        return Ok(match interruption(run, issue) {
+            Some(cause) => issue::interrupted(&first, cause, &existing(issue, files).await.unwrap_or_default()),
+            None => first,
+        });
     }
     let existing = existing(issue, files).await?;
     Ok(issue::hand_over(&first, &run.spec.earlier_messages, &existing))
 }
 
-/// The prompt with what the agent has to know if the previous run was lost.
-async fn after_interruption(prompt: &str, issue: &IssueSpec, files: &Files) -> String {
-    if issue.lost_before.is_none() {
-        return prompt.to_owned();
+/// Why an earlier run of the task did not end, if one did not.
+fn interruption(run: &RunContext, issue: &IssueSpec) -> Option<Cause> {
+    match issue.lost_before {
+        Some(_) => Some(Cause::Loss),
+        None => (run.spec.pauses > 0).then_some(Cause::Pause),
     }
-    // Without a list it is still true.
-    let existing = existing(issue, files).await.unwrap_or_default();
-    issue::interrupted(prompt, &existing)
 }
 
 async fn existing(issue: &IssueSpec, files: &Files) -> Result<Existing, StatusError> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -270,12 +271,16 @@ async fn event_loop(
                 }
             },
             () = progress.opened.notified() => interrupts.clocks.session_is_open(),
-            // The agent need not say anything until the next prompt.
-            () = progress.paused.notified() => interrupts.clocks.agent_is_gone(),
-            () = progress.resumed.notified() => interrupts.clocks.heard(),
+            () = progress.changed.notified() => match progress.failure() {
+                // The agent need not say anything until the next prompt.
+                Some(_) => interrupts.clocks.agent_is_gone(),
+                None => interrupts.clocks.heard(),
+            },
             event = events.next(), if is_open => match event {
                 Some(event) => {
-                    interrupts.clocks.heard();
+                    if progress.failure().is_none() {
+                        interrupts.clocks.heard();
+                    }
                     let repetition = repetitions.take(&event, interrupts.clocks.max_repeats());
                     recorder.take(event);
                     if let Some(repetition) = repetition {
@@ -289,14 +294,19 @@ async fn event_loop(
             },
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => recorder.write_due(),
             interruption = interrupts.interrupted() => {
-                let failure = connection.model_failure().await;
-                if interruption != Interruption::Superseded {
-                    cancel(connection, &mut driving, &mut events, &mut recorder).await;
-                }
-                break match (End::from(interruption), failure) {
-                    (End::Expired { expired, .. }, Some(failure)) => expired_after(failure, expired, run),
+                let failed = progress.failure();
+                let end = match (End::from(interruption.clone()), &failed) {
+                    (End::Expired { expired, .. }, Some(message)) => {
+                        End::Expired { expired, failure: Some(run.spool.mask(message)) }
+                    }
+                    (End::Expired { expired, .. }, None) => expired_after(connection, expired, run).await,
                     (end, _) => end,
                 };
+                // Between two prompts there is no turn to cancel, and the next prompt must not be sent.
+                if interruption != Interruption::Superseded && failed.is_none() {
+                    cancel(connection, &mut driving, &mut events, &mut recorder).await;
+                }
+                break end;
             }
         }
     };
@@ -337,9 +347,21 @@ async fn cancel(
 #[derive(Debug, Default)]
 struct Progress {
     opened: Notify,
-    /// No prompt is sent for a while.
-    paused: Notify,
-    resumed: Notify,
+    /// [`failure`](Self::failure) has changed.
+    changed: Notify,
+    failed: Mutex<Option<String>>,
+}
+
+impl Progress {
+    /// The failure of the model after which no prompt is sent for a while.
+    fn failure(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failure(&self, failure: Option<String>) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        self.changed.notify_one();
+    }
 }
 
 /// Sends the prompt, and lets the agent continue after failures of the model that pass.
@@ -362,38 +384,41 @@ async fn prompt_until_answered(
             Err(AgentError::Model { recovery: Recovery::After(time), message, .. }) if time <= PAUSE_MAX => {
                 (time.max(pause(retry)), message)
             }
-            ended => return ended.map_err(|error| unless_it_passes(error, run)),
+            ended => return ended.map_err(|error| unless_it_passes(error, run, retry > 1)),
         };
         let seconds = pause.as_secs();
         run.spool.notice(format!(
             "the model failed; trying again in {seconds} s (retry {retry} of {most}, setting run.model_retries): {message}"
         ));
-        progress.paused.notify_one();
+        progress.set_failure(Some(format!("the model request failed: {message}")));
         sleep(pause).await;
-        progress.resumed.notify_one();
+        progress.set_failure(None);
         // An agent that has done nothing yet may not have kept the prompt.
         text = if session.has_used_tools() { CONTINUE } else { text };
     }
-    session.prompt(text).await.map_err(|error| unless_it_passes(error, run))
+    session.prompt(text).await.map_err(|error| unless_it_passes(error, run, most > 0))
 }
 
-/// The end of a run whose time is over after a failure of the model. An agent that waits in silence for the end of a limit is no
-/// agent that hangs.
-fn expired_after(failure: AgentError, expired: Expired, run: &RunContext) -> End {
+/// The end of a run whose time is over. An agent that waits in silence for the end of a limit is no agent that hangs.
+async fn expired_after(connection: &Connection, expired: Expired, run: &RunContext) -> End {
+    let Some(failure) = timeout(CANCEL_LIMIT, connection.model_failure()).await.unwrap_or_default() else {
+        return End::Expired { expired, failure: None };
+    };
     let message = failure.to_string();
-    match unless_it_passes(failure, run) {
+    match unless_it_passes(failure, run, true) {
         paused @ TurnError::Paused { .. } if matches!(expired, Expired::Silence(_)) => paused.into(),
         _ => End::Expired { expired, failure: Some(run.spool.mask(&message)) },
     }
 }
 
-/// The failure of a run, or a pause if a limit of the model's provider caused it.
-fn unless_it_passes(error: AgentError, run: &RunContext) -> TurnError {
+/// The failure of a run, or a pause if a limit of the model's provider caused it. `waited` is whether the run has waited for the
+/// end of the limit.
+fn unless_it_passes(error: AgentError, run: &RunContext, waited: bool) -> TurnError {
     let AgentError::Model { recovery, message, .. } = &error else { return error.into() };
     let pause = match recovery {
         Recovery::Never | Recovery::Soon => return error.into(),
         // A shorter time was waited for within the run, in vain.
-        Recovery::After(time) if *time > PAUSE_MAX => *time,
+        Recovery::After(time) if *time > PAUSE_MAX || !waited => *time,
         Recovery::After(_) | Recovery::Limited | Recovery::UsedUp => UNKNOWN_PAUSE,
     };
     let until = Timestamp::now().saturating_add(pause).unwrap_or(Timestamp::MAX);
