@@ -177,9 +177,16 @@ impl Trial {
         status["running"].as_u64().is_some_and(|running| running > 0)
     }
 
-    /// Keeps the scratch home, without the env files, whose values may be secrets. Returns its path.
+    /// Keeps the scratch home, without the env files and the settings, whose values may be secrets. Returns its path.
     pub(crate) fn keep(self) -> io::Result<PathBuf> {
-        fs::remove_dir_all(Home::new(self.home()).env())?;
+        let home = Home::new(self.home());
+        fs::remove_dir_all(home.env())?;
+        for settings in ["config.toml", "daemon.settings.toml"] {
+            match fs::remove_file(home.path().join(settings)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
         Ok(self.directory.keep())
     }
 

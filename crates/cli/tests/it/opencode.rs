@@ -221,7 +221,7 @@ fn needs_opencode_imported_session_continues_if_its_directory_is_the_worktree() 
     let opencode = |directory: &Path, args: &[&str]| {
         let mut command = world.home.command("opencode");
         command.envs(model.opencode_env()).args(args).current_dir(directory);
-        let output = world.home.run(&mut command);
+        let output = world.home.run_within(TIMEOUT, &mut command);
         assert!(output.status.success(), "{}", shown(&output));
         String::from_utf8(output.stdout).unwrap()
     };

@@ -45,6 +45,7 @@ fn run_object_has_exactly_the_documented_fields() {
             "head_sha",
             "hint",
             "issue",
+            "not_before",
             "pr_url",
             "pushed",
             "queued_at",
