@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// Limit for a condition to become true. Generous for a loaded machine; only a failing test waits this long.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -118,10 +118,10 @@ mod tests {
 
     #[test]
     fn panics_with_the_condition_and_the_last_state() {
-        let mut pauses = Pauses { started: Instant::now() - DEADLINE, limit: DEADLINE, next: Duration::ZERO };
+        let mut pauses = Pauses { started: Instant::now(), limit: Duration::ZERO, next: Duration::ZERO };
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pauses.next_or_panic("rain", "\"sun\"")));
         let message = *result.unwrap_err().downcast::<String>().unwrap();
-        assert_eq!(message, "waited 60s for rain; last state: \"sun\"");
+        assert_eq!(message, "waited 0s for rain; last state: \"sun\"");
     }
 
     #[tokio::test]

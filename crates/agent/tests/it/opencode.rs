@@ -15,7 +15,7 @@ use crate::live::{Live, answering, export, run};
 use crate::peer::{message, text_of};
 
 /// opencode may be slow on a busy machine. Only a hang exceeds this.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// The real program, its model, and a repository to work in.
 struct Stage {

@@ -32,7 +32,7 @@ fn message(steps: impl IntoIterator<Item = Step>) -> String {
 }
 
 /// How long real agents may take on a slow machine.
-const TIMEOUT: Duration = Duration::from_secs(540);
+const TIMEOUT: Duration = Duration::from_secs(1500);
 
 fn work() -> Vec<Step> {
     vec![

@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::runner::Machine;
 
 /// Time limit of every wait. Only a failing test reaches it.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// Time without an event after which the clock is set to the time when the next effect is due.
 const IDLE: Duration = Duration::from_millis(1);
 

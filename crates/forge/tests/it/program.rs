@@ -10,7 +10,7 @@ use kugetsu_testkit::eventually_within;
 use tempfile::TempDir;
 
 /// Timeout until the program listens.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The program that a variable names. It is required on a build server; elsewhere its tests are skipped.
 pub(crate) fn program(variable: &str) -> Option<PathBuf> {

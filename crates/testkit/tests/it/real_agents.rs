@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::acp::{Agent, selected};
 
 /// How long real agents may take on a slow machine.
-const TIMEOUT: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// An agent with its home, model and repository.
 pub(crate) struct Stage {

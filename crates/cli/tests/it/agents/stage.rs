@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::world::World;
 
 /// How long real agents may take on a slow machine.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(540);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1500);
 
 pub(super) struct Stage {
     /// Its description in kugetsu, which the tests compare with what they see.
