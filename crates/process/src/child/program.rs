@@ -1,7 +1,8 @@
 //! Finding a program, and telling why one cannot be run.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,11 +10,21 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
+/// The length of a line that names an interpreter, in bytes; Linux reads no more.
+const SHEBANG_MAX: u64 = 256;
+
 /// Why a program could not be run to its end. An exit status other than 0 is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error("{}", not_found(.program))]
     NotFound { program: OsString },
+    /// The program is there, and what the system runs it with is not.
+    #[error("cannot run `{}`: {} is missing", .program.display(), runs_it(interpreter.as_deref()))]
+    NoInterpreter {
+        program: OsString,
+        /// The program that its first line names; `None` for a binary, whose loader is missing.
+        interpreter: Option<String>,
+    },
     #[error("`{}` may not be executed", .program.display())]
     NoPermission { program: OsString },
     /// The directory to run in does not exist or cannot be entered.
@@ -40,10 +51,24 @@ fn not_found(program: &OsString) -> String {
     }
 }
 
+fn runs_it(interpreter: Option<&str>) -> String {
+    match interpreter {
+        // A line that ends with a carriage return names another program.
+        Some(interpreter) => format!("{interpreter:?}, which its first line names,"),
+        None => "the loader of this kind of binary".to_owned(),
+    }
+}
+
 impl RunError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound { .. } => Some("install it, or correct the setting that names it".to_owned()),
+            Self::NoInterpreter { interpreter: Some(_), .. } => {
+                Some("install that program, or install this one again".to_owned())
+            }
+            Self::NoInterpreter { interpreter: None, .. } => {
+                Some("install the program that is built for this system".to_owned())
+            }
             Self::NoPermission { program } => Some(format!(
                 "check its permission bits (`ls -l {}`), and that its file system is not mounted with noexec",
                 program.display()
@@ -78,12 +103,26 @@ impl RunError {
         {
             return Self::BadDirectory { program, directory: directory.to_owned(), reason };
         }
+        let path = directory.unwrap_or(Path::new("/")).join(&program);
         match error.kind() {
+            io::ErrorKind::NotFound if path.is_file() => {
+                Self::NoInterpreter { interpreter: interpreter(&path), program }
+            }
             io::ErrorKind::NotFound => Self::NotFound { program },
             io::ErrorKind::PermissionDenied => Self::NoPermission { program },
             _ => Self::Io { program, source: error },
         }
     }
+}
+
+/// The program that the first line of a script names.
+fn interpreter(script: &Path) -> Option<String> {
+    let mut start = Vec::new();
+    File::open(script).ok()?.take(SHEBANG_MAX).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line).into_owned();
+    // The system separates them by spaces and tabs only.
+    line.split([' ', '\t']).find(|word| !word.is_empty()).map(str::to_owned)
 }
 
 fn can_enter(directory: &Path) -> io::Result<()> {

@@ -176,6 +176,14 @@ async fn run_errors_name_the_cause() {
     let error = run(OneShot::new(dir.path("missing"))).await.unwrap_err();
     assert!(error.to_string().contains("there is no program at /"), "{error}");
 
+    for (text, named) in [("#!/no/such/node --flag\n", "\"/no/such/node\""), ("#!/bin/sh\r\n", "\"/bin/sh\\r\"")] {
+        std::fs::write(dir.path("script"), text).unwrap();
+        std::fs::set_permissions(dir.path("script"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let error = run(OneShot::new(dir.path("script"))).await.unwrap_err();
+        assert!(matches!(error, RunError::NoInterpreter { .. }) && error.hint().is_some(), "{error}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
+
     std::fs::write(dir.path("plain"), "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(dir.path("plain"), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(run(OneShot::new(dir.path("plain"))).await, Err(RunError::NoPermission { .. })));
