@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::run::{Outcome, Verdict};
 use kugetsu_domain::text::rfc3339;
 use serde_json::{Value, json};
 
@@ -22,7 +23,14 @@ impl EventEntry {
     /// `issue` is the issue after the event.
     pub(super) fn new(issue: &Issue, event: &Event) -> Self {
         let (task, run) = subject(event, issue);
-        Self { issue: issue.id, task, run, kind: event.name(), data: data(event) }
+        // A pause that was one too many, or whose task was canceled, ended the task.
+        let ended = issue.run.as_ref().and_then(|run| run.outcome.as_ref());
+        let ended = ended.filter(|outcome| outcome.verdict != Verdict::Paused);
+        let (kind, data) = match (event, ended) {
+            (Event::RunPaused { .. }, Some(outcome)) => ("run_ended", end(outcome)),
+            _ => (event.name(), data(event)),
+        };
+        Self { issue: issue.id, task, run, kind, data }
     }
 
     pub(super) fn stored(self, seq: i64, at: Timestamp) -> StoredEvent {
@@ -53,14 +61,7 @@ fn data(event: &Event) -> Value {
             "base_sha": worktree.base_sha,
         }),
         Event::SessionOpened { session, .. } => json!({ "session": session }),
-        Event::RunEnded { outcome, .. } => json!({
-            "state": outcome.verdict.name(),
-            "reason": outcome.reason.text,
-            "hint": outcome.reason.hint,
-            "head_sha": outcome.head_sha,
-            "commits": outcome.commits,
-            "pushed": outcome.pushed,
-        }),
+        Event::RunEnded { outcome, .. } => end(outcome),
         Event::RunPaused { outcome, until, .. } => json!({
             "reason": outcome.reason.text,
             "hint": outcome.reason.hint,
@@ -83,6 +84,17 @@ fn data(event: &Event) -> Value {
         | Event::DestroyRequested => json!({}),
         Event::Destroyed { rescue, notes } => json!({ "rescue": rescue, "notes": notes }),
     }
+}
+
+fn end(outcome: &Outcome) -> Value {
+    json!({
+        "state": outcome.verdict.name(),
+        "reason": outcome.reason.text,
+        "hint": outcome.reason.hint,
+        "head_sha": outcome.head_sha,
+        "commits": outcome.commits,
+        "pushed": outcome.pushed,
+    })
 }
 
 /// The task and the run that an event is about. `issue` is the issue after the event.

@@ -75,14 +75,7 @@ async fn paused_task_begins_only_after_its_pause() {
     let lease = world.work(issue.id, task).await;
     let until = now() + SignedDuration::from_hours(5);
     let reason = Reason::from("too many requests").hint("wait");
-    let outcome = Outcome {
-        verdict: Verdict::Paused,
-        reason: reason.clone(),
-        head_sha: None,
-        commits: 0,
-        pushed: false,
-        usage: Usage { input_tokens: Some(7), ..Usage::default() },
-    };
+    let outcome = paused(reason.clone());
     world.store().apply(issue.id, Event::RunPaused { lease, outcome, until }, now()).await.unwrap();
     assert_eq!(world.next(10).await, [other.id]);
     assert_eq!(world.store().queue_position(other_task).await.unwrap(), Some(0), "a paused task is ahead of none");
@@ -96,6 +89,31 @@ async fn paused_task_begins_only_after_its_pause() {
     assert!(effects.iter().any(|effect| effect.kind == Some(EffectKind::EndPause)), "{effects:?}");
     world.store().apply(issue.id, Event::PauseEnded { task, until }, now()).await.unwrap();
     assert_eq!(world.next(10).await, [issue.id, other.id]);
+}
+
+#[tokio::test]
+async fn pause_of_a_canceled_task_is_logged_as_its_end() {
+    let world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let lease = world.work(issue.id, task).await;
+    world.store().apply(issue.id, Event::CancelRequested { task }, now()).await.unwrap();
+    let until = now() + SignedDuration::from_hours(5);
+    let event = Event::RunPaused { lease, outcome: paused("too many requests".into()), until };
+    world.store().apply(issue.id, event, now()).await.unwrap();
+    let events = world.store().events_after(Some(issue.id), 0, 100).await.unwrap();
+    let last = events.last().unwrap();
+    assert_eq!((last.kind.as_str(), &last.data["state"]), ("run_ended", &"canceled".into()), "{events:?}");
+}
+
+fn paused(reason: Reason) -> Outcome {
+    Outcome {
+        verdict: Verdict::Paused,
+        reason,
+        head_sha: None,
+        commits: 0,
+        pushed: false,
+        usage: Usage { input_tokens: Some(7), ..Usage::default() },
+    }
 }
 
 #[tokio::test]
