@@ -10,7 +10,9 @@ use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
 use std::time::Duration;
 
-use kugetsu_agent::{FirstStart, Offer, Profile, models_in, near_models, offer, record_models, recorded_models};
+use kugetsu_agent::{
+    AgentError, FirstStart, Offer, Profile, models_in, near_models, offer, record_models, recorded_models,
+};
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::regular_file;
@@ -71,11 +73,8 @@ pub(super) async fn check(
         // Only a session shows which variants there are.
         Ok(Some(models)) if offer(&models, model) == Offer::Variant => Ok(warning()),
         Ok(Some(models)) => {
-            let near = near_models(model, &models);
-            let hint = match near.as_slice() {
-                [] => format!("omit --model to use the agent's choice, or name one of its {} models", models.len()),
-                near => format!("use one of its models, for example `{}`", near.join("` or `")),
-            };
+            let unknown = AgentError::UnknownModel { name: model.to_owned(), known: models };
+            let hint = unknown.hint().unwrap_or_default();
             Err(usage(format!("{agent} has no model {model:?}")).hint(hint))
         }
         Ok(None) => Ok(warning()),
