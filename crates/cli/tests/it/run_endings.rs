@@ -52,6 +52,20 @@ fn task_is_continued_in_its_session_after_the_model_failed() {
 }
 
 #[test]
+fn wait_for_the_model_is_a_reason_while_the_task_runs() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let issue = world.queue(&repository, &script(&["error status 500 Internal Server Error"]));
+    eventually("the wait to be shown", || {
+        let why = world.run(["why", &issue]);
+        let is_shown = why.contains("running") && why.contains("trying again in") && why.contains("run.model_retries");
+        if is_shown { Ok(()) } else { Err(why) }
+    });
+    world.run(["queue", "cancel", &issue]);
+    world.await_state(&issue, "canceled");
+}
+
+#[test]
 fn agent_without_a_login_blocks_the_task_with_what_to_type() {
     let world = World::new();
     let agent = scripted_agent();

@@ -1,6 +1,6 @@
 //! The records of an issue's runs as a stream.
 
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -47,6 +47,31 @@ pub fn transcript(
         }
     });
     stream
+}
+
+/// Returns the text of the latest record of a run, and its time, if it is a notice or a step of the runner's own work: what the
+/// run does while its agent does nothing. `None` also if the records cannot be read.
+pub(super) async fn latest_notice(engine: &Engine, run: RunId) -> Option<(Timestamp, String)> {
+    let path = engine.home().run(run).records();
+    let read = tokio::task::spawn_blocking(move || end_of(&path)).await.map_err(io::Error::other).flatten();
+    let end = read.inspect_err(|error| tracing::debug!(%run, %error, "the end of a transcript cannot be read")).ok()?;
+    let whole = &end[..end.iter().rposition(|byte| *byte == b'\n')?];
+    let line = whole.rsplit(|byte| *byte == b'\n').next()?;
+    let record: Record = serde_json::from_slice(line).ok()?;
+    match record.body {
+        Body::Notice { text } | Body::Step { text } => Some((Timestamp::from_millisecond(record.at).ok()?, text)),
+        _ => None,
+    }
+}
+
+/// The last bytes of a file, at most [`CHUNK`].
+fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = regular_file::open_to_read(path)?;
+    let length = file.metadata()?.len();
+    file.seek(io::SeekFrom::Start(length.saturating_sub(CHUNK as u64)))?;
+    let mut end = Vec::new();
+    file.take(CHUNK as u64).read_to_end(&mut end)?;
+    Ok(end)
 }
 
 /// Returns the run of the issue with this ID.

@@ -16,7 +16,7 @@ use kugetsu_store::view::RunView;
 use crate::clock::local_time;
 use crate::engine::Engine;
 use crate::problems::store_failed;
-use crate::queries::tasks;
+use crate::queries::{tasks, transcript};
 use crate::resolve;
 use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 
@@ -50,6 +50,11 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
                 Some(run) => format!("running since {}", local_time(run.started_at)),
                 None => "its run is starting".to_owned(),
             });
+            if let Some(run) = &why.view.run
+                && let Some((at, notice)) = transcript::latest_notice(engine, run.id).await
+            {
+                why.because.push(format!("since {}: {notice}", local_time(at)));
+            }
             why.next.push(format!("follow it with `kugetsu logs -f {name}`"));
             why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
         }
