@@ -26,6 +26,7 @@ kugetsu-scripted-agent --version
   --no-load, --no-resume, --no-close, --no-list
                           do not support that method
   --no-tools              do not load the client's MCP servers
+  --late-tools MS         load them after that time, while the session is open
   --delete                support session/delete
   --lose-sessions         know no session of an earlier process
   --needs-login           answer session/new with \"authentication required\"
@@ -83,6 +84,8 @@ pub struct Options {
     pub resume: bool,
     pub close: bool,
     pub list: bool,
+    /// When the tools are loaded, counted from the opening of the session.
+    pub tools_after: Duration,
     pub tools: bool,
     pub delete: bool,
     pub lose_sessions: bool,
@@ -104,6 +107,7 @@ impl Default for Options {
             close: true,
             list: true,
             tools: true,
+            tools_after: Duration::ZERO,
             delete: false,
             lose_sessions: false,
             needs_login: false,
@@ -140,6 +144,7 @@ impl Invocation {
                 "--no-close" => options.close = false,
                 "--no-list" => options.list = false,
                 "--no-tools" => options.tools = false,
+                "--late-tools" => options.tools_after = Duration::from_millis(number(&value()?)?),
                 "--delete" => options.delete = true,
                 "--lose-sessions" => options.lose_sessions = true,
                 "--needs-login" => options.needs_login = true,

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -151,7 +153,20 @@ impl Connection {
     fn open(&self, id: &str, stored: &StoredSession, params: &Value) -> Arc<Session> {
         let session = Arc::new(Session::open(id, stored, params["mcpServers"].clone()));
         if self.options.tools {
-            tools::load(&session.mcp_servers, Path::new(&stored.cwd));
+            let load = {
+                let session = Arc::clone(&session);
+                move || {
+                    tools::load(&session.mcp_servers, &session.cwd);
+                    session.tools_are_loaded();
+                }
+            };
+            match self.options.tools_after {
+                Duration::ZERO => load(),
+                time => drop(thread::spawn(move || {
+                    thread::sleep(time);
+                    load();
+                })),
+            }
         }
         self.sessions().insert(id.to_owned(), Arc::clone(&session));
         session

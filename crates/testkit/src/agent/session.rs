@@ -1,6 +1,7 @@
 //! A session that this process has open.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -15,6 +16,7 @@ pub(super) struct Session {
     pub(super) cwd: PathBuf,
     /// As the client passed them when it opened the session.
     pub(super) mcp_servers: Value,
+    loaded: AtomicBool,
     /// Held by the running turn. A prompt to a busy session waits, as in opencode.
     pub(super) turn: Mutex<()>,
     state: Mutex<State>,
@@ -36,9 +38,19 @@ impl Session {
             id: id.to_owned(),
             cwd: PathBuf::from(&stored.cwd),
             mcp_servers,
+            loaded: AtomicBool::new(false),
             turn: Mutex::default(),
             state: Mutex::new(state),
         }
+    }
+
+    pub(super) fn tools_are_loaded(&self) {
+        self.loaded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the tools of the MCP servers are known.
+    pub(super) fn has_tools(&self) -> bool {
+        self.loaded.load(Ordering::Relaxed)
     }
 
     /// Registers a turn before it runs, so that it sees every cancel after the prompt.

@@ -242,7 +242,10 @@ impl<'a> Turn<'a> {
 
     fn call(&self, name: &str, arguments: &Value) {
         let tool = self.start_tool(name, "other", name, arguments);
-        let result = tools::call(&self.session.mcp_servers, name, arguments, &self.session.cwd);
+        let result = match self.session.has_tools() {
+            true => tools::call(&self.session.mcp_servers, name, arguments, &self.session.cwd),
+            false => Err(format!("there is no tool {name} yet")),
+        };
         self.finish_tool(&tool, name, "other", result);
     }
 

@@ -8,6 +8,10 @@ use super::super::dialect::{Dialect, Events, chunks, items, named_event, text};
 use super::super::offered_tools::Input;
 use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, FunctionCall, PROMPT_TOKENS};
 
+/// The tool with which the model searches for tools that the request does not offer. The agent executes it.
+const SEARCH: &str = "tool_search";
+const SEARCH_OUTPUT: &str = "tool_search_output";
+
 #[derive(Debug)]
 pub(in super::super) struct Responses;
 
@@ -24,7 +28,10 @@ impl Dialect for Responses {
             Value::String(text) => messages.push(Message::new(Role::User, text.clone())),
             input => add_items(&mut messages, items(input)),
         }
-        let tools = items(&body["tools"]).iter().flat_map(tools).collect();
+        // What a search of the model found counts as offered.
+        let found = items(&body["input"]).iter().filter(|item| item["type"] == SEARCH_OUTPUT);
+        let found = found.flat_map(|item| items(&item["tools"]));
+        let tools = items(&body["tools"]).iter().chain(found).flat_map(tools).collect();
         Conversation { messages, tools, answer_schema: body["text"]["format"].get("schema").cloned() }
     }
 
@@ -88,7 +95,7 @@ fn add_items(messages: &mut Vec<Message>, items: &[Value]) {
             };
             messages.push(Message::new(role, text(&item["content"])));
             has_open_text = role == Role::Assistant;
-        } else if kind.ends_with("_call_output") {
+        } else if kind.ends_with("_call_output") || kind == SEARCH_OUTPUT {
             messages.push(Message::new(Role::Tool, text(&item["output"])));
             has_open_text = false;
         } else if kind.ends_with("_call") {
@@ -104,6 +111,9 @@ fn add_items(messages: &mut Vec<Message>, items: &[Value]) {
 
 /// The tools of one entry of `tools`, which may be a group of them.
 fn tools(entry: &Value) -> Vec<Tool> {
+    if entry["type"] == SEARCH {
+        return vec![Tool { name: SEARCH.to_owned(), group: None, schema: Some(entry["parameters"].clone()) }];
+    }
     let Some(name) = entry["name"].as_str().map(str::to_owned) else { return Vec::new() };
     match entry["type"].as_str() {
         Some("function") => vec![Tool { name, group: None, schema: Some(entry["parameters"].clone()) }],
@@ -148,6 +158,11 @@ fn call(call: &FunctionCall) -> Value {
         item["namespace"] = group.clone().into();
     }
     match &call.input {
+        Input::Arguments(arguments) if call.name == SEARCH => {
+            item["type"] = "tool_search_call".into();
+            item["execution"] = "client".into();
+            item["arguments"] = arguments.clone();
+        }
         Input::Arguments(arguments) => {
             item["type"] = "function_call".into();
             item["arguments"] = arguments.to_string().into();
@@ -192,6 +207,8 @@ fn deltas(index: usize, item: &Value) -> Vec<String> {
             let text = item["content"][0]["text"].as_str().unwrap_or_default();
             chunks(text).into_iter().map(|piece| delta("output_text", piece)).collect()
         }
+        // The arguments are an object, which comes as a whole.
+        Some("tool_search_call") => vec![String::new()],
         Some("custom_tool_call") => vec![delta("custom_tool_call_input", item["input"].as_str().unwrap_or_default())],
         _ => vec![delta("function_call_arguments", item["arguments"].as_str().unwrap_or_default())],
     }
@@ -247,5 +264,23 @@ mod tests {
         let names: Vec<_> = conversation.tools.iter().map(|tool| (tool.group.as_deref(), tool.name.as_str())).collect();
         assert_eq!(names, [(None, "exec_command"), (None, "apply_patch"), (Some("mcp__kugetsu__"), "start")]);
         assert_eq!(conversation.tools[1].schema, None);
+    }
+
+    #[test]
+    fn tools_that_a_search_found_are_offered() {
+        let found =
+            json!({"type": "namespace", "name": "mcp__kugetsu", "tools": [{"type": "function", "name": "list"}]});
+        let search = json!({"type": "tool_search", "execution": "client", "parameters": {}});
+        let conversation = Responses.conversation(&json!({"tools": [search], "input": [
+            {"type": "message", "role": "user", "content": "go"},
+            {"type": "tool_search_call", "call_id": "call_scripted_1_0", "arguments": {"query": "list"}},
+            {"type": "tool_search_output", "call_id": "call_scripted_1_0", "tools": [found]},
+        ]}));
+        let names: Vec<_> = conversation.tools.iter().map(|tool| (tool.group.as_deref(), tool.name.as_str())).collect();
+        assert_eq!(names, [(None, "tool_search"), (Some("mcp__kugetsu"), "list")]);
+        assert!(matches!(conversation.messages.last().unwrap().role, Role::Tool));
+        let query = Input::Arguments(json!({"query": "list"}));
+        let item = call(&FunctionCall { id: "call_x_0".into(), name: SEARCH.into(), group: None, input: query });
+        assert_eq!((&item["type"], &item["arguments"]["query"]), (&"tool_search_call".into(), &"list".into()));
     }
 }
