@@ -8,6 +8,8 @@ use thiserror::Error;
 use crate::model_failure::Recovery;
 use crate::profile::near_models;
 
+/// The purpose of a request to open a session.
+pub(crate) const OPEN_SESSION: &str = "open a session";
 /// The purpose of a request to resume a session. The session still exists when that fails.
 pub(crate) const CONTINUE_SESSION: &str = "continue a session";
 /// The purpose of a prompt.
@@ -47,6 +49,7 @@ pub enum AgentError {
         code: i64,
         /// Further information of the agent, as JSON.
         detail: String,
+        login: String,
     },
     #[error("the agent speaks version {theirs} of the Agent Client Protocol; kugetsu speaks version 1")]
     ProtocolVersion { theirs: String },
@@ -101,6 +104,9 @@ impl AgentError {
                 "correct what the agent reports, then retry the task; `kugetsu continue --agent` lets another agent take over"
                     .to_owned(),
             ),
+            Self::Failed { doing: OPEN_SESSION, login, .. } => {
+                Some(format!("correct what the agent reports; if a login is missing, run {login}"))
+            }
             Self::KeepsBreakingOff => Some("check the connection to the model's provider".to_owned()),
             Self::NotLoggedIn { login, .. } => Some(format!("run {login}")),
             Self::NoModel { login } => {

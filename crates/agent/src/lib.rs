@@ -35,9 +35,9 @@ pub use live_record::{LiveRecordError, read_live_record};
 pub use model_failure::Recovery;
 pub use profile::{
     AgentSettings, Base, Exception, FirstStart, Installation, InvalidPermissionRules, Launch, Login, NotInstalled,
-    Offer, Profile, Runtime, RuntimeState, SessionDeletion, Supported, Trailers, UnknownAgent, UserFile, VersionError,
-    agent_names, find_attach_program, find_program, first_built_in, is_built_in, models_in, near_models, offer,
-    printed_version, profile, program_version, record_models, recorded_models, refs_of_agents,
+    Offer, Profile, Runtime, RuntimeState, SessionDeletion, Supported, Switch, Trailers, UnknownAgent, UserFile,
+    VersionError, agent_names, find_attach_program, find_program, first_built_in, is_built_in, models_in, near_models,
+    offer, printed_version, profile, program_version, record_models, recorded_models, refs_of_agents,
 };
 pub use question::{Answer, Policy, Question, QuestionClosed};
 pub use session_export::{SessionExport, UnreadableExport};
@@ -46,4 +46,4 @@ pub use tool::ToolKind;
 pub use truncate::{truncate, truncated_at};
 pub use turn::{Refusal, StopReason, Turn};
 pub use usage::{Tokens, Usage};
-pub use user_directories::{config_directory, data_directory};
+pub use user_directories::config_directory;

@@ -8,7 +8,7 @@ use crate::profile::{Base, UserFile};
 
 /// Returns the directory of [`Base::Data`]. `variable` looks a variable up in the env files, and then in the environment of
 /// kugetsu. `None` if the variables name no directory.
-pub fn data_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn data_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     directory(variable, "XDG_DATA_HOME", ".local/share")
 }
 

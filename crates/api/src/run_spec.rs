@@ -48,6 +48,9 @@ pub struct RunSpec {
     /// Whether the agent should not name itself in messages of commits.
     #[serde(default)]
     pub without_trailers: bool,
+    /// How often a task is continued in the same session after its model failed in a way that passes.
+    #[serde(default)]
+    pub model_retries: u32,
     pub sandbox: SandboxChoice,
     pub work: Work,
 }
@@ -232,10 +235,6 @@ pub struct Limits {
     /// that do not know this limit.
     #[serde(default)]
     pub max_repeats: u32,
-    /// How often a task is continued in the same session after its model failed in a way that passes. A change does not apply
-    /// to runs in progress.
-    #[serde(default)]
-    pub model_retries: u32,
 }
 
 /// A message from the daemon to a runner. The names on the wire are older than those here: a runner that was started by
@@ -262,13 +261,13 @@ mod tests {
 
     #[test]
     fn runners_of_version_0_1_understand_every_message() {
-        let limits = Limits { timeout_seconds: 7, silence_seconds: 5, max_repeats: 20, model_retries: 0 };
+        let limits = Limits { timeout_seconds: 7, silence_seconds: 5, max_repeats: 20 };
         let wire = |control: &RunnerControl| serde_json::to_string(control).unwrap();
         assert_eq!(wire(&RunnerControl::Ready), r#"{"order":"hello"}"#);
         assert_eq!(wire(&RunnerControl::Cancel), r#"{"order":"stop"}"#);
         assert_eq!(
             wire(&RunnerControl::Limits(limits)),
-            r#"{"order":"limits","timeout_seconds":7,"silence_seconds":5,"max_repeats":20,"model_retries":0}"#
+            r#"{"order":"limits","timeout_seconds":7,"silence_seconds":5,"max_repeats":20}"#
         );
         assert_eq!(wire(&RunnerControl::Superseded), r#"{"order":"over"}"#);
     }

@@ -225,7 +225,6 @@ impl Engine {
             timeout_seconds: settings.run.timeout.as_secs(),
             silence_seconds: settings.run.silence.as_secs(),
             max_repeats: settings.run.max_repeats,
-            model_retries: settings.run.model_retries,
         }
     }
 

@@ -164,8 +164,8 @@ pub struct Run {
     #[schemars(extend("examples" = ["DB_PASSWORD"]))]
     pub allow_secrets: Option<String>,
     /// Lines in which an agent names itself in messages of commits and in pull requests, such as `Co-authored-by`: `keep` leaves
-    /// that to the agent; `remove` sets the agent's own switch, or asks it in the first prompt of a session. `kugetsu agents
-    /// show <name>` says which.
+    /// that to the agent; `remove` sets the agent's own switch if it has one, and asks it in the first prompt of a session.
+    /// `kugetsu agents show <name>` says which.
     #[schemars(extend("default" = "keep"))]
     pub agent_trailers: AgentTrailers,
     /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as

@@ -56,7 +56,7 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
         notes: workspace.agent.notes(),
         tools: vec![server.mcp_server().clone()],
     };
-    let source = PromptSource::Coordination(&workspace);
+    let source = PromptSource::Coordination(&workspace, &server);
     let AgentOutcome { end, usage, last_text, .. } = run_turn(run, &agent, &launch, &source, interrupts).await;
     interrupts.clocks.agent_is_gone();
     if matches!(end, End::Turn { .. }) && !server.is_loaded() {

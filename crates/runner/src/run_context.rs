@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::{Variable, environment, search_path};
 use kugetsu_agent::{
-    AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions, Tokens,
-    Trailers, UnknownAgent, Usage,
+    AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions, Switch,
+    Tokens, Trailers, UnknownAgent, Usage,
 };
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::location::Location;
 use kugetsu_api::regular_file;
 use kugetsu_api::run::Usage as WireUsage;
-use kugetsu_api::run_spec::{Permissions, RunSpec};
+use kugetsu_api::run_spec::{Permissions, RunSpec, Work};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
 use kugetsu_process::{InvalidMarker, Marker, SpawnError, Tracking, TreeSpec};
@@ -138,17 +138,19 @@ impl Agent {
     /// Returns how the agent is started for the run's session. Files for it are written to the run's temporary directory.
     pub(crate) fn command(&self, run: &RunContext) -> io::Result<Launch> {
         let mut command = self.profile.launch(run.policy());
-        if !run.spec.without_trailers {
-            return Ok(command);
-        }
-        match self.profile.trailers() {
-            Trailers::Variable { name, value } => command.set_env(name, value),
-            Trailers::Defaults { variable, settings } => {
+        let switch = match (&run.spec.work, self.profile.trailers()) {
+            (Work::Coordination { .. }, _) => self.profile.tools_switch(),
+            (_, Trailers::Switch(switch)) if run.spec.without_trailers => Some(switch),
+            _ => None,
+        };
+        match switch {
+            Some(Switch::Variable { name, value }) => command.set_default_env(name, value),
+            Some(Switch::Defaults { variable, settings }) => {
                 let path = run.directory.temporary().join(DEFAULT_SETTINGS);
                 write_atomic(&path, settings.as_bytes())?;
                 command.set_default_env(variable, &path.to_string_lossy());
             }
-            Trailers::None | Trailers::SessionSettings(_) | Trailers::Prompt | Trailers::Unknown => {}
+            None => {}
         }
         Ok(command)
     }

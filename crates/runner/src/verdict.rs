@@ -37,6 +37,7 @@ pub(crate) enum End {
         expired: Expired,
         /// The latest failure of the model, which the agent may wait to request again.
         failure: Option<String>,
+        hint: Option<String>,
     },
     /// The run was canceled.
     Canceled,
@@ -58,7 +59,7 @@ impl End {
 impl From<Interruption> for End {
     fn from(interruption: Interruption) -> Self {
         match interruption {
-            Interruption::Expired(expired) => Self::Expired { expired, failure: None },
+            Interruption::Expired(expired) => Self::Expired { expired, failure: None, hint: None },
             Interruption::Canceled => Self::Canceled,
             Interruption::Superseded => Self::Superseded,
             Interruption::RecordsBroken(why) => {
@@ -188,9 +189,10 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
                        the run was given up; the work is kept";
             (Verdict::Canceled, Reason::from(why).hint("list what the database does not know: `kugetsu db check`"))
         }
-        End::Expired { expired, failure } => {
+        End::Expired { expired, failure, hint } => {
             let failure = failure.as_ref().map(|failure| format!(" after {failure}"));
-            (Verdict::Timeout, format!("{expired}{}; the work is kept", failure.unwrap_or_default()).into())
+            let text = format!("{expired}{}; the work is kept", failure.unwrap_or_default());
+            (Verdict::Timeout, Reason { text, hint: hint.clone() })
         }
         End::Failed(why) | End::Killed(why) => (Verdict::Failed, why.clone()),
         End::Paused { reason, .. } => (Verdict::Paused, reason.clone()),

@@ -295,7 +295,8 @@ impl Connection {
         let message = truncate(message, LINE_MAX);
         let is_models = kind.is_some() || doing == DO_THE_TASK && is_of_provider(&message);
         if !is_models {
-            return AgentError::Failed { doing, message, code, detail: truncate(data.to_string(), LINE_MAX) };
+            let detail = truncate(data.to_string(), LINE_MAX);
+            return AgentError::Failed { doing, message, code, detail, login };
         }
         self.model_failed(readable_error(&message), kind)
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::connection::{Connection, McpServer};
-use crate::error::{AgentError, CONTINUE_SESSION, DO_THE_TASK};
+use crate::error::{AgentError, CONTINUE_SESSION, DO_THE_TASK, OPEN_SESSION};
 use crate::model_failure::HiddenEnd;
 use crate::profile::{LostSession, Offer, Trailers, UsageReport, offer};
 use crate::session_file::{KeptSession, SessionRecord};
@@ -39,7 +39,7 @@ struct Models {
 impl Connection {
     /// Opens a new session in `directory`.
     pub async fn new_session(&self, directory: &Path) -> Result<Session<'_>, AgentError> {
-        let doing = "open a session";
+        let doing = OPEN_SESSION;
         let cwd = resolve(directory)?;
         let params = self.with_settings(json!({"cwd": text(&cwd)?, "mcpServers": self.tools()}));
         let response = self.request_with_login("session/new", params, doing).await?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::builtin::definition::{
     Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionFile, SessionTools,
-    Trailers, UsageReport, UserFile,
+    Switch, Trailers, UsageReport, UserFile,
 };
 use super::builtin::exception::Exception;
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
@@ -85,10 +85,8 @@ impl Profile {
         let strings = |strings: &[&str]| strings.iter().map(|&string| string.to_owned()).collect::<Vec<_>>();
         let none = AgentSettings { name: definition.name.to_owned(), ..AgentSettings::default() };
         let settings = settings.unwrap_or(&none);
-        let mut defaults = pairs(definition.env);
-        if nix::unistd::geteuid().is_root() {
-            defaults.extend(pairs(definition.root_env));
-        }
+        let mut env = if nix::unistd::geteuid().is_root() { pairs(definition.root_env) } else { Vec::new() };
+        env.extend(settings.env.clone());
         let delete = match (&settings.delete, definition.deletion) {
             (Some(args), _) => SessionDeletion::Command(args.clone()),
             (None, Deletion::Protocol) => SessionDeletion::Protocol,
@@ -106,8 +104,8 @@ impl Profile {
             name: settings.name.clone(),
             program: settings.program.clone().unwrap_or_else(|| PathBuf::from(definition.program)),
             args: settings.args.clone().unwrap_or_else(|| strings(definition.args)),
-            defaults,
-            env: settings.env.clone(),
+            defaults: pairs(definition.env),
+            env,
             delete,
             attach,
             models: settings.models.clone().or_else(|| definition.models.map(strings)),
@@ -278,7 +276,15 @@ impl Profile {
     pub fn no_coordinator(&self) -> Option<&'static str> {
         match self.definition.session_tools {
             SessionTools::Refused(why) => Some(why),
-            SessionTools::Work | SessionTools::Untested => None,
+            SessionTools::Work | SessionTools::WorkWith(_) | SessionTools::Unknown => None,
+        }
+    }
+
+    /// Returns what makes the tools of a session visible to the model at once; `None` if nothing need be set.
+    pub fn tools_switch(&self) -> Option<Switch> {
+        match self.definition.session_tools {
+            SessionTools::WorkWith(switch) => Some(switch),
+            SessionTools::Work | SessionTools::Unknown | SessionTools::Refused(_) => None,
         }
     }
 

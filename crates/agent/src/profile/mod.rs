@@ -13,7 +13,7 @@ mod support;
 
 pub(crate) use agent_profile::chosen;
 pub use agent_profile::{AgentSettings, Launch, Profile, SessionDeletion};
-pub use builtin::definition::{Base, Installation, Login, Runtime, Trailers, UserFile};
+pub use builtin::definition::{Base, Installation, Login, Runtime, Switch, Trailers, UserFile};
 pub(crate) use builtin::definition::{
     FailureSign, LostSession, PermissionControl, Quirks, SessionFile, SessionFormat, UsageReport,
 };

@@ -40,6 +40,16 @@ impl Runtime {
             && parts.find(|part| !part.starts_with('-')) == Some(self.program)
     }
 
+    /// Returns what keeps an agent from running, as a sentence without a subject; `None` if nothing is known to be wrong.
+    pub fn problem(&self, state: &RuntimeState) -> Option<String> {
+        let needed = format!("needs {} {} or newer", self.program, self.at_least);
+        match state {
+            RuntimeState::Missing => Some(format!("{needed}, which is not on PATH")),
+            RuntimeState::TooOld(found) => Some(format!("{needed}; version {found} is on PATH")),
+            RuntimeState::Present(_) | RuntimeState::Unknown => None,
+        }
+    }
+
     /// Looks it up on `search_path`, and asks for its version.
     pub async fn state(&self, search_path: &OsStr) -> RuntimeState {
         let Some(program) = find_on_path(OsStr::new(self.program), search_path) else { return RuntimeState::Missing };

@@ -1,7 +1,7 @@
 //! Descriptions of the features of an agent, for people.
 
 use super::agent_profile::{Profile, SessionDeletion};
-use super::builtin::definition::{PermissionControl, SessionTools, Trailers, UsageReport};
+use super::builtin::definition::{PermissionControl, SessionTools, Switch, Trailers, UsageReport};
 
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +52,9 @@ impl Profile {
     pub fn trailer_support(&self) -> (Supported, String) {
         match self.trailers() {
             Trailers::None => (Supported::Yes, "it does not name itself".to_owned()),
-            Trailers::Variable { name, .. } => (Supported::Yes, format!("by the variable {name}")),
+            Trailers::Switch(Switch::Variable { name, .. }) => (Supported::Yes, format!("by the variable {name}")),
             Trailers::SessionSettings(_) => (Supported::Yes, "by the settings of its session".to_owned()),
-            Trailers::Defaults { variable, .. } => {
+            Trailers::Switch(Switch::Defaults { variable, .. }) => {
                 (Supported::Partly, format!("by its default settings ({variable}), unless your own differ"))
             }
             Trailers::Prompt => (Supported::Partly, "its prompt asks it; your own settings of it decide".to_owned()),
@@ -96,10 +96,8 @@ impl Profile {
     /// Whether the agent can be the coordinator, which needs the tools of its session.
     pub fn tool_support(&self) -> (Supported, &'static str) {
         match self.session_tools() {
-            SessionTools::Work => (Supported::Yes, "it can be the coordinator"),
-            SessionTools::Untested => {
-                (Supported::Unknown, "if its model finds them; a coordinator without tools fails")
-            }
+            SessionTools::Work | SessionTools::WorkWith(_) => (Supported::Yes, "it can be the coordinator"),
+            SessionTools::Unknown => (Supported::Unknown, "if its model finds them; a coordinator without tools fails"),
             SessionTools::Refused(why) => (Supported::No, why),
         }
     }

@@ -370,6 +370,16 @@ fn coordinator_gets_the_login_that_doctor_finds_through_the_env_files() {
 }
 
 #[test]
+fn coordinator_gets_its_message_once_it_has_its_tools() {
+    let mut world = World::new();
+    world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--late-tools 1500");
+    let message = script(&["call kugetsu_list {}", "usage 0 10 20", "say listed"]);
+    world.run(["delegate", &message, "--wait"]);
+    let called = world.records("pm", "tool_ended");
+    assert!(called.iter().any(|tool| tool["ok"] == true), "{called:?}");
+}
+
+#[test]
 fn coordinator_without_its_tools_is_not_done() {
     let mut world = World::new();
     world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--no-tools");

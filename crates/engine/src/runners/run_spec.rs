@@ -106,6 +106,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
             Policy::Ask => Permissions::Ask,
             Policy::Refuse => Permissions::Refuse,
         },
+        model_retries: settings.run.model_retries,
         without_trailers: !is_coordinator && settings.run.agent_trailers == schema::AgentTrailers::Remove,
         sandbox: match is_coordinator && settings.pm.needs_sandbox() {
             true => SandboxChoice::Required,

@@ -132,7 +132,7 @@ fn written(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { timeout_seconds: 3600, silence_seconds: 600, max_repeats: 20, model_retries: 0 };
+    const LIMITS: Limits = Limits { timeout_seconds: 3600, silence_seconds: 600, max_repeats: 20 };
 
     #[tokio::test(start_paused = true)]
     async fn every_run_has_an_end() {

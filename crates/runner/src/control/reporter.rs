@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { timeout_seconds: 7, silence_seconds: 5, max_repeats: 20, model_retries: 0 };
+    const LIMITS: Limits = Limits { timeout_seconds: 7, silence_seconds: 5, max_repeats: 20 };
 
     /// A daemon that sends `messages` to every listener and answers every report with `report`.
     async fn daemon(socket: &Path, messages: &[RunnerControl], report: &'static str) {

@@ -223,9 +223,10 @@ mod tests {
             session: None,
             used_before: Default::default(),
             hand_over: false,
-            limits: Limits { timeout_seconds: 1, silence_seconds: 1, max_repeats: 20, model_retries: 0 },
+            limits: Limits { timeout_seconds: 1, silence_seconds: 1, max_repeats: 20 },
             permissions: Permissions::Allow,
             without_trailers: false,
+            model_retries: 0,
             sandbox: SandboxChoice::Off,
             work: Work::Issue(Box::new(issue.clone())),
         };

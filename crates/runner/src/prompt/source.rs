@@ -13,11 +13,12 @@ use super::{coordinator, issue};
 use crate::coordinator::workspace::{Skill, Workspace, WorkspaceError};
 use crate::issue::files::Files;
 use crate::run_context::RunContext;
+use crate::tools::listener::ToolServer;
 
 /// The source of a prompt.
 pub(crate) enum PromptSource<'a> {
     Issue(&'a IssueSpec, &'a Files),
-    Coordination(&'a Workspace),
+    Coordination(&'a Workspace, &'a ToolServer),
 }
 
 #[derive(Debug)]
@@ -44,6 +45,14 @@ pub(crate) enum PromptError {
 }
 
 impl PromptSource<'_> {
+    /// Waits until the agent has what the prompt relies on.
+    pub(crate) async fn ready(&self) {
+        match self {
+            Self::Issue(..) => {}
+            Self::Coordination(_, tools) => tools.loaded().await,
+        }
+    }
+
     /// The prompt for a session that was resumed and knows the rules.
     pub(crate) async fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
         match self {
@@ -60,7 +69,7 @@ impl PromptSource<'_> {
                 };
                 Ok(Prompt::without_skill(issue::interrupted(&prompt, cause, &existing)))
             }
-            Self::Coordination(workspace) => {
+            Self::Coordination(workspace, _) => {
                 let message = coordinator::message(&run.spec.message, run.spec.attempt);
                 Ok(match workspace.changed_skill()? {
                     Some(skill) => Prompt { text: coordinator::changed(&skill.text, &message), skill: Some(skill) },
@@ -74,7 +83,7 @@ impl PromptSource<'_> {
     pub(crate) async fn first(&self, run: &RunContext, hand_over: bool) -> Result<Prompt, PromptError> {
         match self {
             Self::Issue(issue, files) => issue_prompt(run, issue, files, hand_over).await.map(Prompt::without_skill),
-            Self::Coordination(workspace) => {
+            Self::Coordination(workspace, _) => {
                 let message = coordinator::message(&run.spec.message, run.spec.attempt);
                 workspace.forget_sent_skill()?;
                 let skill = workspace.skill()?;
@@ -91,7 +100,7 @@ impl PromptSource<'_> {
     /// Notes that the session has taken the prompt.
     pub(crate) fn sent(&self, prompt: &Prompt) -> Result<(), WorkspaceError> {
         match (self, &prompt.skill) {
-            (Self::Coordination(workspace), Some(skill)) => workspace.keep_sent_skill(skill),
+            (Self::Coordination(workspace, _), Some(skill)) => workspace.keep_sent_skill(skill),
             _ => Ok(()),
         }
     }

@@ -14,7 +14,7 @@ use rmcp::ServiceExt;
 use tokio::io::{AsyncReadExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::calls::Calls;
@@ -24,6 +24,9 @@ use super::server::Server;
 const ADDRESS: &str = "KUGETSU_TOOLS";
 /// How long a connection may take to send the secret.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for an agent that loads the tools after it has opened its session, and would ask its model without them. On a
+/// busy machine that takes seconds.
+const LOAD_LIMIT: Duration = Duration::from_secs(15);
 /// Maximum number of connections that have sent the secret. An agent has one for each session, and perhaps one more.
 const CONNECTIONS_MAX: usize = 16;
 /// Maximum number of connections that have not sent it yet.
@@ -67,6 +70,13 @@ impl ToolServer {
     /// Whether the agent has loaded the tools.
     pub(crate) fn is_loaded(&self) -> bool {
         self.tools.is_listed()
+    }
+
+    /// Waits until the agent has loaded the tools, but no longer than agents take that load them beside other work.
+    pub(crate) async fn loaded(&self) {
+        if timeout(LOAD_LIMIT, self.tools.listed()).await.is_err() {
+            tracing::debug!("the agent has not loaded the tools before its prompt");
+        }
     }
 
     /// How the agent reaches the tools.

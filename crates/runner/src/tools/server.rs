@@ -1,7 +1,6 @@
 //! The tools as the Model Context Protocol shows them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kugetsu_api::run_spec::Tool;
 use rmcp::model::{
@@ -13,7 +12,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::arguments::{Continue, Issue, List, Logs, NoArguments, Start};
 use super::calls::{Calls, ToolResult};
@@ -29,7 +28,7 @@ pub(super) struct Server {
     /// Clones share it.
     permits: Arc<Semaphore>,
     /// Whether an agent has listed the tools. Clones share it.
-    listed: Arc<AtomicBool>,
+    listed: watch::Sender<bool>,
 }
 
 impl ServerHandler for Server {
@@ -45,7 +44,7 @@ impl ServerHandler for Server {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        self.listed.store(true, Ordering::Relaxed);
+        self.listed.send_replace(true);
         Ok(ListToolsResult::with_all_items(self.tools.iter().copied().map(description).collect()))
     }
 
@@ -66,12 +65,24 @@ impl ServerHandler for Server {
 
 impl Server {
     pub(super) fn new(calls: Calls, tools: Vec<Tool>) -> Self {
-        Self { calls, tools: tools.into(), permits: Arc::new(Semaphore::new(CALLS_MAX)), listed: Arc::default() }
+        Self {
+            calls,
+            tools: tools.into(),
+            permits: Arc::new(Semaphore::new(CALLS_MAX)),
+            listed: watch::Sender::new(false),
+        }
     }
 
     /// Whether an agent has listed the tools.
     pub(super) fn is_listed(&self) -> bool {
-        self.listed.load(Ordering::Relaxed)
+        *self.listed.borrow()
+    }
+
+    /// Waits until an agent has listed the tools.
+    pub(super) async fn listed(&self) {
+        // This server is a sender itself, so the channel stays open.
+        let mut listed = self.listed.subscribe();
+        let _listed = listed.wait_for(|listed| *listed).await;
     }
 
     async fn call(&self, name: &str, arguments: Value) -> ToolResult {

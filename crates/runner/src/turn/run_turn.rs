@@ -180,6 +180,10 @@ pub(crate) async fn run_turn(
         Err(interruption) => AgentOutcome::without_turn(interruption.into()),
     };
     end_processes(run, tree, &mut outcome).await;
+    if let End::Expired { expired: Expired::Start(_), hint, .. } = &mut outcome.end {
+        // Some agents wait for a login in a browser.
+        *hint = Some(format!("if {} is not logged in, run {}", run.spec.agent.name, agent.profile.how_to_log_in()));
+    }
     if outcome.killed
         && run.spec.attempt.saturating_sub(run.spec.pauses) < MAX_ATTEMPTS
         && let End::Failed(why) = outcome.end
@@ -297,7 +301,7 @@ async fn event_loop(
                 let failed = progress.failure();
                 let end = match (End::from(interruption.clone()), &failed) {
                     (End::Expired { expired, .. }, Some(message)) => {
-                        End::Expired { expired, failure: Some(run.spool.mask(message)) }
+                        End::Expired { expired, failure: Some(run.spool.mask(message)), hint: None }
                     }
                     (End::Expired { expired, .. }, None) => expired_after(connection, expired, run).await,
                     (end, _) => end,
@@ -374,7 +378,7 @@ async fn prompt_until_answered(
     prompt: &str,
     progress: &Progress,
 ) -> Result<Turn, TurnError> {
-    let most = run.spec.limits.model_retries;
+    let most = run.spec.model_retries;
     let mut text = prompt;
     for retry in 1..=most {
         let (pause, message) = match session.prompt(text).await {
@@ -402,12 +406,12 @@ async fn prompt_until_answered(
 /// The end of a run whose time is over. An agent that waits in silence for the end of a limit is no agent that hangs.
 async fn expired_after(connection: &Connection, expired: Expired, run: &RunContext) -> End {
     let Some(failure) = timeout(CANCEL_LIMIT, connection.model_failure()).await.unwrap_or_default() else {
-        return End::Expired { expired, failure: None };
+        return End::Expired { expired, failure: None, hint: None };
     };
     let message = failure.to_string();
     match unless_it_passes(failure, run, true) {
         paused @ TurnError::Paused { .. } if matches!(expired, Expired::Silence(_)) => paused.into(),
-        _ => End::Expired { expired, failure: Some(run.spool.mask(&message)) },
+        _ => End::Expired { expired, failure: Some(run.spool.mask(&message)), hint: None },
     }
 }
 
@@ -489,6 +493,7 @@ async fn drive_session(
         true => source.next(run).await?,
         false => source.first(run, hand_over).await?,
     };
+    source.ready().await;
     spool.write(Body::Prompt { text: prompt.text.clone() });
     let start = SystemTime::now();
     let mut turn = prompt_until_answered(run, &session, &prompt.text, progress).await?;

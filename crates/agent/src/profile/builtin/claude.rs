@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    SessionTools, Trailers, UsageReport, UserFile,
+    SessionTools, Switch, Trailers, UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "CLAUDE_CONFIG_DIR", below_home: ".claude" };
@@ -64,6 +64,6 @@ pub(crate) static CLAUDE: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[],
-    session_tools: SessionTools::Untested,
+    session_tools: SessionTools::WorkWith(Switch::Variable { name: "ENABLE_TOOL_SEARCH", value: "false" }),
     quirks: Quirks::NONE,
 };

@@ -52,6 +52,6 @@ pub(crate) static CODEX: Definition = Definition {
     failure: FailureSign::ThreadStatus,
     failure_texts: &[],
     exceptions: &[Exception::OwnSandbox],
-    session_tools: SessionTools::Untested,
+    session_tools: SessionTools::Work,
     quirks: Quirks::NONE,
 };

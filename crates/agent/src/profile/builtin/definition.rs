@@ -15,7 +15,7 @@ pub(crate) struct Definition {
     pub args: &'static [&'static str],
     /// Variables for unattended work: no telemetry, no updates during a run, a bounded number of retries.
     pub env: &'static [(&'static str, &'static str)],
-    /// Variables without which it refuses to work as root.
+    /// Variables without which it refuses to work as root. They override those of the user.
     pub root_env: &'static [(&'static str, &'static str)],
     /// Variables with tokens for git servers that it would take for its own login.
     pub withheld: &'static [&'static str],
@@ -88,7 +88,7 @@ pub(crate) static UNKNOWN: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[],
-    session_tools: SessionTools::Untested,
+    session_tools: SessionTools::Unknown,
     quirks: Quirks::NONE,
 };
 
@@ -187,10 +187,7 @@ pub(crate) enum PermissionControl {
 pub enum Trailers {
     /// It does not name itself.
     None,
-    /// By a variable of its environment.
-    Variable { name: &'static str, value: &'static str },
-    /// By a file with its default settings, whose path is in a variable. Settings of the user override it.
-    Defaults { variable: &'static str, settings: &'static str },
+    Switch(Switch),
     /// By settings in `_meta.claudeCode.options.settings` of the request that opens a session, as a JSON object.
     SessionSettings(&'static str),
     /// It has no switch that kugetsu could set: its prompt asks it.
@@ -199,11 +196,22 @@ pub enum Trailers {
     Unknown,
 }
 
+/// A setting of the agent that kugetsu changes for a run. The user's own has precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// By a variable of its environment.
+    Variable { name: &'static str, value: &'static str },
+    /// By a file with its default settings, whose path is in a variable.
+    Defaults { variable: &'static str, settings: &'static str },
+}
+
 /// Whether the model can call the tools of a session, which the coordinator needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionTools {
     Work,
-    Untested,
+    /// They work if the model sees them at once. Otherwise the agent lets it search for tools, which not every model does.
+    WorkWith(Switch),
+    Unknown,
     /// The reason, as the end of a sentence.
     Refused(&'static str),
 }

@@ -67,6 +67,6 @@ pub(crate) static GEMINI: Definition = Definition {
         Exception::NoEditsOutside,
         Exception::YoungSessions,
     ],
-    session_tools: SessionTools::Untested,
+    session_tools: SessionTools::Work,
     quirks: Quirks::NONE,
 };

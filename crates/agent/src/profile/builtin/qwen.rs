@@ -2,10 +2,12 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    SessionTools, Trailers, UsageReport, UserFile,
+    SessionTools, Switch, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
+/// The path of a file with settings that those of the user override.
+const SYSTEM_DEFAULTS: &str = "QWEN_CODE_SYSTEM_DEFAULTS_PATH";
 const HOME: Base = Base::Own { variable: "QWEN_HOME", below_home: ".qwen" };
 
 pub(crate) static QWEN: Definition = Definition {
@@ -41,10 +43,10 @@ pub(crate) static QWEN: Definition = Definition {
         UserFile { base: HOME, path: "QWEN.md" },
     ],
     permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
-    trailers: Trailers::Defaults {
-        variable: "QWEN_CODE_SYSTEM_DEFAULTS_PATH",
+    trailers: Trailers::Switch(Switch::Defaults {
+        variable: SYSTEM_DEFAULTS,
         settings: r#"{"general":{"gitCoAuthor":{"commit":false,"pr":false}}}"#,
-    },
+    }),
     // The share of each file that it wrote itself, as a note about each of its commits.
     refs: &["refs/notes/ai-attribution"],
     deletion: Deletion::Impossible,
@@ -58,6 +60,9 @@ pub(crate) static QWEN: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[Exception::FilteredAnswers],
-    session_tools: SessionTools::Untested,
+    session_tools: SessionTools::WorkWith(Switch::Defaults {
+        variable: SYSTEM_DEFAULTS,
+        settings: r#"{"tools":{"toolSearch":{"enabled":false}}}"#,
+    }),
     quirks: Quirks::NONE,
 };

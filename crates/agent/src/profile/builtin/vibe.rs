@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    SessionTools, Trailers, UsageReport, UserFile,
+    SessionTools, Switch, Trailers, UsageReport, UserFile,
 };
 use super::exception::Exception;
 
@@ -34,7 +34,7 @@ pub(crate) static VIBE: Definition = Definition {
     },
     settings: &[UserFile { base: HOME, path: "config.toml" }, UserFile { base: HOME, path: ".env" }],
     permissions: PermissionControl::Mode { allow: "auto-approve", ask: "ask" },
-    trailers: Trailers::Variable { name: "VIBE_INCLUDE_COMMIT_SIGNATURE", value: "false" },
+    trailers: Trailers::Switch(Switch::Variable { name: "VIBE_INCLUDE_COMMIT_SIGNATURE", value: "false" }),
     refs: &[],
     deletion: Deletion::Impossible,
     attach: Some(Attach { program: Some("vibe"), args: &["--resume", "{session}"] }),
@@ -47,6 +47,6 @@ pub(crate) static VIBE: Definition = Definition {
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[Exception::FilteredAnswers],
-    session_tools: SessionTools::Untested,
+    session_tools: SessionTools::Work,
     quirks: Quirks::NONE,
 };
