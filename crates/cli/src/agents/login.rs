@@ -1,5 +1,4 @@
-//! Whether an agent is logged in to its model provider, as far as that shows without a model request, and the agent that is used
-//! if the setting `agent.default` is not set.
+//! Whether an agent is logged in to its model provider, as far as that shows without a model request.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::Variable;
-use kugetsu_agent::{AgentSettings, Profile, UserFile, agent_names, find_program, profile};
+use kugetsu_agent::{Profile, UserFile};
 use kugetsu_api::home::Home;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -95,32 +94,6 @@ fn text(path: &Path) -> Option<String> {
     (metadata.is_file() && metadata.len() <= FILE_SIZE_MAX).then(|| fs::read_to_string(path).ok())?
 }
 
-/// Returns the first built-in agent that is installed and logged in, otherwise the first whose login is not known, otherwise the
-/// first that is installed. `None` if none is. `settings` are the entries of agents.
-pub(crate) fn choose(
-    home: &Home,
-    settings: &[AgentSettings],
-    environment: &dyn Fn(&str) -> Option<OsString>,
-) -> Option<String> {
-    let mut found: Option<(u8, String)> = None;
-    for name in agent_names(&[]) {
-        let Ok(profile) = profile(&name, settings) else { continue };
-        let variables = Variables::read(home, &[&name], environment);
-        if find_program(&profile, &variables.search_path()).is_err() {
-            continue;
-        }
-        let rank = match state(&profile, &variables) {
-            LoginState::LoggedIn(_) => return Some(name),
-            LoginState::Unknown => 1,
-            LoginState::NotLoggedIn => 2,
-        };
-        if found.as_ref().is_none_or(|(best, _)| rank < *best) {
-            found = Some((rank, name));
-        }
-    }
-    found.map(|(_, name)| name)
-}
-
 /// The variables that an agent's runs get: those of its env files, or else those of this process.
 pub(crate) struct Variables<'a> {
     /// Those of the env files; the last one wins.
@@ -161,7 +134,7 @@ impl<'a> Variables<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use kugetsu_agent::profile;
 
     use super::*;
 
@@ -220,32 +193,5 @@ mod tests {
         fs::write(env.join("copilot.env"), "GITHUB_TOKEN=z\n").unwrap();
         let own = LoginState::LoggedIn("the variable GITHUB_TOKEN is set".to_owned());
         assert_eq!(logged_in("copilot", directory.path(), &of_user), own);
-    }
-
-    #[test]
-    fn first_agent_that_is_installed_and_logged_in_is_chosen() {
-        let directory = tempfile::tempdir().unwrap();
-        let (user, programs) = (directory.path(), directory.path().join("bin"));
-        fs::create_dir(&programs).unwrap();
-        let home = Home::new(user.join("kugetsu"));
-        let chosen = |key: &str| {
-            choose(&home, &[], &|name: &str| match name {
-                "HOME" => Some(user.into()),
-                "PATH" => Some(programs.clone().into()),
-                name => (name == key).then(|| "x".into()),
-            })
-        };
-        let install = |program: &str| {
-            fs::write(programs.join(program), "").unwrap();
-            fs::set_permissions(programs.join(program), fs::Permissions::from_mode(0o755)).unwrap();
-        };
-        assert_eq!(chosen("ANTHROPIC_API_KEY"), None, "none is installed");
-        install("claude-agent-acp");
-        install("codex-acp");
-        assert_eq!(chosen("").as_deref(), Some("claude"), "none is logged in");
-        assert_eq!(chosen("OPENAI_API_KEY").as_deref(), Some("codex"));
-        install("opencode");
-        assert_eq!(chosen("").as_deref(), Some("opencode"), "it may need no login");
-        assert_eq!(chosen("CLAUDE_CODE_OAUTH_TOKEN").as_deref(), Some("claude"));
     }
 }

@@ -65,13 +65,7 @@ pub(crate) async fn reports(
 impl AgentReport {
     /// A sentence about a missing or old runtime; `None` if nothing is known to be wrong.
     pub(crate) fn runtime_problem(&self) -> Option<String> {
-        let needs = self.profile.installation().runtime?;
-        let needed = format!("needs {} {} or newer", needs.program, needs.at_least);
-        match self.runtime.as_ref()? {
-            RuntimeState::Missing => Some(format!("{needed}, which is not on PATH")),
-            RuntimeState::TooOld(found) => Some(format!("{needed}; version {found} is on PATH")),
-            RuntimeState::Present(_) | RuntimeState::Unknown => None,
-        }
+        self.profile.installation().runtime?.problem(self.runtime.as_ref()?)
     }
 
     pub(crate) fn json(&self, default: &str) -> AgentJson {

@@ -24,6 +24,8 @@ const COMMAND_MAX: Duration = Duration::from_secs(180);
 const END_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
+/// The name of the step that continues the session.
+const CONTINUES: &str = "continues";
 const REPOSITORY: &str = "kugetsu-try";
 const ISSUE: &str = "local/kugetsu-try#1";
 const FILE: &str = "kugetsu-try.txt";
@@ -82,12 +84,11 @@ impl Trial {
         self.path().join(REPOSITORY)
     }
 
-    /// Makes both changes and judges them. Ends early if the agent does not work at all.
-    pub(crate) async fn run(&self, profile: &Profile) -> Vec<Step> {
-        let mut steps = Vec::new();
+    /// Makes both changes and judges them, and reports each step when its result is known. Ends early if the agent does not work
+    /// at all.
+    pub(crate) async fn run(&self, profile: &Profile, report: impl Fn(Step)) {
         if let Err(why) = self.create_repository().await {
-            steps.push(failed("repository", why));
-            return steps;
+            return report(failed("repository", why));
         }
         let message = format!(
             "Create the file {FILE} with exactly this line: {FIRST_LINE}\nThen commit it with git. Do nothing else."
@@ -98,35 +99,30 @@ impl Trial {
         }
         let first = match self.task(&arguments).await {
             Ok(run) => run,
-            Err(why) => {
-                steps.push(failed("starts", why));
-                return steps;
-            }
+            Err(why) => return report(failed("starts", why)),
         };
-        let session = first["session_id"].as_str();
-        steps.push(match session {
-            Some(session) => ok("session", session.to_owned()),
-            None => failed("session", reason(&first)),
-        });
-        steps.push(ended("answers", &first));
-        if session.is_none() {
-            return steps;
-        }
+        let Some(session) = first["session_id"].as_str() else { return report(failed("session", reason(&first))) };
+        report(ok("session", session.to_owned()));
+        report(ended("answers", &first));
         let text = self.committed(&first).await;
-        steps.push(match &text {
+        report(match &text {
             Ok(text) if text.trim() == FIRST_LINE => ok("commits", format!("{FILE} is on the branch")),
             Ok(text) => failed("commits", format!("{FILE} contains {text:?}, not {FIRST_LINE:?}")),
             Err(why) => failed("commits", why.clone()),
         });
-        if text.is_ok() {
-            steps.push(self.continues(&first).await);
-        }
-        steps.extend(usage(profile, &first));
-        steps
+        report(match &text {
+            Ok(_) => self.continues(&first).await,
+            Err(_) => Step {
+                name: CONTINUES,
+                outcome: Outcome::Unknown,
+                detail: "not tested: there is no commit to add to".to_owned(),
+            },
+        });
+        usage(profile, &first).into_iter().for_each(report);
     }
 
     async fn continues(&self, first: &Value) -> Step {
-        let name = "continues";
+        let name = CONTINUES;
         let message = format!("Add this line to the end of {FILE}, and commit it: {SECOND_LINE}");
         let second = match self.task(&["continue", ISSUE, &message]).await {
             Ok(run) => run,
@@ -209,7 +205,8 @@ impl Trial {
     async fn committed(&self, run: &Value) -> Result<String, String> {
         let branch = run["branch"].as_str().filter(|_| run["pushed"] == true);
         let branch = branch.ok_or_else(|| format!("it made no commit that was pushed: {}", reason(run)))?;
-        self.git(&["show", &format!("refs/heads/{branch}:{FILE}")]).await
+        let text = self.git(&["show", &format!("refs/heads/{branch}:{FILE}")]).await;
+        text.map_err(|why| format!("{FILE} cannot be read from the branch {branch}: {why}"))
     }
 
     async fn git(&self, arguments: &[&str]) -> Result<String, String> {

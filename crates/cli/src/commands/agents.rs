@@ -1,5 +1,6 @@
 //! `kugetsu agents`: the agents that kugetsu knows, and what works with them.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -11,6 +12,7 @@ use kugetsu_engine::Settings;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::agents::choice::{self, Candidate};
 use crate::agents::login::{LoginState, Variables};
 use crate::agents::report::{AgentReport, reports};
 use crate::agents::trial::{Outcome, Step, Trial};
@@ -92,8 +94,8 @@ pub(crate) async fn run(home: &Home, arguments: Agents) -> Result<Exit, Failure>
     let loaded = load(home, &own_environment).and_then(Loaded::usable)?;
     let settings = &loaded.settings;
     let exit = match arguments.action {
-        None => list(home, settings, arguments.json).await.map(|()| Exit::Done),
-        Some(Action::Show { agent, json }) => show(home, settings, &agent, json).await.map(|()| Exit::Done),
+        None => list(home, &loaded, arguments.json).await.map(|()| Exit::Done),
+        Some(Action::Show { agent, json }) => show(home, &loaded, &agent, json).await.map(|()| Exit::Done),
         Some(Action::Try { agent, model, json }) => attempt(home, settings, &agent, model, json).await,
     }?;
     loaded.messages().for_each(ui::warning);
@@ -121,8 +123,15 @@ async fn attempt(
         };
         ui::bullet(mark, STEP_COLUMN, &format!("{}: {}", step.name, step.detail), &[]);
     };
-    let mut steps = tokio::select! {
-        steps = trial.run(&profile) => steps,
+    let steps = RefCell::new(Vec::new());
+    let report = |step: Step| {
+        if !json {
+            print(&step);
+        }
+        steps.borrow_mut().push(step);
+    };
+    tokio::select! {
+        () = trial.run(&profile, &report) => {}
         () = interrupted() => {
             ui::note("\nending the agent and removing the scratch repository");
             let end = trial.end().await;
@@ -134,8 +143,9 @@ async fn attempt(
             trial.remove().map_err(|error| Failure::new(format!("could not remove the scratch repository: {error}")))?;
             return Ok(Exit::Canceled);
         }
-    };
-    steps.push(trial.end().await);
+    }
+    report(trial.end().await);
+    let steps = steps.take();
     let works = steps.iter().all(|step| step.outcome != Outcome::Failed);
     let left = match works {
         true => trial.remove().map(|()| None),
@@ -145,11 +155,8 @@ async fn attempt(
     let kept = kept.map(|path| path.display().to_string());
     if json {
         ui::json(&TrialJson { agent: name.to_owned(), works, steps, kept })?;
-    } else {
-        steps.iter().for_each(print);
-        if let Some(kept) = kept {
-            ui::note(format!("the scratch home and repository are in {kept}; remove them when you have seen enough"));
-        }
+    } else if let Some(kept) = kept {
+        ui::note(format!("the scratch home and repository are in {kept}; remove them when you have seen enough"));
     }
     Ok(if works { Exit::Done } else { Exit::Failed })
 }
@@ -169,13 +176,14 @@ fn found(settings: &Settings, name: &str) -> Result<Profile, Failure> {
     profile(name, &settings.profiles).map_err(|error| Failure::usage(error.to_string()).hints(error.hint()))
 }
 
-async fn list(home: &Home, settings: &Settings, json: bool) -> Result<(), Failure> {
+async fn list(home: &Home, loaded: &Loaded, json: bool) -> Result<(), Failure> {
+    let (settings, default) = (&loaded.settings, loaded.default_agent().unwrap_or_default());
     let profiles: Result<Vec<Profile>, _> =
         agent_names(&settings.profiles).iter().map(|name| profile(name, &settings.profiles)).collect();
     let profiles = profiles.map_err(|error| Failure::usage(error.to_string()))?;
     let reports = ui::notify_if_slow("looking up the agents", reports(home, profiles, &own_environment)).await;
     if json {
-        return ui::json(&reports.iter().map(|report| report.json(&settings.default_agent)).collect::<Vec<_>>());
+        return ui::json(&reports.iter().map(|report| report.json(default)).collect::<Vec<_>>());
     }
     let columns = [
         ("AGENT", Fit::Middle(12)),
@@ -186,14 +194,15 @@ async fn list(home: &Home, settings: &Settings, json: bool) -> Result<(), Failur
         ("DELETE", Fit::Whole),
         ("TOOLS", Fit::Whole),
     ];
-    let rows: Vec<Vec<String>> = reports.iter().map(|report| row(report, &settings.default_agent)).collect();
+    let rows: Vec<Vec<String>> = reports.iter().map(|report| row(report, default)).collect();
     let tone = |index: usize| match &reports[index].version {
         Some(Ok(_)) if reports[index].runtime_problem().is_none() => (1, Tone::Good),
         Some(_) => (1, Tone::Bad),
         None => (1, Tone::Dim),
     };
     ui::table_with_tones(&columns, &rows, tone);
-    ui::toned(Tone::Dim, "* the default agent; all about one: kugetsu agents show <name>");
+    let mark = if default.is_empty() { "" } else { "* the default agent; " };
+    ui::toned(Tone::Dim, format!("{mark}all about one: kugetsu agents show <name>"));
     Ok(())
 }
 
@@ -222,14 +231,15 @@ fn row(report: &AgentReport, default: &str) -> Vec<String> {
     cells.chain(supported.map(str::to_owned)).collect()
 }
 
-async fn show(home: &Home, settings: &Settings, name: &str, json: bool) -> Result<(), Failure> {
-    let profile = found(settings, name)?;
+async fn show(home: &Home, loaded: &Loaded, name: &str, json: bool) -> Result<(), Failure> {
+    let profile = found(&loaded.settings, name)?;
+    let default = loaded.default_agent().unwrap_or_default();
     let looked_up = reports(home, vec![profile], &own_environment);
     let reports = ui::notify_if_slow("looking up the agent", looked_up).await;
     for report in &reports {
         match json {
-            true => ui::json(&report.json(&settings.default_agent))?,
-            false => print(report, &settings.default_agent),
+            true => ui::json(&report.json(default))?,
+            false => print(report, default),
         }
     }
     Ok(())
@@ -300,20 +310,35 @@ fn value(name: &str, text: &str) {
     ui::bullet((Tone::Dim, name), COLUMN, text, &[]);
 }
 
-/// Returns the agent that was chosen; `None` if the setting names one, or none is installed.
-pub(super) fn chosen_default(home: &Home) -> Option<String> {
+/// Returns the agent that is chosen for tasks that name none; `None` if the setting names one, or none is installed.
+pub(super) async fn chosen_default(home: &Home) -> Option<Candidate> {
     // The daemon reports settings that cannot be used.
     let loaded = load(home, &own_environment).and_then(Loaded::usable).ok()?;
-    loaded.chosen_agent().map(str::to_owned)
+    if !loaded.agent_is_chosen() {
+        return None;
+    }
+    choice::choose(home, &loaded.settings.profiles, &own_environment).await
 }
 
 /// Sets `agent.default` to the agent that was chosen, and prints that: another agent that is installed later must not take over.
-pub(super) async fn keep_default(home: &Home, agent: &str) {
+/// One that seems not to work is used, but not kept.
+pub(super) async fn keep_default(home: &Home, chosen: &Candidate) {
+    let agent = chosen.profile.name();
+    if let Some(problem) = &chosen.problem {
+        return ui::warning(format!("no installed agent can run; {agent} is used, but {problem}"));
+    }
+    let known = match chosen.login {
+        LoginState::LoggedIn(_) => "the first in `kugetsu agents` that is installed and logged in",
+        LoginState::Unknown => "the first in `kugetsu agents` that is installed and may be logged in",
+        LoginState::NotLoggedIn => {
+            let login = chosen.profile.how_to_log_in();
+            return ui::warning(format!("no installed agent is logged in; {agent} is used; to log in, type {login}"));
+        }
+    };
     let set = setup::ensure_home(home).and_then(|()| edit::set(home, &default_agent_key().to_string(), agent));
     match set {
         Ok(key) => ui::note(format!(
-            "{agent} is now the default agent, the first in `kugetsu agents` that is installed and logged in; to change \
-             it: kugetsu config set {key} <name>"
+            "{agent} is now the default agent, {known}; to change it: kugetsu config set {key} <name>"
         )),
         Err(failure) => return ui::warning(format!("the default agent {agent} was not kept: {}", failure.message)),
     }

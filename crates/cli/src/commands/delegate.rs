@@ -68,8 +68,8 @@ pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failur
         return Ok(Exit::NeedsPerson);
     }
     // The daemon may have started before the agent was installed.
-    if let Some(agent) = chosen_default(home) {
-        keep_default(home, &agent).await;
+    if let Some(chosen) = chosen_default(home).await {
+        keep_default(home, &chosen).await;
     }
     let task = connect::call(home, &endpoints::DELEGATE, &request).await;
     let task = task.map_err(|failure| Message::keep(message, failure))?;

@@ -70,14 +70,14 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
     let mut typed = TypedMessage::new(arguments.message, arguments.rest)?;
     let is_directory = is_path_like(&arguments.reference) || Path::new(&arguments.reference).is_dir();
     let message = typed.read(is_directory, &format!("a new issue of {}", arguments.reference))?;
-    let chosen = if arguments.agent.is_none() { chosen_default(home) } else { None };
+    let chosen = if arguments.agent.is_none() { chosen_default(home).await } else { None };
     let request = TaskRequest {
         task: Uuid::now_v7().to_string(),
         kind: TaskKind::Start,
         reference: arguments.reference,
         cwd,
         message: message.as_ref().map(|message| message.text.clone()),
-        agent: arguments.agent.or_else(|| chosen.clone()),
+        agent: arguments.agent.or_else(|| chosen.as_ref().map(|chosen| chosen.profile.name().to_owned())),
         model: arguments.model,
         base: arguments.base,
         priority: arguments.priority,
@@ -89,8 +89,8 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
     let notice = format!("looking up the repository of {}", request.reference);
     let task = ui::notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await;
     let task = task.map_err(|failure| Message::keep(message, failure))?;
-    if let Some(agent) = chosen {
-        keep_default(home, &agent).await;
+    if let Some(chosen) = chosen {
+        keep_default(home, &chosen).await;
     }
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

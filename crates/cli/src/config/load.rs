@@ -15,7 +15,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;
 
-use crate::agents::login::choose;
+use crate::agents::choice;
 use crate::names::did_you_mean;
 use crate::{atomic, env_files};
 
@@ -75,10 +75,15 @@ impl Loaded {
         self.warnings.iter().cloned().chain(errors)
     }
 
-    /// The agent that is used because the setting `agent.default` is not set.
-    pub(crate) fn chosen_agent(&self) -> Option<&str> {
-        let (_, origin) = self.values.get(&default_agent_key())?;
-        (*origin == Origin::Installed).then_some(self.settings.default_agent.as_str())
+    /// Whether an installed agent is used because the setting `agent.default` is not set.
+    pub(crate) fn agent_is_chosen(&self) -> bool {
+        self.values.get(&default_agent_key()).is_some_and(|(_, origin)| *origin == Origin::Installed)
+    }
+
+    /// The agent of tasks that name none; `None` if no agent is set or installed.
+    pub(crate) fn default_agent(&self) -> Option<&str> {
+        let is_known = self.settings.agent.default.is_some() || self.agent_is_chosen();
+        is_known.then_some(self.settings.default_agent.as_str())
     }
 
     /// Settings that name an agent which does not exist. They are no errors: its entry may follow.
@@ -154,7 +159,7 @@ fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Lo
     let mut settings = Settings { profiles, servers, repositories, variables: env.variables, ..Settings::new(config) };
     let mut values = values;
     if settings.agent.default.is_none() {
-        let chosen = choose(home, &settings.profiles, environment);
+        let chosen = choice::first(home, &settings.profiles, environment);
         let origin = if chosen.is_some() { Origin::Installed } else { Origin::Default };
         settings.default_agent = chosen.unwrap_or(settings.default_agent);
         values.insert(default_agent_key(), (settings.default_agent.clone().into(), origin));
