@@ -327,4 +327,13 @@ mod tests {
             assert!(agent.name == "node" || agent.prefix == format!("needs_{}_", agent.name));
         }
     }
+
+    #[test]
+    fn tested_versions_of_the_definitions_are_those_of_the_table() {
+        for agent in &ALL {
+            let file = root().join(format!("crates/agent/src/profile/builtin/{}.rs", agent.name));
+            let tested = format!("tested: Some(\"{}\")", agent.version);
+            assert!(read(&file).unwrap().contains(&tested), "{} does not have {tested}", file.display());
+        }
+    }
 }

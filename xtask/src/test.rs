@@ -45,6 +45,10 @@ const KILLS: &str = "125";
 /// Calls of git of each scenario in `git_calls.rs` there that are killed with [`Extent::Full`]: more than there are.
 const KILLED_CALLS: &str = "10000";
 
+/// Tests that take minutes of processor time and run with [`Extent::Full`] only: each starts opencode five times. What they show of
+/// kugetsu shows with the other agents, too.
+const LONG: [&str; 2] = ["needs_opencode_works_after_failures_that_pass", "needs_opencode_fails_with_the_reason"];
+
 pub(crate) fn run(extent: Extent) -> Outcome {
     let mut steps = Steps::new();
     if steps.check("git", "git --version", install::git).is_none() {
@@ -82,6 +86,10 @@ fn tests(steps: &mut Steps, extent: Extent) {
         };
         skipped.extend(program.is_none().then_some(prefix));
         opencode = opencode.or(program.filter(|_| name == agents::OPENCODE.name));
+    }
+    if extent == Extent::Default {
+        println!("==> {}: with --full", LONG.join(", "));
+        skipped.extend(LONG);
     }
     let mut command = runner.run_all(&skipped);
     command.env("KUGETSU_AGENTS", agents::programs());
