@@ -45,9 +45,15 @@ const KILLS: &str = "125";
 /// Calls of git of each scenario in `git_calls.rs` there that are killed with [`Extent::Full`]: more than there are.
 const KILLED_CALLS: &str = "10000";
 
-/// Tests that take minutes of processor time and run with [`Extent::Full`] only: each starts opencode five times. What they show of
-/// kugetsu shows with the other agents, too.
-const LONG: [&str; 2] = ["needs_opencode_works_after_failures_that_pass", "needs_opencode_fails_with_the_reason"];
+/// Tests that take minutes of processor time, because each starts opencode several times. They run with [`Extent::Full`] only: what
+/// they show of kugetsu shows with the other agents, too, and `crates/cli/tests/it/opencode.rs` tests opencode by default.
+const LONG: [&str; 5] = [
+    "needs_opencode_works_after_failures_that_pass",
+    "needs_opencode_fails_with_the_reason",
+    "needs_opencode_writes_outside_when_allowed",
+    "needs_opencode_passes_its_test",
+    "needs_opencode_uses_the_chosen_model",
+];
 
 pub(crate) fn run(extent: Extent) -> Outcome {
     let mut steps = Steps::new();

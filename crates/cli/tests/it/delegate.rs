@@ -372,8 +372,9 @@ fn coordinator_gets_the_login_that_doctor_finds_through_the_env_files() {
 #[test]
 fn coordinator_gets_its_message_once_it_has_its_tools() {
     let mut world = World::new();
-    world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--late-tools 1500");
-    let message = script(&["call kugetsu_list {}", "usage 0 10 20", "say listed"]);
+    world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--late-tools 3000");
+    // The agent may need a moment after it has listed them.
+    let message = script(&["slow 1000", "call kugetsu_list {}", "usage 0 10 20", "say listed"]);
     world.run(["delegate", &message, "--wait"]);
     let called = world.records("pm", "tool_ended");
     assert!(called.iter().any(|tool| tool["ok"] == true), "{called:?}");

@@ -40,7 +40,10 @@ fn mistyped_model_is_refused_before_the_task_takes_a_number() {
         let output = world.try_in(repository.path(), args);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
-        assert!(error.contains("scripted has no model \"scripted/tow\"") && error.contains("`scripted/two"), "{error}");
+        assert!(
+            error.contains("scripted has no model \"scripted/tow\"") && error.contains("for example scripted/two"),
+            "{error}"
+        );
     }
     let listed = world.json(["list", "--json"]);
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");

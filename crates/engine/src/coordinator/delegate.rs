@@ -95,7 +95,24 @@ pub async fn check(engine: &Engine, request: &DelegateRequest) -> Result<Checked
 /// # Errors
 /// There is no such task of the coordinator's.
 pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem> {
-    let (mut tasks, mut asked, mut ahead, mut over) = (Vec::new(), Vec::new(), vec![task_id(task)?], true);
+    let id = task_id(task)?;
+    let mut found = tasks_of(engine, id).await?;
+    while let Some(coordinator) = found.tasks.first().map(|view| view.issue).filter(|_| found.over) {
+        let due = engine.store().reports_due(coordinator).await.map_err(store_failed)?;
+        found.over = !due.iter().any(|(due, _)| found.tasks.iter().any(|view| view.task.id == *due));
+        // A report that was queued since the tasks were read is due no more, and not among them.
+        let again = tasks_of(engine, id).await?;
+        if !found.over || again.tasks.len() == found.tasks.len() {
+            break;
+        }
+        found = again;
+    }
+    Ok(found)
+}
+
+/// Reads the tasks. [`Delegated::over`] leaves out reports that are due and not queued.
+async fn tasks_of(engine: &Engine, message: TaskId) -> Result<Delegated, Problem> {
+    let (mut tasks, mut asked, mut ahead, mut over) = (Vec::new(), Vec::new(), vec![message], true);
     while let Some(task) = ahead.pop() {
         let view = engine.store().view(task).await.map_err(store_failed)?;
         let view = view.filter(|view| view.reference.is_coordinator()).ok_or_else(|| {
@@ -115,11 +132,6 @@ pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem
             }
         }
         tasks.push(view);
-    }
-    let coordinator = tasks.first().map(|view| view.issue);
-    if let Some(coordinator) = coordinator.filter(|_| over) {
-        let due = engine.store().reports_due(coordinator).await.map_err(store_failed)?;
-        over = !due.iter().any(|(due, _)| tasks.iter().any(|view| view.task.id == *due));
     }
     // Ids rise with time.
     tasks.sort_by_key(|view| view.task.id);

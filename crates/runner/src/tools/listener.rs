@@ -14,7 +14,7 @@ use rmcp::ServiceExt;
 use tokio::io::{AsyncReadExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::calls::Calls;
@@ -27,6 +27,7 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for an agent that loads the tools after it has opened its session, and would ask its model without them. On a
 /// busy machine that takes seconds.
 const LOAD_LIMIT: Duration = Duration::from_secs(15);
+const READ_TIME: Duration = Duration::from_millis(200);
 /// Maximum number of connections that have sent the secret. An agent has one for each session, and perhaps one more.
 const CONNECTIONS_MAX: usize = 16;
 /// Maximum number of connections that have not sent it yet.
@@ -74,8 +75,10 @@ impl ToolServer {
 
     /// Waits until the agent has loaded the tools, but no longer than agents take that load them beside other work.
     pub(crate) async fn loaded(&self) {
-        if timeout(LOAD_LIMIT, self.tools.listed()).await.is_err() {
-            tracing::debug!("the agent has not loaded the tools before its prompt");
+        match timeout(LOAD_LIMIT, self.tools.listed()).await {
+            // It still has to read the list, which it does not confirm.
+            Ok(()) => sleep(READ_TIME).await,
+            Err(_) => tracing::debug!("the agent has not loaded the tools before its prompt"),
         }
     }
 
@@ -110,7 +113,7 @@ async fn listen(listener: TcpListener, secret: String, server: Server) {
                 }
                 Err(error) => {
                     log.warn(&format!("could not accept a connection to the tools: {error}"));
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                 }
             },
             Some(login) = logins.join_next() => match login {
