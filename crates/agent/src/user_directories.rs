@@ -6,19 +6,19 @@ use std::path::PathBuf;
 
 use crate::profile::{Base, UserFile};
 
-/// Returns the directory of [`Base::Data`]. `variable` looks a variable up in the env files, and then in the environment of
-/// kugetsu. `None` if the variables name no directory.
+/// Returns the directory of [`Base::Data`]; otherwise as [`config_directory`].
 fn data_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     directory(variable, "XDG_DATA_HOME", ".local/share")
 }
 
-/// Returns the directory of [`Base::Config`]; otherwise as [`data_directory`].
+/// Returns the directory of [`Base::Config`]. `variable` looks a variable up in the env files, and then in the environment of
+/// kugetsu. `None` if the variables name no directory.
 pub fn config_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     directory(variable, "XDG_CONFIG_HOME", ".config")
 }
 
 impl Base {
-    /// Returns the directory; otherwise as [`data_directory`].
+    /// Returns the directory; otherwise as [`config_directory`].
     pub fn directory(self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         match self {
             Self::Data => data_directory(variable),
@@ -29,7 +29,7 @@ impl Base {
 }
 
 impl UserFile {
-    /// Returns the path; otherwise as [`data_directory`].
+    /// Returns the path; otherwise as [`config_directory`].
     pub fn path_in(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         let base = self.base.directory(variable)?;
         Some(if self.path.is_empty() { base } else { base.join(self.path) })
