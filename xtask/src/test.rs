@@ -45,12 +45,18 @@ const KILLS: &str = "125";
 /// Calls of git of each scenario in `git_calls.rs` there that are killed with [`Extent::Full`]: more than there are.
 const KILLED_CALLS: &str = "10000";
 
-/// Tests that take minutes of processor time, because each starts opencode several times. They run with [`Extent::Full`] only: what
-/// they show of kugetsu shows with the other agents, too, and `crates/cli/tests/it/opencode.rs` tests opencode by default.
-const LONG: [&str; 5] = [
+/// Tests of opencode in `crates/cli/tests/it/agents/` that run with [`Extent::Full`] only: each of its starts takes ten seconds of
+/// processor time. By default, `crates/cli/tests/it/opencode.rs` shows the same of it, and the other agents show the rest.
+const LONG: [&str; 11] = [
+    "needs_opencode_pushes_its_commit",
+    "needs_opencode_continues_its_session",
+    "needs_opencode_changes_nothing_when_refused",
+    "needs_opencode_writes_outside_when_allowed",
+    "needs_opencode_ends_when_canceled",
+    "needs_opencode_silent_model_ends_the_run",
+    "needs_opencode_is_tried_again_when_killed",
     "needs_opencode_works_after_failures_that_pass",
     "needs_opencode_fails_with_the_reason",
-    "needs_opencode_writes_outside_when_allowed",
     "needs_opencode_passes_its_test",
     "needs_opencode_uses_the_chosen_model",
 ];
@@ -94,7 +100,7 @@ fn tests(steps: &mut Steps, extent: Extent) {
         opencode = opencode.or(program.filter(|_| name == agents::OPENCODE.name));
     }
     if extent == Extent::Default {
-        println!("==> {}: with --full", LONG.join(", "));
+        println!("==> {} tests of opencode run with --full: {}", LONG.len(), LONG.join(", "));
         skipped.extend(LONG);
     }
     let mut command = runner.run_all(&skipped);

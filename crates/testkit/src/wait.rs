@@ -121,7 +121,7 @@ mod tests {
         let mut pauses = Pauses { started: Instant::now(), limit: Duration::ZERO, next: Duration::ZERO };
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pauses.next_or_panic("rain", "\"sun\"")));
         let message = *result.unwrap_err().downcast::<String>().unwrap();
-        assert_eq!(message, "waited 0s for rain; last state: \"sun\"");
+        assert_eq!(message, "waited 0ns for rain; last state: \"sun\"");
     }
 
     #[tokio::test]

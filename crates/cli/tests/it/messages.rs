@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::thread;
 
+use kugetsu_testkit::eventually;
+
 use crate::terminal::listed;
 use crate::world::{World, script};
 
@@ -349,7 +351,8 @@ fn issue_states(recorder: &mut Recorder<'_>) {
     recorder.scenario = "Running issue";
     world.run(["config", "set", "agents.max", "1"]);
     let running = world.queue(&repository, &script(&["wait go", "say done"]));
-    world.await_state(&running, "running");
+    // The lists show its branch from then on.
+    eventually("the session to open", || world.latest(&running)["session_id"].is_string());
     for args in [
         &["start", "local/demo#3", "x"][..],
         &["start", ".", "x", "--no-queue"],
