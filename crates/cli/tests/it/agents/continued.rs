@@ -102,7 +102,7 @@ fn traces(directory: &Path, session: &str) -> Vec<PathBuf> {
         };
         // gemini names files after the first group of an id.
         let first = session.split_once('-').map_or(session, |(first, _)| first);
-        if entry.file_name().to_string_lossy().contains(first) && !is_empty {
+        if is_named_after(&entry.file_name().to_string_lossy(), first) && !is_empty {
             found.push(path);
         } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             found.extend(traces(&path, session));
@@ -114,6 +114,11 @@ fn traces(directory: &Path, session: &str) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Whether a name contains an ID as a whole: the IDs of goose begin like the dates in other names.
+fn is_named_after(name: &str, id: &str) -> bool {
+    name.match_indices(id).any(|(at, _)| !name[at + id.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 /// Returns a table with a row in which a value is the session's id.
