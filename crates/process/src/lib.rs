@@ -12,7 +12,7 @@ mod sweep;
 mod tracking;
 mod tree;
 
-pub use child::{Completed, Filter, OneShot, RunError, find_on_path, is_executable, run, run_watched};
+pub use child::{Completed, Filter, OneShot, RunError, find_on_path, is_executable, run, run_watched, shebang};
 pub use marker::{InvalidMarker, MARKER, Marker};
 pub use nix::unistd::Pid;
 pub use sweep::{Swept, Worker, kill_with_arguments, leftover_processes, remove_abandoned_cgroups, sweep, working_in};

@@ -1,12 +1,10 @@
 //! The runtime of an agent: whether the program that runs it is there, and new enough.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use kugetsu_process::{OneShot, find_on_path};
+use kugetsu_process::{OneShot, find_on_path, shebang};
 
 use super::builtin::definition::Runtime;
 use super::install::version_in;
@@ -14,8 +12,6 @@ use crate::truncate::LINE_MAX;
 
 /// Node.js takes 0.1 s on an idle machine.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
-/// The length of a line that names an interpreter, in bytes; Linux reads no more.
-const SHEBANG_MAX: u64 = 256;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeState {
@@ -31,12 +27,9 @@ pub enum RuntimeState {
 impl Runtime {
     /// Whether an installed agent is run by whatever is first on `PATH`. Others name their interpreter, or need none.
     pub fn runs(&self, agent: &Path) -> bool {
-        let mut start = Vec::new();
-        let read = File::open(agent).and_then(|file| file.take(SHEBANG_MAX).read_to_end(&mut start));
-        let line = String::from_utf8_lossy(start.split(|byte| *byte == b'\n').next().unwrap_or_default());
-        let mut parts = line.strip_prefix("#!").unwrap_or_default().split_whitespace();
-        read.is_ok()
-            && parts.next().is_some_and(|first| first.ends_with("/env"))
+        let line = shebang(agent).unwrap_or_default();
+        let mut parts = line.split_whitespace();
+        parts.next().is_some_and(|first| first.ends_with("/env"))
             && parts.find(|part| !part.starts_with('-')) == Some(self.program)
     }
 

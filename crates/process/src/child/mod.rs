@@ -10,4 +10,4 @@ pub(crate) mod registry;
 
 pub use capture::Filter;
 pub use one_shot::{Completed, OneShot, run, run_watched};
-pub use program::{RunError, find_on_path, is_executable};
+pub use program::{RunError, find_on_path, is_executable, shebang};

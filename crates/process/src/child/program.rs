@@ -115,12 +115,17 @@ impl RunError {
     }
 }
 
-/// The program that the first line of a script names.
-fn interpreter(script: &Path) -> Option<String> {
+/// Returns the first line of a script after `#!`; `None` if the file cannot be read, or is no script.
+pub fn shebang(script: &Path) -> Option<String> {
     let mut start = Vec::new();
     File::open(script).ok()?.take(SHEBANG_MAX).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let line = String::from_utf8_lossy(line).into_owned();
+    Some(String::from_utf8_lossy(line).into_owned())
+}
+
+/// The program that the first line of a script names.
+fn interpreter(script: &Path) -> Option<String> {
+    let line = shebang(script)?;
     // The system separates them by spaces and tabs only.
     line.split([' ', '\t']).find(|word| !word.is_empty()).map(str::to_owned)
 }
