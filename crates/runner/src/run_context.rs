@@ -118,9 +118,7 @@ impl Agent {
         let program = kugetsu_agent::find_program(&profile, &search_path(&run.variables))?;
         Ok(Self { profile, program })
     }
-}
 
-impl Agent {
     /// Says which variables of the run the agent does not get; `None` if it gets all.
     pub(crate) fn withheld(&self, run: &RunContext) -> Option<String> {
         let is_set = |name: &&str| {
@@ -130,9 +128,7 @@ impl Agent {
         let names: Vec<&str> = self.profile.withheld(&run.variables).filter(is_set).collect();
         let first = names.first()?;
         let (names, name) = (names.join(", "), self.profile.name());
-        Some(format!(
-            "{name} does not get {names}: it would log in to its model provider with a token for a git server; if it should: `kugetsu env set {first} - {name}`"
-        ))
+        Some(format!("{name} does not get {names}: {}", self.profile.why_withheld(first)))
     }
 
     /// Returns how the agent is started for the run's session. Files for it are written to the run's temporary directory.

@@ -115,11 +115,16 @@ impl Profile {
 
     /// Describes the tokens for git servers that the agent does not get; `None` if it gets all.
     pub fn withheld_tokens(&self) -> Option<String> {
-        let (first, name) = (self.forge_tokens().first()?, self.name());
-        let names = self.forge_tokens().join(", ");
-        Some(format!(
-            "{names}: it would log in to its model provider with a token for a git server; if it should: `kugetsu env set {first} - {name}`"
-        ))
+        let first = self.forge_tokens().first()?;
+        Some(format!("{}: {}", self.forge_tokens().join(", "), self.why_withheld(first)))
+    }
+
+    /// Says why the agent does not get a token for a git server, and what gives it to the agent.
+    pub fn why_withheld(&self, token: &str) -> String {
+        format!(
+            "it would log in to its model provider with a token for a git server; if it should: `kugetsu env set {token} - {}`",
+            self.name()
+        )
     }
 
     /// Whether `kugetsu attach` can open the agent's session, and how.
