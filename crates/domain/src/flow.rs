@@ -15,7 +15,7 @@ use crate::pull_request::{PrLink, PrOrigin, PrState};
 use crate::reason::Reason;
 use crate::run::{Outcome, Run, RunState, Usage, Verdict};
 use crate::session::{Session, SessionState};
-use crate::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskState};
+use crate::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskState, counted_attempts};
 
 /// A fact about one issue.
 #[derive(Clone, Debug, PartialEq)]
@@ -450,6 +450,7 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
     if loss == Loss::BeforeTheAgent {
         task.attempt = task.attempt.saturating_sub(1);
     }
+    let attempt = counted_attempts(task.attempt, task.pauses);
     if task.cancel_requested {
         task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
         task.reason = Some(format!("canceled; its runner could not report its end: {reason}").into());
@@ -462,9 +463,8 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
         task.reason = Some(format!("queued again, because the agent had not been started: {reason}").into());
         return Ok(vec![]);
-    } else if task.attempt.saturating_sub(task.pauses) < MAX_ATTEMPTS {
+    } else if attempt < MAX_ATTEMPTS {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
-        let attempt = task.attempt.saturating_sub(task.pauses);
         let reason = format!("queued again after attempt {attempt} of {MAX_ATTEMPTS}: {reason}");
         task.reason = Some(reason.into());
         return Ok(vec![]);

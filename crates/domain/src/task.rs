@@ -196,6 +196,11 @@ impl TaskKind {
 
 /// Maximum number of attempts if the runner disappears, including the first.
 pub const MAX_ATTEMPTS: u32 = 3;
+/// Number of attempts that count toward [`MAX_ATTEMPTS`]: one that ended in a pause does not.
+pub const fn counted_attempts(attempt: u32, pauses: u32) -> u32 {
+    attempt.saturating_sub(pauses)
+}
+
 /// Maximum number of pauses of a task. If no end is known, a pause is half an hour, so this is a day.
 pub const MAX_PAUSES: u32 = 48;
 /// Longest pause. A provider's limits are reset at least once a month.

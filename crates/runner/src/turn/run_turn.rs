@@ -14,7 +14,7 @@ use kugetsu_agent::{
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::record::Body;
 use kugetsu_domain::reason::Reason;
-use kugetsu_domain::task::MAX_ATTEMPTS;
+use kugetsu_domain::task::{MAX_ATTEMPTS, counted_attempts};
 use kugetsu_process::Tree;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -185,7 +185,7 @@ pub(crate) async fn run_turn(
         *hint = Some(format!("if {} is not logged in, run {}", run.spec.agent.name, agent.profile.how_to_log_in()));
     }
     if outcome.killed
-        && run.spec.attempt.saturating_sub(run.spec.pauses) < MAX_ATTEMPTS
+        && counted_attempts(run.spec.attempt, run.spec.pauses) < MAX_ATTEMPTS
         && let End::Failed(why) = outcome.end
     {
         outcome.end = End::Killed(why);
