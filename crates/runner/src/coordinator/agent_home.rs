@@ -142,9 +142,8 @@ impl AgentHome {
                 _ => copy_all(&from, &to, &mut room, DEPTH_MAX)?,
             }
         }
-        for entry in
-            user.config().iter().map(|config| entries(config)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten()
-        {
+        let Some(theirs) = user.config() else { return Ok(()) };
+        for entry in entries(&theirs)? {
             let to = config.join(entry.file_name());
             if fs::symlink_metadata(&to).is_err() {
                 symlink(entry.path(), to)?;

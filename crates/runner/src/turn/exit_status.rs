@@ -14,13 +14,16 @@ pub(crate) fn was_killed(status: ExitStatus) -> bool {
 }
 
 fn signal_of(status: ExitStatus) -> Option<i32> {
-    let by_child = || status.code().map(|code| code - BY_SIGNAL).filter(|number| Signal::try_from(*number).is_ok());
-    status.signal().or_else(by_child)
+    status.signal().or_else(|| by_child(status))
+}
+
+/// The signal that ended its child.
+fn by_child(status: ExitStatus) -> Option<i32> {
+    status.code().map(|code| code - BY_SIGNAL).filter(|number| Signal::try_from(*number).is_ok())
 }
 
 /// Returns the exit code or the signal, as the end of a sentence, with a possible cause that the status alone does not name.
 pub(crate) fn describe(status: ExitStatus) -> String {
-    let by_child = status.code().map(|code| code - BY_SIGNAL).filter(|number| Signal::try_from(*number).is_ok());
     let cause = match signal_of(status) {
         Some(number) if number == Signal::SIGKILL as i32 => {
             "; if you did not kill it, the machine may have run out of memory"
@@ -29,7 +32,7 @@ pub(crate) fn describe(status: ExitStatus) -> String {
     };
     match (status.signal(), status.code()) {
         (Some(number), _) => format!("it was killed by {}{cause}", signal(number)),
-        (None, Some(code)) => match by_child {
+        (None, Some(code)) => match by_child(status) {
             Some(number) => format!("its exit code is {code}, {}{cause}", signal(number)),
             None => format!("its exit code is {code}"),
         },
