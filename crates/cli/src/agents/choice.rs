@@ -1,6 +1,7 @@
 //! The agent of tasks that name none if the setting `agent.default` is not set.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use kugetsu_agent::{AgentSettings, Profile, agent_names, find_program, profile};
 use kugetsu_api::home::Home;
@@ -22,7 +23,7 @@ pub(crate) fn first(
     settings: &[AgentSettings],
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Option<String> {
-    candidates(home, settings, environment).into_iter().next().map(|(candidate, _)| candidate.profile.name().to_owned())
+    candidates(home, settings, environment).into_iter().next().map(|found| found.candidate.profile.name().to_owned())
 }
 
 /// Returns the first agent of the same order whose runtime is there and new enough, otherwise the first.
@@ -32,8 +33,7 @@ pub(crate) async fn choose(
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Option<Candidate> {
     let mut first = None;
-    for (mut candidate, search_path) in candidates(home, settings, environment) {
-        let Ok(program) = find_program(&candidate.profile, &search_path) else { continue };
+    for Found { mut candidate, program, search_path } in candidates(home, settings, environment) {
         if let Some(runtime) = candidate.profile.installation().runtime.filter(|runtime| runtime.runs(&program)) {
             candidate.problem = runtime.problem(&runtime.state(&search_path).await);
         }
@@ -45,22 +45,25 @@ pub(crate) async fn choose(
     first
 }
 
-/// The installed agents with the `PATH` of each, those first that are most likely logged in.
-fn candidates(
-    home: &Home,
-    settings: &[AgentSettings],
-    environment: &dyn Fn(&str) -> Option<OsString>,
-) -> Vec<(Candidate, OsString)> {
+struct Found {
+    candidate: Candidate,
+    program: PathBuf,
+    /// The `PATH` on which it was found.
+    search_path: OsString,
+}
+
+/// The installed agents, those first that are most likely logged in.
+fn candidates(home: &Home, settings: &[AgentSettings], environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<Found> {
     let candidate = |name: &String| {
         let profile = profile(name, settings).ok()?;
         let variables = Variables::read(home, &[name], environment);
         let search_path = variables.search_path();
-        find_program(&profile, &search_path).ok()?;
+        let program = find_program(&profile, &search_path).ok()?;
         let login = state(&profile, &variables);
-        Some((Candidate { profile, login, problem: None }, search_path))
+        Some(Found { candidate: Candidate { profile, login, problem: None }, program, search_path })
     };
     let mut candidates: Vec<_> = agent_names(&[]).iter().filter_map(candidate).collect();
-    candidates.sort_by_key(|(candidate, _)| match candidate.login {
+    candidates.sort_by_key(|found| match found.candidate.login {
         LoginState::LoggedIn(_) => 0,
         LoginState::Unknown => 1,
         LoginState::NotLoggedIn => 2,
