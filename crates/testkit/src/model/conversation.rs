@@ -36,6 +36,15 @@ impl Message {
         Self { role, text: text.into() }
     }
 
+    /// The messages of an API that has the results of tools and the text of the user in one message.
+    pub(super) fn of_user(results: impl Iterator<Item = String>, text: String) -> Vec<Self> {
+        let mut messages: Vec<Self> = results.map(|result| Self::new(Role::Tool, result)).collect();
+        if messages.is_empty() || !text.is_empty() {
+            messages.push(Self::new(Role::User, text));
+        }
+        messages
+    }
+
     /// Whether this is a message of the user. Agents also add text of their own in the user's name, within a tag such as
     /// `<system-reminder>`.
     fn is_from_user(&self) -> bool {

@@ -33,6 +33,28 @@ pub(super) struct Events {
     pub(super) closing: String,
 }
 
+/// A block or an item of an answer.
+pub(super) struct Section {
+    pub(super) start: Value,
+    pub(super) pieces: Vec<String>,
+    pub(super) end: Value,
+}
+
+/// Joins the sections of an answer. Returns their pieces, and the end of the last one.
+pub(super) fn joined(sections: impl Iterator<Item = Section>) -> (Vec<String>, String) {
+    let mut pieces = Vec::new();
+    // Ends the previous section. Not part of its last piece, so that a cut answer ends within a section.
+    let mut end = String::new();
+    for mut section in sections {
+        if let Some(first) = section.pieces.first_mut() {
+            first.insert_str(0, &(end + &named_event(&section.start)));
+        }
+        pieces.extend(section.pieces);
+        end = named_event(&section.end);
+    }
+    (pieces, end)
+}
+
 /// A server-sent event without a name.
 pub(super) fn event(data: &Value) -> String {
     format!("data: {data}\n\n")

@@ -81,13 +81,8 @@ pub(in super::super) fn models(name: &str) -> Value {
 fn user_messages(parts: &[Value]) -> Vec<Message> {
     let (results, rest): (Vec<Value>, Vec<Value>) =
         parts.iter().cloned().partition(|part| part.get("functionResponse").is_some());
-    let mut messages: Vec<Message> =
-        results.iter().map(|part| Message::new(Role::Tool, part["functionResponse"]["response"].to_string())).collect();
-    let text = text(&Value::Array(rest));
-    if messages.is_empty() || !text.is_empty() {
-        messages.push(Message::new(Role::User, text));
-    }
-    messages
+    let results = results.iter().map(|part| part["functionResponse"]["response"].to_string());
+    Message::of_user(results, text(&Value::Array(rest)))
 }
 
 /// The parts of an answer; `split` cuts thought and text.

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::conversation::{Conversation, Message, Role, Tool};
-use super::super::dialect::{Dialect, Events, chunks, items, named_event, text};
+use super::super::dialect::{Dialect, Events, Section, chunks, items, joined, named_event, text};
 use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, PROMPT_TOKENS};
 
 #[derive(Debug)]
@@ -44,18 +44,12 @@ impl Dialect for Messages {
         message["usage"]["output_tokens"] = 1.into();
         let stop = json!({"stop_reason": stop_reason(answer.finish), "stop_sequence": null});
         let usage = json!({"output_tokens": COMPLETION_TOKENS});
-        let mut pieces = Vec::new();
-        // Ends the previous block. Not part of its last piece, so that a cut answer ends within a block.
-        let mut end = String::new();
-        for (index, block) in blocks(answer).iter().enumerate() {
-            let start = json!({"type": "content_block_start", "index": index, "content_block": emptied(block)});
-            let mut events = block_events(index, block);
-            if let Some(first) = events.first_mut() {
-                first.insert_str(0, &(end + &named_event(&start)));
-            }
-            pieces.extend(events);
-            end = named_event(&json!({"type": "content_block_stop", "index": index}));
-        }
+        let blocks = blocks(answer).into_iter().enumerate().map(|(index, block)| Section {
+            start: json!({"type": "content_block_start", "index": index, "content_block": emptied(&block)}),
+            pieces: block_events(index, &block),
+            end: json!({"type": "content_block_stop", "index": index}),
+        });
+        let (pieces, end) = joined(blocks);
         Events {
             opening: named_event(&json!({"type": "message_start", "message": message})),
             pieces,
@@ -92,13 +86,8 @@ pub(in super::super) fn count_tokens() -> Value {
 fn user_messages(content: &Value) -> Vec<Message> {
     let (results, rest): (Vec<Value>, Vec<Value>) =
         items(content).iter().cloned().partition(|block| block["type"] == "tool_result");
-    let mut messages: Vec<Message> =
-        results.iter().map(|result| Message::new(Role::Tool, text(&result["content"]))).collect();
-    let text = if content.is_string() { text(content) } else { text(&Value::Array(rest)) };
-    if messages.is_empty() || !text.is_empty() {
-        messages.push(Message::new(Role::User, text));
-    }
-    messages
+    let rest = if content.is_string() { text(content) } else { text(&Value::Array(rest)) };
+    Message::of_user(results.iter().map(|result| text(&result["content"])), rest)
 }
 
 fn message(answer: &Answer) -> Value {

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::conversation::{Conversation, Message, Role, Tool};
-use super::super::dialect::{Dialect, Events, chunks, items, named_event, text};
+use super::super::dialect::{Dialect, Events, Section, chunks, items, joined, named_event, text};
 use super::super::offered_tools::Input;
 use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, FunctionCall, PROMPT_TOKENS};
 
@@ -36,18 +36,12 @@ impl Dialect for Responses {
     }
 
     fn events(&self, answer: &Answer) -> Events {
-        let mut pieces = Vec::new();
-        // Ends the previous item. Not part of its last piece, so that a cut answer ends within an item.
-        let mut end = String::new();
-        for (index, item) in output(answer).iter().enumerate() {
-            let mut events = deltas(index, item);
-            let added = json!({"type": "response.output_item.added", "output_index": index, "item": emptied(item)});
-            if let Some(first) = events.first_mut() {
-                first.insert_str(0, &(end + &named_event(&added)));
-            }
-            pieces.extend(events);
-            end = named_event(&json!({"type": "response.output_item.done", "output_index": index, "item": item}));
-        }
+        let items = output(answer).into_iter().enumerate().map(|(index, item)| Section {
+            start: json!({"type": "response.output_item.added", "output_index": index, "item": emptied(&item)}),
+            pieces: deltas(index, &item),
+            end: json!({"type": "response.output_item.done", "output_index": index, "item": item}),
+        });
+        let (pieces, end) = joined(items);
         let created = response(answer, "in_progress", &Value::Null, &json!([]));
         let whole = self.value(answer);
         let last = if incomplete(answer.finish).is_some() { "response.incomplete" } else { "response.completed" };
