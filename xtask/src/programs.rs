@@ -81,14 +81,19 @@ pub(crate) fn install_npm_package(
     directory: &Path,
     system: SystemPackages,
 ) -> Result<(), String> {
+    let mut npm = npm_install(directory, system)?;
+    run_with_timeout(npm.args(["--save-exact", &format!("{package}@{version}")]), INSTALL_TIMEOUT)
+}
+
+/// `npm install` into `directory`, which is created.
+fn npm_install(directory: &Path, system: SystemPackages) -> Result<Command, String> {
     require("npm", "npm", "https://nodejs.org", system)?;
     fs::create_dir_all(directory).map_err(|error| format!("could not create {}: {error}", directory.display()))?;
     let mut npm = Command::new("npm");
     npm.arg("install").arg("--prefix").arg(directory);
     // No install scripts: downloaded code runs only when a test starts it.
-    npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--save-exact"]);
-    npm.arg(format!("{package}@{version}"));
-    run_with_timeout(&mut npm, INSTALL_TIMEOUT)
+    npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
+    Ok(npm)
 }
 
 /// Installs the packages of a `package-lock.json` into `directory`. Its `package.json` is beside it.
@@ -97,17 +102,12 @@ pub(crate) fn install_locked_npm_packages(
     directory: &Path,
     system: SystemPackages,
 ) -> Result<(), String> {
-    require("npm", "npm", "https://nodejs.org", system)?;
-    fs::create_dir_all(directory).map_err(|error| format!("could not create {}: {error}", directory.display()))?;
+    // Not `npm ci`, which refuses a lock file without the optional packages of other systems.
+    let mut npm = npm_install(directory, system)?;
     for file in [lock_file.to_owned(), lock_file.with_file_name("package.json")] {
         let copy = directory.join(file.file_name().unwrap_or_default());
         fs::copy(&file, &copy).map_err(|error| format!("could not write {}: {error}", copy.display()))?;
     }
-    let mut npm = Command::new("npm");
-    // Not `npm ci`, which refuses a lock file without the optional packages of other systems.
-    npm.arg("install").arg("--prefix").arg(directory);
-    // No install scripts: downloaded code runs only when a test starts it.
-    npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
     run_with_timeout(&mut npm, INSTALL_TIMEOUT)
 }
 
