@@ -68,6 +68,16 @@ pub enum ForgeError {
         /// The server's own message; may be empty.
         message: String,
     },
+    /// The state of the object, or the request, does not allow it: a merge that moved, a pull request that exists, a locked issue.
+    #[error("{server} refused {request} with status {status}{}", quoted(message))]
+    Refused {
+        server: String,
+        request: String,
+        /// 405, 409, 412, 422 or 423.
+        status: u16,
+        /// The server's own message; may be empty.
+        message: String,
+    },
     /// A response that the API does not send.
     #[error("{server} sent an unexpected response to {request}: {reason}")]
     Unexpected { server: String, request: String, reason: String },
@@ -125,7 +135,7 @@ impl ForgeError {
             Self::NotAPullRequest { .. } => {
                 "copy the address from the browser: https://host/owner/repo/pulls/34".to_owned()
             }
-            Self::NoApi { .. } | Self::OtherServer { .. } => return None,
+            Self::NoApi { .. } | Self::OtherServer { .. } | Self::Refused { .. } => return None,
         })
     }
 

@@ -6,15 +6,22 @@
 //! Nothing here reads files, settings or a terminal. The HTTP client reads the usual environment variables for proxies
 //! and certificates.
 
+pub mod ci;
 pub mod clone_source;
+pub mod comment;
 pub mod error;
 pub mod forge;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod hook;
 pub mod http;
+pub mod issue;
 pub mod kinds;
 pub mod open;
 pub mod pull_request;
 pub mod references;
 pub mod repositories;
+pub mod review;
 pub mod servers;
+pub mod user;
+pub mod webhook;

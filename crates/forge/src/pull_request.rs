@@ -11,6 +11,10 @@ pub struct PullRequest {
     pub url: String,
     /// One line, written by other people.
     pub title: String,
+    /// The description as written.
+    pub body: String,
+    /// Login of the author; `None` if the account is gone.
+    pub author: Option<String>,
     pub state: PrState,
     /// Whether it is marked as not ready. A draft with conflicts has the state [`PrState::Conflict`].
     pub draft: bool,
@@ -21,8 +25,50 @@ pub struct PullRequest {
     pub head_sha: String,
     /// The branch to merge into.
     pub base_branch: String,
+    /// The commit that it was merged as; `None` unless it is merged and the server says.
+    pub merge_commit: Option<String>,
     /// Time of the last change to any part of it.
     pub updated: Option<Timestamp>,
+}
+
+/// A pull request to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPullRequest {
+    pub title: String,
+    pub body: String,
+    /// A branch of the project itself.
+    pub head: String,
+    pub base: String,
+    pub draft: bool,
+}
+
+/// Changes of a pull request; `None` leaves a part as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullRequestEdit {
+    pub title: Option<String>,
+    pub body: Option<String>,
+    /// Marks it as a draft, or as ready.
+    pub draft: Option<bool>,
+    /// Closes it without a merge.
+    pub close: bool,
+}
+
+/// How the commits of a pull request get into the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeMethod {
+    Merge,
+    Squash,
+    Rebase,
+}
+
+/// A merge of exactly one head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// The merge is refused if the head is another commit.
+    pub head_sha: String,
+    pub method: MergeMethod,
+    /// Whether the server merges by itself when its conditions are met, instead of now.
+    pub when_ready: bool,
 }
 
 /// Whether a pull request can be merged into its base.

@@ -1,7 +1,7 @@
 //! The address at which an API begins, and the addresses below it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Url;
+use reqwest::{Method, Url};
 
 use crate::error::ForgeError;
 
@@ -34,6 +34,10 @@ impl BaseUrl {
         Ok(Self { url })
     }
 
+    pub(crate) fn scheme(&self) -> &str {
+        self.url.scheme()
+    }
+
     /// The address without a trailing slash, as errors name the server.
     pub(crate) fn as_str(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
@@ -50,15 +54,24 @@ impl BaseUrl {
         url
     }
 
+    /// The address of GitHub's other API, which an Enterprise Server has beside this one.
+    pub(crate) fn graphql(&self) -> Url {
+        let mut url = self.url.clone();
+        let path = url.path().trim_end_matches('/');
+        let root = path.strip_suffix("/v3").unwrap_or(path).to_owned();
+        url.set_path(&format!("{root}/graphql"));
+        url
+    }
+
     /// Whether the token for this API may be sent to `url`: scheme, host and port are the same.
     pub(crate) fn is_same_origin(&self, url: &Url) -> bool {
         url.origin() == self.url.origin()
     }
 
     /// The method and the path below the base, without the query: how errors name a request.
-    pub(crate) fn describe(&self, url: &Url) -> String {
+    pub(crate) fn describe(&self, method: &Method, url: &Url) -> String {
         let below = url.path().strip_prefix(self.url.path().trim_end_matches('/')).unwrap_or(url.path());
-        format!("GET {below}")
+        format!("{method} {below}")
     }
 }
 
@@ -90,11 +103,12 @@ mod tests {
             url.as_str(),
             "http://127.0.0.1:8080/gitlab/api/v4/projects/group%2Fsub%2Fproj/issues/12?source_branch=a%2Fb%26c+d"
         );
-        assert_eq!(base.describe(&url), "GET /projects/group%2Fsub%2Fproj/issues/12");
-        assert_eq!(
-            BaseUrl::parse("https://api.github.com", "x").unwrap().join(&["user"], &[]).as_str(),
-            "https://api.github.com/user"
-        );
+        assert_eq!(base.describe(&Method::GET, &url), "GET /projects/group%2Fsub%2Fproj/issues/12");
+        let github = BaseUrl::parse("https://api.github.com", "x").unwrap();
+        assert_eq!(github.join(&["user"], &[]).as_str(), "https://api.github.com/user");
+        assert_eq!(github.graphql().as_str(), "https://api.github.com/graphql");
+        let enterprise = BaseUrl::parse("https://ghe.example.com/api/v3", "x").unwrap();
+        assert_eq!(enterprise.graphql().as_str(), "https://ghe.example.com/api/graphql");
     }
 
     #[test]

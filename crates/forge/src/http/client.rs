@@ -1,13 +1,14 @@
 //! Requests to one server with one token: JSON in, errors for people out.
 
-use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use super::base_url::BaseUrl;
 use super::credentials::Credentials;
 use super::excerpt::excerpt;
-use super::fetch::{Endpoint, Response};
+use super::fetch::{Endpoint, Request, Response};
 use super::limits::Limits;
 use super::paging::{self, Paging};
 use super::rate_limit;
@@ -15,6 +16,7 @@ use super::retry::with_retry;
 use super::status::check_status;
 use super::transport::Transport;
 use crate::error::ForgeError;
+use crate::issue::Listed;
 
 /// HTTP details that differ between kinds of forges.
 #[derive(Debug)]
@@ -74,8 +76,52 @@ impl Client {
 
     /// Gets one object and the server's time.
     pub(crate) async fn get_dated<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Dated<T>, ForgeError> {
-        let response = self.send(&self.endpoint.base.join(path, &[])).await?;
-        Ok(Dated { value: self.deserialize(&response)?, now: rate_limit::now(&response) })
+        let response = self.get_response(path, &[]).await?;
+        Ok(Dated { value: self.deserialize(&Method::GET, &response)?, now: rate_limit::now(&response) })
+    }
+
+    /// Gets one object by a query.
+    pub(crate) async fn get_by<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, ForgeError> {
+        let response = self.get_response(path, query).await?;
+        self.deserialize(&Method::GET, &response)
+    }
+
+    /// Gets a response with its headers.
+    pub(crate) async fn get_response(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Response, ForgeError> {
+        self.send(&Request::get(self.endpoint.base.join(path, query))).await
+    }
+
+    /// Sends a request that changes something, and returns the object in the response.
+    ///
+    /// # Errors
+    /// As for the others; [`ForgeError::Refused`] if the state of the object does not allow it. After an error that
+    /// [is transient](ForgeError::is_transient) the change may have been made: look before it is tried again.
+    pub(crate) async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Value,
+    ) -> Result<T, ForgeError> {
+        let response = self.send_change(method.clone(), path, Some(body)).await?;
+        self.deserialize(&method, &response)
+    }
+
+    /// The same, whatever the response contains.
+    pub(crate) async fn change_only(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<Value>,
+    ) -> Result<(), ForgeError> {
+        self.send_change(method, path, body).await.map(drop)
+    }
+
+    async fn send_change(&self, method: Method, path: &[&str], body: Option<Value>) -> Result<Response, ForgeError> {
+        self.send(&Request::change(method, self.endpoint.base.join(path, &[]), body)).await
     }
 
     /// Gets the entries of a list, over at most [`Limits::pages`] pages, for which `filter_map` returns a value.
@@ -83,16 +129,42 @@ impl Client {
         &self,
         path: &[&str],
         query: &[(&str, &str)],
+        filter_map: impl FnMut(T) -> Option<U>,
+    ) -> Result<Listed<U>, ForgeError> {
+        self.pages(path, query, filter_map, |response| self.parse(response)).await
+    }
+
+    /// The same for a list in the field `name` of an object.
+    pub(crate) async fn list_in<T: DeserializeOwned, U>(
+        &self,
+        name: &str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        filter_map: impl FnMut(T) -> Option<U>,
+    ) -> Result<Listed<U>, ForgeError> {
+        let entries = |response: &Response| {
+            let mut object: Map<String, Value> = self.parse(response)?;
+            let entries = object.remove(name).unwrap_or_default();
+            self.convert(&Method::GET, response, serde_json::from_value(entries))
+        };
+        self.pages(path, query, filter_map, entries).await
+    }
+
+    async fn pages<T, U>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
         mut filter_map: impl FnMut(T) -> Option<U>,
-    ) -> Result<Vec<U>, ForgeError> {
+        // Forgejo lists null for an entry that it failed to load.
+        entries: impl Fn(&Response) -> Result<Option<Vec<Option<T>>>, ForgeError>,
+    ) -> Result<Listed<U>, ForgeError> {
         let mut kept = Vec::new();
         let mut seen = 0;
         let mut next = Some(self.endpoint.base.join(path, query));
         for _ in 0..self.limits().pages {
-            let Some(url) = next else { return Ok(kept) };
-            let response = self.send(&url).await?;
-            // Forgejo lists null for an entry that it failed to load.
-            let entries: Vec<Option<T>> = self.deserialize(&response)?;
+            let Some(url) = next else { return Ok(Listed { entries: kept, is_complete: true }) };
+            let response = self.send(&Request::get(url)).await?;
+            let entries = entries(&response)?.unwrap_or_default();
             next = paging::next(self.paging, &self.endpoint.base, &response, entries.len(), seen);
             seen += entries.len();
             kept.extend(entries.into_iter().flatten().filter_map(&mut filter_map));
@@ -100,24 +172,71 @@ impl Client {
         if next.is_some() {
             tracing::debug!(server = self.endpoint.server(), seen, "the list has more pages than are read");
         }
-        Ok(kept)
+        Ok(Listed { entries: kept, is_complete: next.is_none() })
     }
 
-    async fn send(&self, url: &Url) -> Result<Response, ForgeError> {
-        let request = self.endpoint.describe(url);
+    /// Gets the end of a text, at most `max` bytes. The server may serve it from another origin, which gets no token.
+    pub(crate) async fn download(&self, path: &[&str], max: usize) -> Result<String, ForgeError> {
+        let url = self.endpoint.base.join(path, &[]);
+        let name = self.endpoint.describe(&Method::GET, &url);
+        let limits = self.limits();
+        with_retry(limits, || async {
+            let response = self.endpoint.download(&url, limits.request, max).await?;
+            check_status(response, &self.endpoint, &name)
+        })
+        .await
+        .map(|response| String::from_utf8_lossy(&response.body).into_owned())
+    }
+
+    /// Sends a GraphQL request, and returns its data.
+    ///
+    /// # Errors
+    /// [`ForgeError::Refused`] with the server's message if the operation failed.
+    pub(crate) async fn graphql(&self, query: &str, variables: Value) -> Result<Value, ForgeError> {
+        let url = self.endpoint.base.graphql();
+        let request = Request::change(Method::POST, url, Some(json!({ "query": query, "variables": variables })));
+        let response = self.send(&request).await?;
+        let mut answer: Map<String, Value> = self.deserialize(&Method::POST, &response)?;
+        let messages = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let messages: Vec<&str> = messages.filter_map(|error| error["message"].as_str()).collect();
+        if !messages.is_empty() {
+            let (server, request) = (self.endpoint.server(), self.endpoint.describe(&Method::POST, &response.url));
+            let message = excerpt(&self.endpoint.credentials.mask(&messages.join("; ")));
+            return Err(ForgeError::Refused { server, request, status: 422, message });
+        }
+        Ok(answer.remove("data").unwrap_or_default())
+    }
+
+    /// Reads the object in a response to a GET request.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, response: &Response) -> Result<T, ForgeError> {
+        self.deserialize(&Method::GET, response)
+    }
+
+    async fn send(&self, request: &Request) -> Result<Response, ForgeError> {
+        let name = self.endpoint.describe(&request.method, &request.url);
         let limits = self.limits();
         let attempt = || async {
-            let response = self.endpoint.fetch(url.clone(), limits.request).await?;
+            let response = self.endpoint.fetch(request, limits.request).await?;
             let status = response.status.as_u16();
-            tracing::debug!(server = self.endpoint.server(), request, status, "response");
-            check_status(response, &self.endpoint, &request)
+            tracing::debug!(server = self.endpoint.server(), request = name, status, "response");
+            let checked = check_status(response, &self.endpoint, &name);
+            checked.map_err(|failure| if request.is_read() { failure } else { failure.unless_it_may_be_done() })
         };
         with_retry(limits, attempt).await
     }
 
-    fn deserialize<T: DeserializeOwned>(&self, response: &Response) -> Result<T, ForgeError> {
-        serde_json::from_slice(&response.body).map_err(|error| {
-            let (server, request) = (self.endpoint.server(), self.endpoint.describe(&response.url));
+    fn deserialize<T: DeserializeOwned>(&self, method: &Method, response: &Response) -> Result<T, ForgeError> {
+        self.convert(method, response, serde_json::from_slice(&response.body))
+    }
+
+    fn convert<T>(
+        &self,
+        method: &Method,
+        response: &Response,
+        read: Result<T, serde_json::Error>,
+    ) -> Result<T, ForgeError> {
+        read.map_err(|error| {
+            let (server, request) = (self.endpoint.server(), self.endpoint.describe(method, &response.url));
             let reason = format!("it is not the expected JSON: {error}");
             let reason = excerpt(&self.endpoint.credentials.mask(&reason));
             ForgeError::Unexpected { server, request, reason }

@@ -1,11 +1,12 @@
-//! GET requests with their redirects, read to the end of a bounded body.
+//! Requests with their redirects, read to the end of a bounded body.
 
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, LOCATION};
-use reqwest::{StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
 
 use super::base_url::BaseUrl;
 use super::credentials::Credentials;
@@ -13,6 +14,32 @@ use super::excerpt::excerpt;
 use super::retry::{Failure, Retry};
 use super::transport::{Transport, root_cause};
 use crate::error::ForgeError;
+
+/// A request of an API.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    /// Sent as JSON.
+    pub(crate) body: Option<Value>,
+    /// Headers of this request alone.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Request {
+    pub(crate) fn get(url: Url) -> Self {
+        Self { method: Method::GET, url, body: None, headers: HeaderMap::new() }
+    }
+
+    /// A request that may change something on the server.
+    pub(crate) fn change(method: Method, url: Url, body: Option<Value>) -> Self {
+        Self { method, url, body, headers: HeaderMap::new() }
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.method == Method::GET
+    }
+}
 
 /// A response with its whole body.
 #[derive(Debug)]
@@ -42,24 +69,25 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Sends a GET request to `url`, which is below the base, and returns the response whatever its status.
+    /// Sends a request to an address below the base, and returns the response whatever its status.
     ///
-    /// Redirects are followed as long as they keep the origin of the base, because the headers contain the token.
+    /// Redirects are followed as long as they keep the origin of the base, because the headers contain the token. A request
+    /// that changes something is sent again with its method and body, as GitHub asks for after a repository was renamed.
     ///
     /// # Errors
     /// [`ForgeError::Moved`] for a redirect to another origin; also if the server cannot be reached, the time limit is
     /// up, or the body is too large.
-    pub(crate) async fn fetch(&self, url: Url, limit: Duration) -> Result<Response, Failure> {
-        let request = self.describe(&url);
-        match tokio::time::timeout(limit, self.follow(url, &request)).await {
+    pub(crate) async fn fetch(&self, request: &Request, limit: Duration) -> Result<Response, Failure> {
+        let name = self.describe(&request.method, &request.url);
+        match tokio::time::timeout(limit, self.follow(request, &name)).await {
             Ok(response) => response,
-            Err(_) => Err(Failure::permanent(ForgeError::Timeout { server: self.server(), request, limit })),
+            Err(_) => Err(Failure::permanent(ForgeError::Timeout { server: self.server(), request: name, limit })),
         }
     }
 
     /// How errors name a request for `url`.
-    pub(crate) fn describe(&self, url: &Url) -> String {
-        self.credentials.mask(&self.base.describe(url))
+    pub(crate) fn describe(&self, method: &Method, url: &Url) -> String {
+        self.credentials.mask(&self.base.describe(method, url))
     }
 
     /// How errors name the server.
@@ -67,22 +95,88 @@ impl Endpoint {
         self.base.as_str().to_owned()
     }
 
-    async fn follow(&self, mut url: Url, request: &str) -> Result<Response, Failure> {
+    async fn follow(&self, request: &Request, name: &str) -> Result<Response, Failure> {
         let limits = self.transport.limits();
+        let mut url = request.url.clone();
         for _ in 0..=limits.redirects {
             if !self.base.is_same_origin(&url) {
                 let location = excerpt(&self.credentials.mask(&url.origin().ascii_serialization()));
                 return Err(Failure::permanent(ForgeError::Moved { server: self.server(), location }));
             }
-            let sent = self.transport.client.get(url.clone()).headers(self.headers.clone()).send().await;
-            let response = sent.map_err(|error| self.transfer_failure(&error, request))?;
+            let mut sent = self.transport.client.request(request.method.clone(), url.clone());
+            sent = sent.headers(self.headers.clone()).headers(request.headers.clone());
+            if let Some(body) = &request.body {
+                sent = sent.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.to_string());
+            }
+            let response = sent.send().await.map_err(|error| self.not_sent(&error, request, name))?;
             match redirect_target(&response, &url) {
+                // The server has done what was asked, and names a page about it.
+                Some(_) if response.status() == StatusCode::SEE_OTHER && !request.is_read() => {
+                    return self.read(response, url, name).await;
+                }
                 Some(next) => url = next,
-                None => return self.read(response, url, request).await,
+                None => return self.read(response, url, name).await,
             }
         }
         let reason = format!("more than {} redirects", limits.redirects);
-        Err(Failure::permanent(ForgeError::Unexpected { server: self.server(), request: request.to_owned(), reason }))
+        Err(Failure::permanent(ForgeError::Unexpected { server: self.server(), request: name.to_owned(), reason }))
+    }
+
+    /// Gets the end of a text, at most `max` bytes, and follows a redirect to another origin without the token.
+    pub(crate) async fn download(&self, url: &Url, limit: Duration, max: usize) -> Result<Response, Failure> {
+        let name = self.describe(&Method::GET, url);
+        let download = async {
+            let (mut url, mut headers) = (url.clone(), self.headers.clone());
+            for _ in 0..=self.transport.limits().redirects {
+                if !self.base.is_same_origin(&url) {
+                    headers = HeaderMap::new();
+                }
+                let sent = self.transport.client.get(url.clone()).headers(headers.clone()).send().await;
+                let response = sent.map_err(|error| self.transfer_failure(&error, &name))?;
+                match redirect_target(&response, &url) {
+                    // Nothing on this machine or in plain text, unless the API is.
+                    Some(next) if next.scheme() == self.base.scheme() || next.scheme() == "https" => url = next,
+                    Some(next) => {
+                        let location = excerpt(&next.origin().ascii_serialization());
+                        return Err(Failure::permanent(ForgeError::Moved { server: self.server(), location }));
+                    }
+                    None => return self.read_end(response, url, &name, max).await,
+                }
+            }
+            let reason = format!("more than {} redirects", self.transport.limits().redirects);
+            Err(Failure::permanent(ForgeError::Unexpected { server: self.server(), request: name.clone(), reason }))
+        };
+        match tokio::time::timeout(limit, download).await {
+            Ok(response) => response,
+            Err(_) => Err(Failure::permanent(ForgeError::Timeout { server: self.server(), request: name.clone(), limit })),
+        }
+    }
+
+    async fn read_end(
+        &self,
+        mut response: reqwest::Response,
+        url: Url,
+        name: &str,
+        max: usize,
+    ) -> Result<Response, Failure> {
+        let mut end = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.transfer_failure(&error, name))? {
+            end.extend_from_slice(&chunk);
+            if end.len() > 2 * max {
+                end.drain(..end.len() - max);
+            }
+        }
+        end.drain(..end.len().saturating_sub(max));
+        Ok(Response { url, status: response.status(), headers: std::mem::take(response.headers_mut()), body: end })
+    }
+
+    /// A request without a response. One that may have changed something is sent again only if it cannot have arrived.
+    fn not_sent(&self, error: &reqwest::Error, request: &Request, name: &str) -> Failure {
+        let failure = self.transfer_failure(error, name);
+        match request.is_read() || error.is_connect() {
+            true => failure,
+            false => Failure { retry: Retry::Never, ..failure },
+        }
     }
 
     async fn read(&self, mut response: reqwest::Response, url: Url, request: &str) -> Result<Response, Failure> {

@@ -1,4 +1,5 @@
-//! Retries requests that failed for a transient reason. Only for requests that change nothing on the server.
+//! Retries requests that failed for a transient reason. Those that change something on the server get another attempt only if
+//! the first one did not arrive, or was refused for the rate of requests.
 
 use std::time::Duration;
 
@@ -22,6 +23,15 @@ pub(super) enum Retry {
 }
 
 impl Failure {
+    /// The failure of a request that changes something: only a server that did not look at it may get it again. One that failed
+    /// may have done it all the same.
+    pub(super) fn unless_it_may_be_done(self) -> Self {
+        match self.error {
+            ForgeError::RateLimited { .. } => self,
+            error => Self { error, retry: Retry::Never },
+        }
+    }
+
     /// A failure that another attempt would not change.
     pub(super) fn permanent(error: ForgeError) -> Self {
         Self { error, retry: Retry::Never }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::error::ForgeError;
 use crate::http::base_url::BaseUrl;
 use crate::http::credentials::Credentials;
-use crate::http::fetch::{Endpoint, Response};
+use crate::http::fetch::{Endpoint, Request, Response};
 use crate::http::transport::Transport;
 
 /// A server that a probe has recognized.
@@ -32,7 +32,7 @@ impl Prober {
     pub(super) async fn get(&self, path: &str) -> Result<Probed, ForgeError> {
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (url, limit) = (self.0.base.join(&segments, &[]), self.0.transport.limits().detect);
-        self.0.fetch(url, limit).await.map(Probed).map_err(|failure| failure.error)
+        self.0.fetch(&Request::get(url), limit).await.map(Probed).map_err(|failure| failure.error)
     }
 }
 

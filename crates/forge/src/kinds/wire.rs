@@ -5,7 +5,10 @@ use kugetsu_domain::reference::ProjectPath;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::forge::{Issue, IssueState};
+use crate::comment::Comment;
+use crate::error::ForgeError;
+use crate::issue::{Issue, IssueState};
+use crate::user::{self, Permission};
 
 /// A label: an object on GitHub and Gitea, a plain name on GitLab and in old responses of GitHub.
 #[derive(Debug, Deserialize)]
@@ -43,6 +46,11 @@ impl TryFrom<User> for Me {
 pub(super) struct User {
     login: Option<String>,
     username: Option<String>,
+    /// `Bot` for programs on GitHub.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Of GitLab.
+    bot: Option<bool>,
 }
 
 /// The login of a user who may be gone.
@@ -51,9 +59,61 @@ pub(super) fn login(user: Option<User>) -> Option<String> {
     user.login.or(user.username).filter(|login| !login.is_empty())
 }
 
+/// The logins of users who are not gone.
+pub(super) fn logins(users: Option<Vec<User>>) -> Vec<String> {
+    users.into_iter().flatten().filter_map(|user| login(Some(user))).collect()
+}
+
+/// A user who may be gone. Only the server's own mark makes one a program.
+pub(super) fn user(user: Option<User>) -> Option<user::User> {
+    let user = user?;
+    let is_bot = user.kind.as_deref() == Some("Bot") || user.bot == Some(true);
+    Some(user::User { login: login(Some(user))?, is_bot })
+}
+
+/// A permission by its name on GitHub and Gitea; `None` if this version does not know it.
+pub(super) fn permission(name: &str) -> Option<Permission> {
+    Some(match name {
+        "owner" | "admin" => Permission::Admin,
+        "maintain" => Permission::Maintain,
+        "write" => Permission::Write,
+        "triage" => Permission::Triage,
+        "read" => Permission::Read,
+        "none" => Permission::None,
+        _ => return None,
+    })
+}
+
+/// The result of removing something, where its absence is as good.
+pub(super) fn unless_gone(
+    removed: Result<(), ForgeError>,
+    says_gone: impl Fn(&str) -> bool,
+) -> Result<(), ForgeError> {
+    match removed {
+        Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(()),
+        Err(ForgeError::Refused { message, .. }) if says_gone(&message) => Ok(()),
+        removed => removed,
+    }
+}
+
+/// A value that the server may not have: it was removed, or this version has none.
+pub(super) fn unless_missing<T>(value: Result<T, ForgeError>) -> Result<Option<T>, ForgeError> {
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A time. Gitea sends the years 1 and 1970 instead of null; anything unreadable is `None` as well.
 pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
     text?.parse().ok().filter(|time| *time > Timestamp::UNIX_EPOCH)
+}
+
+/// The title without the first prefix that it begins with.
+pub(super) fn without_prefix<'a>(title: &'a str, prefixes: &[&str]) -> &'a str {
+    let found = prefixes.iter().find(|prefix| has_prefix(title, &[prefix]));
+    found.map_or(title, |prefix| title[prefix.len()..].trim_start())
 }
 
 /// Whether a title begins with one of these prefixes, in whatever case.
@@ -75,7 +135,9 @@ pub(super) struct RepoIssue {
     state: Option<String>,
     user: Option<User>,
     labels: Option<Vec<Label>>,
+    assignees: Option<Vec<User>>,
     html_url: Option<String>,
+    created_at: Option<String>,
     updated_at: Option<String>,
     /// Present if the issue is a pull request.
     pull_request: Option<IgnoredAny>,
@@ -88,11 +150,35 @@ impl From<RepoIssue> for Issue {
             title: issue.title.unwrap_or_default(),
             body: issue.body.unwrap_or_default(),
             state: if issue.state.as_deref() == Some("closed") { IssueState::Closed } else { IssueState::Open },
-            author: login(issue.user),
+            author: user(issue.user),
+            assignees: logins(issue.assignees),
             labels: label_names(issue.labels),
             url: issue.html_url.unwrap_or_default(),
             is_pull_request: issue.pull_request.is_some(),
+            created: time(issue.created_at.as_deref()),
             updated: time(issue.updated_at.as_deref()),
+        }
+    }
+}
+
+/// A comment of GitHub and Gitea.
+#[derive(Debug, Deserialize)]
+pub(super) struct RepoComment {
+    id: u64,
+    user: Option<User>,
+    body: Option<String>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+impl From<RepoComment> for Comment {
+    fn from(comment: RepoComment) -> Self {
+        Self {
+            id: comment.id,
+            author: user(comment.user),
+            body: comment.body.unwrap_or_default(),
+            created: time(comment.created_at.as_deref()),
+            updated: time(comment.updated_at.as_deref()),
         }
     }
 }

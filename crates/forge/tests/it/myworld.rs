@@ -6,7 +6,7 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
-use kugetsu_forge::forge::IssueState;
+use kugetsu_forge::issue::IssueState;
 use kugetsu_forge::http::transport::Transport;
 use kugetsu_forge::open::open;
 use kugetsu_forge::servers::Server;
@@ -60,7 +60,7 @@ async fn needs_myworld_for_an_independent_github() {
     let issue = forge.issue(&acme, 1).await.unwrap();
     assert_eq!((issue.title.as_str(), issue.body.as_str(), issue.state), ("It is slow", "Very.", IssueState::Open));
     assert_eq!(
-        (issue.author.as_deref(), issue.labels, issue.is_pull_request),
+        (issue.author.as_ref().map(|author| author.login.as_str()), issue.labels, issue.is_pull_request),
         (Some("kim"), vec!["bug".to_owned()], false)
     );
     assert!(forge.issue(&acme, 2).await.unwrap().is_pull_request);

@@ -1,0 +1,122 @@
+//! Issues, comments, labels and reactions.
+
+use kugetsu_domain::reference::ProjectPath;
+use reqwest::Method;
+use serde_json::json;
+
+use super::api::GitHub;
+use crate::comment::{Comment, Reaction};
+use crate::error::ForgeError;
+use crate::forge::Subject;
+use crate::http::paging::PER_PAGE;
+use crate::issue::{Issue, IssueEdit, IssueQuery, IssueState, Listed};
+use crate::kinds::wire::{self, RepoComment, RepoIssue};
+
+impl GitHub {
+    pub(super) async fn get_issue(&self, project: &ProjectPath, number: u64) -> Result<Issue, ForgeError> {
+        let number = number.to_string();
+        self.client.get::<RepoIssue>(&wire::repo_path(project, &["issues", &number])).await.map(Issue::from)
+    }
+
+    pub(super) async fn list_issues(&self, project: &ProjectPath, query: &IssueQuery) -> Result<Listed<Issue>, ForgeError> {
+        let (per_page, since) = (PER_PAGE.to_string(), query.since.map(|since| format!("{since:.0}")));
+        let mut parameters = vec![
+            ("state", if query.open { "open" } else { "all" }),
+            ("sort", "updated"),
+            ("direction", "asc"),
+            ("per_page", per_page.as_str()),
+        ];
+        parameters.extend(query.label.as_deref().map(|label| ("labels", label)));
+        parameters.extend(since.as_deref().map(|since| ("since", since)));
+        let issue = |issue: RepoIssue| Some(Issue::from(issue)).filter(|issue| !issue.is_pull_request);
+        self.client.list(&wire::repo_path(project, &["issues"]), &parameters, issue).await
+    }
+
+    pub(super) async fn dependencies(&self, project: &ProjectPath, number: u64) -> Result<Vec<u64>, ForgeError> {
+        let number = number.to_string();
+        let path = wire::repo_path(project, &["issues", &number, "dependencies", "blocked_by"]);
+        let open = |issue: RepoIssue| Some(Issue::from(issue)).filter(|issue| issue.state == IssueState::Open);
+        match self.client.list(&path, &[], open).await {
+            Ok(issues) => Ok(issues.entries.into_iter().map(|issue| issue.number).collect()),
+            // Older Enterprise Servers have no dependencies; the issue itself was read before.
+            Err(ForgeError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn list_comments(
+        &self,
+        project: &ProjectPath,
+        subject: Subject,
+    ) -> Result<Listed<Comment>, ForgeError> {
+        let (number, per_page) = (subject.number().to_string(), PER_PAGE.to_string());
+        let path = wire::repo_path(project, &["issues", &number, "comments"]);
+        self.client.list(&path, &[("per_page", &per_page)], |comment: RepoComment| Some(comment.into())).await
+    }
+
+    pub(super) async fn post_comment(
+        &self,
+        project: &ProjectPath,
+        subject: Subject,
+        body: &str,
+    ) -> Result<Comment, ForgeError> {
+        let number = subject.number().to_string();
+        let path = wire::repo_path(project, &["issues", &number, "comments"]);
+        self.client.change::<RepoComment>(Method::POST, &path, json!({ "body": body })).await.map(Comment::from)
+    }
+
+    pub(super) async fn patch_comment(&self, project: &ProjectPath, id: u64, body: &str) -> Result<(), ForgeError> {
+        let id = id.to_string();
+        let path = wire::repo_path(project, &["issues", "comments", &id]);
+        self.client.change_only(Method::PATCH, &path, Some(json!({ "body": body }))).await
+    }
+
+    pub(super) async fn add_reaction(
+        &self,
+        project: &ProjectPath,
+        comment: u64,
+        reaction: Reaction,
+    ) -> Result<(), ForgeError> {
+        let id = comment.to_string();
+        let path = wire::repo_path(project, &["issues", "comments", &id, "reactions"]);
+        self.client.change_only(Method::POST, &path, Some(json!({ "content": reaction.content() }))).await
+    }
+
+    pub(super) async fn change_labels(
+        &self,
+        project: &ProjectPath,
+        subject: Subject,
+        add: &[String],
+        remove: &[String],
+    ) -> Result<(), ForgeError> {
+        let number = subject.number().to_string();
+        if !add.is_empty() {
+            let path = wire::repo_path(project, &["issues", &number, "labels"]);
+            self.client.change_only(Method::POST, &path, Some(json!({ "labels": add }))).await?;
+        }
+        for label in remove {
+            let path = wire::repo_path(project, &["issues", &number, "labels", label]);
+            let removed = self.client.change_only(Method::DELETE, &path, None).await;
+            wire::unless_gone(removed, |_| false)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn patch_issue(&self, project: &ProjectPath, number: u64, edit: &IssueEdit) -> Result<(), ForgeError> {
+        let number = number.to_string();
+        let path = wire::repo_path(project, &["issues", &number]);
+        let mut body = serde_json::Map::new();
+        match edit.state {
+            Some(IssueState::Closed) => {
+                body.insert("state".to_owned(), "closed".into());
+                body.insert("state_reason".to_owned(), "completed".into());
+            }
+            Some(IssueState::Open) => drop(body.insert("state".to_owned(), "open".into())),
+            None => {}
+        }
+        if let Some(assignees) = &edit.assignees {
+            body.insert("assignees".to_owned(), json!(assignees));
+        }
+        self.client.change_only(Method::PATCH, &path, Some(body.into())).await
+    }
+}

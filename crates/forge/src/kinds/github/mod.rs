@@ -1,0 +1,11 @@
+//! GitHub and GitHub Enterprise Server.
+
+mod api;
+mod checks;
+mod hooks;
+mod issues;
+mod project;
+mod pull_requests;
+mod reviews;
+
+pub(super) use api::GITHUB;

@@ -1,0 +1,11 @@
+//! GitLab, whose pull requests are called merge requests.
+
+mod api;
+mod checks;
+mod hooks;
+mod issues;
+mod merge_requests;
+mod project;
+mod reviews;
+
+pub(super) use api::GITLAB;

@@ -1,0 +1,46 @@
+//! Users of a server, and what they may do in a project.
+
+/// A user as the server knows it. Names are the server's; nothing about a user is inferred from one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub login: String,
+    /// Whether the server marks the account as a program's.
+    pub is_bot: bool,
+}
+
+/// The user whom a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub login: String,
+    /// The permissions of the token itself, where the server reports them.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// What a user may do in a project, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// No more than everybody.
+    None,
+    /// May read it, also if it is private.
+    Read,
+    /// May label and close issues.
+    Triage,
+    /// May push.
+    Write,
+    /// May change settings.
+    Maintain,
+    /// Owns it, or may do what owners may.
+    Admin,
+}
+
+/// What the token can do in a project, and what the project allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectAccess {
+    /// The path as the server writes it; another one than was asked for if the project was renamed.
+    pub path: String,
+    pub default_branch: String,
+    pub permission: Permission,
+    /// The methods that the project allows; empty if the server does not say.
+    pub merge_methods: Vec<crate::pull_request::MergeMethod>,
+    pub is_archived: bool,
+}
