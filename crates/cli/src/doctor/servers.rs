@@ -118,7 +118,7 @@ async fn check(transport: &Transport, candidate: Candidate, login: Result<Creden
         Ok::<_, ForgeError>((user, forge.version().await))
     };
     match tokio::time::timeout(TIMEOUT, requests).await {
-        Ok(Ok((user, version))) => authenticated(server, &user, version),
+        Ok(Ok((user, version))) => authenticated(server, &user.login, version),
         Ok(Err(error)) => failed(&candidate, &error),
         Err(_) => unreachable(name, projects, format!("{} did not answer within {} s", server.base, TIMEOUT.as_secs())),
     }

@@ -12,7 +12,7 @@ use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
 async fn every_kind_reports_user_and_version() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
-        assert_eq!(forge.whoami().await.unwrap(), LOGIN);
+        assert_eq!(forge.whoami().await.unwrap().login, LOGIN);
         let version = forge.version().await.unwrap();
         assert_eq!(version.kind, kind);
         assert!(version.text.unwrap().contains('.'));

@@ -56,7 +56,7 @@ async fn needs_myworld_for_an_independent_github() {
     let forge = open(&transport, &github, credentials(ForgeKind::GitHub, Some(token))).unwrap();
     let acme = project("acme/api");
 
-    assert_eq!(forge.whoami().await.unwrap(), "robot");
+    assert_eq!(forge.whoami().await.unwrap().login, "robot");
     let issue = forge.issue(&acme, 1).await.unwrap();
     assert_eq!((issue.title.as_str(), issue.body.as_str(), issue.state), ("It is slow", "Very.", IssueState::Open));
     assert_eq!(

@@ -54,7 +54,7 @@ async fn exercise(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
     upstream.token(TOKEN, LOGIN);
     let forge = client(kind, prism);
     let acme = project("acme/api");
-    assert_eq!(forge.whoami().await.unwrap(), LOGIN);
+    assert_eq!(forge.whoami().await.unwrap().login, LOGIN);
     assert_eq!(forge.version().await.unwrap().kind, kind);
     for issue in [Issue::new("Bare").closed(), Issue::new("Full").body("Text").label("good first").author("lee")] {
         let number = upstream.issue("acme/api", issue);

@@ -51,8 +51,9 @@ impl Gitea {
         let limit = PER_PAGE.to_string();
         let path = wire::repo_path(project, &["actions", "runs"]);
         let is_run = |candidate: &Run| candidate.run_number.or(candidate.index_in_repo) == Some(run);
-        let found = self.client.list_in("workflow_runs", &path, &[("limit", &limit)], |run: Run| Some(run).filter(is_run));
-        let Some(run) = wire::unless_missing(found.await)?.and_then(|runs| runs.entries.into_iter().next()) else {
+        let query = [("limit", limit.as_str())];
+        let found = self.client.list_in("workflow_runs", &path, &query, |run: Run| Some(run).filter(is_run)).await;
+        let Some(run) = wire::unless_missing(found)?.and_then(|runs| runs.entries.into_iter().next()) else {
             return Ok(None);
         };
         let run = run.id.to_string();
