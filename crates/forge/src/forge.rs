@@ -116,11 +116,8 @@ pub trait Forge: Debug + Send + Sync {
 
     /// # Errors
     /// [`ForgeError::Refused`] also if the branch has an open pull request already, or no commits.
-    fn open_pull_request<'a>(
-        &'a self,
-        project: &'a ProjectPath,
-        new: &'a NewPullRequest,
-    ) -> BoxFuture<'a, PullRequest>;
+    fn open_pull_request<'a>(&'a self, project: &'a ProjectPath, new: &'a NewPullRequest)
+    -> BoxFuture<'a, PullRequest>;
 
     fn edit_pull_request<'a>(
         &'a self,

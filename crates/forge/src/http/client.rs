@@ -1,7 +1,7 @@
 //! Requests to one server with one token: JSON in, errors for people out.
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 

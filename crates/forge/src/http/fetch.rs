@@ -148,7 +148,9 @@ impl Endpoint {
         };
         match tokio::time::timeout(limit, download).await {
             Ok(response) => response,
-            Err(_) => Err(Failure::permanent(ForgeError::Timeout { server: self.server(), request: name.clone(), limit })),
+            Err(_) => {
+                Err(Failure::permanent(ForgeError::Timeout { server: self.server(), request: name.clone(), limit }))
+            }
         }
     }
 

@@ -85,10 +85,7 @@ pub(super) fn permission(name: &str) -> Option<Permission> {
 }
 
 /// The result of removing something, where its absence is as good.
-pub(super) fn unless_gone(
-    removed: Result<(), ForgeError>,
-    says_gone: impl Fn(&str) -> bool,
-) -> Result<(), ForgeError> {
+pub(super) fn unless_gone(removed: Result<(), ForgeError>, says_gone: impl Fn(&str) -> bool) -> Result<(), ForgeError> {
     match removed {
         Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(()),
         Err(ForgeError::Refused { message, .. }) if says_gone(&message) => Ok(()),

@@ -56,7 +56,9 @@ pub fn verified<'a>(
         return Err(Rejected::Unsigned);
     }
     match kind {
-        ForgeKind::GitHub => signed(secret, body, header("x-hub-signature-256").and_then(|text| text.strip_prefix("sha256=")))?,
+        ForgeKind::GitHub => {
+            signed(secret, body, header("x-hub-signature-256").and_then(|text| text.strip_prefix("sha256=")))?
+        }
         ForgeKind::Gitea | ForgeKind::Forgejo => {
             signed(secret, body, header("x-forgejo-signature").or_else(|| header("x-gitea-signature")))?;
         }

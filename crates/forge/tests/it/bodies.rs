@@ -41,7 +41,10 @@ async fn recorded_issues_of_github_are_parsed() {
     respond(&server, &recorded("issues.opened")["issue"]);
     let issue = forge.issue(&project("Codertocat/Hello-World"), 1).await.unwrap();
     assert_eq!((issue.number, issue.title.as_str()), (1, "Spelling error in the README file"));
-    assert_eq!((issue.author.as_ref().map(|author| author.login.as_str()), issue.labels), (Some("Codertocat"), vec!["bug".to_owned()]));
+    assert_eq!(
+        (issue.author.as_ref().map(|author| author.login.as_str()), issue.labels),
+        (Some("Codertocat"), vec!["bug".to_owned()])
+    );
     assert_eq!(issue.url, "https://github.com/Codertocat/Hello-World/issues/1");
     assert_eq!(issue.updated, "2019-05-15T15:20:18Z".parse().ok());
 }

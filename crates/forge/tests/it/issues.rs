@@ -36,7 +36,10 @@ async fn every_kind_returns_the_same_issue() {
         let number = server.issue("acme/api", full);
         let issue = forge.issue(&acme, number).await.unwrap();
         assert_eq!((issue.number, issue.title.as_str(), issue.body.as_str()), (number, "It is slow", "Very.\n"));
-        assert_eq!((issue.state, issue.author.as_ref().map(|author| author.login.as_str())), (IssueState::Open, Some("lee")));
+        assert_eq!(
+            (issue.state, issue.author.as_ref().map(|author| author.login.as_str())),
+            (IssueState::Open, Some("lee"))
+        );
         assert_eq!(
             (issue.labels.as_slice(), issue.is_pull_request),
             (&["bug".to_owned(), "good first".to_owned()][..], false)

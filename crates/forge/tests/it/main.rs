@@ -4,16 +4,21 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod bodies;
+mod changes;
+mod checks;
 mod clone_source;
+mod conversation;
 mod detect;
 mod hostile;
 mod issues;
+mod merging;
 mod myworld;
 mod prism;
 mod program;
 mod pull_requests;
 mod refusals;
 mod retry;
+mod reviews;
 mod roundtrip;
 mod stage;
 mod vectors;

@@ -1,13 +1,17 @@
 //! A parsed API request.
 
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
-/// A `GET` request of the API.
+/// A request of the API.
 #[derive(Debug)]
 pub(super) struct ApiRequest {
+    pub(super) method: String,
     /// The decoded segments of the path below the API's prefix.
     pub(super) parts: Vec<String>,
     pub(super) query: Vec<(String, String)>,
+    /// The JSON that was sent; `Null` if it was none.
+    pub(super) body: Value,
     /// The user of the token.
     pub(super) login: Option<String>,
     /// Start of the addresses in the answer.
@@ -23,6 +27,31 @@ impl ApiRequest {
 
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.get(name)?.parse().ok()
+    }
+
+    /// A text of the body.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.body.get(name)?.as_str()
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.body.get(name).and_then(Value::as_bool) == Some(true)
+    }
+
+    /// The texts of a list in the body; `None` if there is no such list.
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let list = self.body.get(name)?.as_array()?;
+        Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
+    /// The numbers of a list in the body; `None` if there is no such list.
+    pub(super) fn ids(&self, name: &str) -> Option<Vec<u64>> {
+        Some(self.body.get(name)?.as_array()?.iter().filter_map(Value::as_u64).collect())
+    }
+
+    /// The user of the token; empty for requests without one.
+    pub(super) fn actor(&self) -> &str {
+        self.login.as_deref().unwrap_or_default()
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Fault {
     },
     /// The correct answer after this time.
     Late(Duration),
+    /// The request is carried out, and then this fault replaces the answer.
+    Done(Box<Fault>),
     /// The connection breaks in the middle of the body.
     Cut,
     /// An HTML page with status 200, like a login page in front of the server.

@@ -32,4 +32,9 @@ impl Flavor {
     pub(super) fn shares_numbers(self) -> bool {
         self != Self::GitLab
     }
+
+    /// Whether a pull request needs a commit that its base does not have.
+    pub(super) fn needs_commits(self) -> bool {
+        self != Self::GitLab
+    }
 }

@@ -1,17 +1,23 @@
 //! Answers an HTTP request: records it, injects the next fault, and routes requests of git clients to the git server and
 //! API requests to the forge's flavor.
 
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use futures::stream;
+use futures::{StreamExt, stream};
+use serde_json::Value;
 
 use super::api_request::{self, ApiRequest};
+use super::delivery::{self, Outgoing};
 use super::fault::Fault;
 use super::flavor::Flavor;
+use super::hook::{Delivery, Mishap};
 use super::reply::Reply;
 use super::request::ForgeRequest;
 use super::state::ForgeState;
@@ -25,10 +31,16 @@ pub(super) struct ServerState {
     pub(super) flavor: Flavor,
     pub(super) forge: Watched<ForgeState>,
     pub(super) requests: Watched<Vec<ForgeRequest>>,
+    /// Requests to the server of logs.
+    pub(super) log_requests: Watched<Vec<ForgeRequest>>,
     /// Faults to inject, in order, each with the text that the request's target must contain.
     pub(super) faults: Watched<Vec<(String, Fault)>>,
     /// The server of repositories.
     pub(super) git: Watched<Option<Arc<git::ServerState>>>,
+    /// For the next deliveries, in order.
+    pub(super) mishaps: Watched<Vec<Mishap>>,
+    pub(super) deliveries: Arc<Watched<Vec<Delivery>>>,
+    pub(super) outgoing: Mutex<Sender<Outgoing>>,
 }
 
 impl ServerState {
@@ -36,17 +48,41 @@ impl ServerState {
         Router::new().fallback(serve).with_state(self)
     }
 
-    fn record(&self, request: &Request, login: Option<String>) -> usize {
+    /// The other origin that has the logs of jobs.
+    pub(super) fn logs_router(self: Arc<Self>) -> Router {
+        Router::new().fallback(serve_log).with_state(self)
+    }
+
+    /// Changes the data, and sends what webhooks report about that.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut ForgeState) -> R) -> R {
+        let (result, outgoing) = self.forge.change(|forge| {
+            forge.look_at_repositories();
+            let result = change(forge);
+            forge.merge_ready();
+            (result, delivery::take(forge, &self.mishaps))
+        });
+        let sender = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+        for delivery in outgoing {
+            sender.send(delivery).expect("the thread for deliveries");
+        }
+        result
+    }
+
+    fn entry(parts: &Parts, body: &Bytes, login: Option<String>) -> ForgeRequest {
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
-        let entry = ForgeRequest {
-            method: request.method().to_string(),
-            target: request.uri().to_string(),
-            headers: request.headers().iter().map(text).collect(),
+        ForgeRequest {
+            method: parts.method.to_string(),
+            target: parts.uri.to_string(),
+            headers: parts.headers.iter().map(text).collect(),
+            body: String::from_utf8_lossy(body).into_owned(),
             login,
             status: None,
-        };
+        }
+    }
+
+    fn record(&self, entry: ForgeRequest) -> usize {
         self.requests.change(|list| {
             list.push(entry);
             list.len() - 1
@@ -60,20 +96,23 @@ impl ServerState {
         })
     }
 
-    fn answer(&self, request: &Request) -> Response<Body> {
-        let reply = self.forge.read(|forge| match access::login(self.flavor, forge, request.headers()) {
-            Ok(login) => self.reply(forge, request, login),
-            Err(refusal) => refusal,
+    fn answer(&self, parts: &Parts, body: &Bytes) -> Response<Body> {
+        let reply = self.change(|forge| {
+            let reply = match access::login(self.flavor, forge, &parts.headers) {
+                Ok(login) => self.reply(forge, parts, body, login),
+                Err(refusal) => refusal,
+            };
+            if let (Some(kind), 200..=299) = (reply.change, reply.status) {
+                *forge.changes.entry(kind).or_default() += 1;
+            }
+            if self.flavor == Flavor::GitHub { conditional(forge, parts, reply) } else { reply }
         });
         json_response(reply, self.flavor)
     }
 
-    fn reply(&self, forge: &ForgeState, request: &Request, login: Option<String>) -> Reply {
-        let path = request.uri().path();
-        if request.method() != "GET" {
-            return Reply::error(405, "this server is read-only");
-        }
-        if self.flavor == Flavor::GitHub && request.headers().get(header::USER_AGENT).is_none() {
+    fn reply(&self, forge: &mut ForgeState, parts: &Parts, body: &Bytes, login: Option<String>) -> Reply {
+        let path = parts.uri.path();
+        if self.flavor == Flavor::GitHub && parts.headers.get(header::USER_AGENT).is_none() {
             return Reply::error(
                 403,
                 "Request forbidden by administrative rules. Please make sure your request has a User-Agent header",
@@ -82,48 +121,99 @@ impl ServerState {
         if self.flavor == Flavor::Forgejo && path.starts_with("/api/forgejo/") {
             return gitea::forgejo(forge, login.is_some(), &api_request::parts(path)[1..]);
         }
-        let Some(below) = path.strip_prefix(self.flavor.prefix()).filter(|rest| rest.starts_with('/')) else {
-            return Reply::error(404, "Not Found");
-        };
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+        let below = path.strip_prefix(self.flavor.prefix()).filter(|rest| rest.starts_with('/'));
+        // The other API of GitHub is beside this one.
+        let graphql = || (self.flavor == Flavor::GitHub && path == "/api/graphql").then_some("/graphql");
+        let Some(below) = below.or_else(graphql) else { return Reply::error(404, "Not Found") };
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
         let request = ApiRequest {
+            method: parts.method.to_string(),
             parts: api_request::parts(below),
-            query: api_request::query(request.uri().query().unwrap_or_default()),
+            query: api_request::query(parts.uri.query().unwrap_or_default()),
+            body: serde_json::from_slice(body).unwrap_or(Value::Null),
             login,
             base: if forge.root_url.is_empty() { format!("http://{host}") } else { forge.root_url.clone() },
-            target: request.uri().to_string(),
+            target: parts.uri.to_string(),
         };
         match self.flavor {
             Flavor::GitHub => github::answer(forge, &request),
-            Flavor::Gitea | Flavor::Forgejo => gitea::answer(self.flavor, forge, &request),
+            Flavor::Gitea | Flavor::Forgejo => gitea::answer(forge, &request),
             Flavor::GitLab => gitlab::answer(forge, &request),
         }
     }
+}
+
+/// GitHub's answer to a conditional request, which costs nothing if the object is the same.
+fn conditional(forge: &mut ForgeState, parts: &Parts, mut reply: Reply) -> Reply {
+    let is_object = parts.method == "GET" && reply.status == 200 && reply.text.is_none();
+    if is_object {
+        let mut hasher = DefaultHasher::new();
+        reply.body.to_string().hash(&mut hasher);
+        let etag = format!("W/\"{:016x}\"", hasher.finish());
+        let is_same = parts.headers.get(header::IF_NONE_MATCH).is_some_and(|known| *known == *etag);
+        reply = reply.header("etag", etag);
+        if is_same {
+            (reply.status, reply.text) = (304, Some(String::new()));
+        }
+    }
+    if reply.status != 304 {
+        forge.rate.remaining = forge.rate.remaining.saturating_sub(1);
+    }
+    reply.header("x-ratelimit-remaining", forge.rate.remaining.to_string())
 }
 
 async fn serve(State(state): State<Arc<ServerState>>, request: Request) -> Response<Body> {
     if git::repository_path(request.uri()).is_some()
         && let Some(git) = state.git.read(Clone::clone)
     {
-        return git::serve(State(git), request).await;
+        // Looks at the branches before the client sees the end of the answer.
+        let after = stream::once(async move {
+            state.change(|_| ());
+            Ok(Bytes::new())
+        });
+        let response = git::serve(State(git), request).await;
+        return response.map(|body| Body::from_stream(body.into_data_stream().chain(after)));
     }
-    let login = state.forge.read(|forge| access::login(state.flavor, forge, request.headers()).ok().flatten());
-    let index = state.record(&request, login);
-    let response = match state.take_fault(&request.uri().to_string()) {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let login = state.forge.read(|forge| access::login(state.flavor, forge, &parts.headers).ok().flatten());
+    let index = state.record(ServerState::entry(&parts, &body, login));
+    let response = match state.take_fault(&parts.uri.to_string()) {
         Some(Fault::Late(pause)) => {
             tokio::time::sleep(pause).await;
-            state.answer(&request)
+            state.answer(&parts, &body)
+        }
+        Some(Fault::Done(fault)) => {
+            state.answer(&parts, &body);
+            faulty_response(*fault, state.flavor)
         }
         Some(fault) => faulty_response(fault, state.flavor),
-        None => state.answer(&request),
+        None => state.answer(&parts, &body),
     };
     state.requests.change(|list| list[index].status = Some(response.status().as_u16()));
     response
 }
 
+/// Serves `/logs/<project>/<job>` to everybody who knows the address.
+async fn serve_log(State(state): State<Arc<ServerState>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let entry = ServerState::entry(&parts, &Bytes::new(), None);
+    state.log_requests.change(|list| list.push(entry));
+    let path = api_request::parts(parts.uri.path());
+    let job: Option<u64> = path.last().and_then(|job| job.parse().ok());
+    let log = state.forge.read(|forge| {
+        let mut checks = forge.projects.values().flat_map(|project| project.checks.values()).flatten();
+        checks.find(|check| Some(check.id) == job).and_then(|check| check.log.clone())
+    });
+    text_response(if log.is_some() { 200 } else { 404 }, "text/plain; charset=utf-8", log.unwrap_or_default())
+}
+
 fn json_response(reply: Reply, flavor: Flavor) -> Response<Body> {
     let kind = if flavor == Flavor::GitLab { "application/json" } else { "application/json; charset=utf-8" };
-    let mut response = text_response(reply.status, kind, reply.body.to_string());
+    let mut response = match reply.text {
+        Some(text) => text_response(reply.status, "text/plain; charset=utf-8", text),
+        None => text_response(reply.status, kind, reply.body.to_string()),
+    };
     for (name, value) in reply.headers {
         response.headers_mut().append(name, HeaderValue::try_from(value).expect("a header of a scripted answer"));
     }
@@ -165,7 +255,7 @@ fn faulty_response(fault: Fault, flavor: Flavor) -> Response<Body> {
             let pieces = size.div_ceil(piece.len());
             streamed(Body::from_stream(stream::iter((0..pieces).map(move |_| Ok::<_, std::io::Error>(piece.clone())))))
         }
-        Fault::Late(_) => unreachable!("a late request gets the correct answer"),
+        Fault::Late(_) | Fault::Done(_) => unreachable!("the request gets the correct answer first"),
     }
 }
 

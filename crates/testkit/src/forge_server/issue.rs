@@ -1,5 +1,7 @@
 //! An issue on a forge server.
 
+use super::comment::Comment;
+
 /// An issue; every field but the title has a default.
 #[derive(Clone, Debug)]
 pub struct Issue {
@@ -10,12 +12,46 @@ pub struct Issue {
     /// The login of the author; `None` if the account was deleted.
     pub author: Option<String>,
     pub labels: Vec<String>,
+    /// Logins.
+    pub assignees: Vec<String>,
+    /// Numbers of the issues that have to be closed before.
+    pub blocked_by: Vec<u64>,
+    pub(super) comments: Vec<Comment>,
+    /// Unix seconds; 0 until it is added to a server.
+    pub(super) created: i64,
+    pub(super) updated: i64,
+}
+
+/// An issue or a pull request of a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Issue(u64),
+    PullRequest(u64),
+}
+
+impl Subject {
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Issue(number) | Self::PullRequest(number) => number,
+        }
+    }
 }
 
 impl Issue {
     /// An open issue by `kim`, without a description.
     pub fn new(title: &str) -> Self {
-        Self { title: title.to_owned(), body: None, closed: false, author: Some("kim".to_owned()), labels: Vec::new() }
+        Self {
+            title: title.to_owned(),
+            body: None,
+            closed: false,
+            author: Some("kim".to_owned()),
+            labels: Vec::new(),
+            assignees: Vec::new(),
+            blocked_by: Vec::new(),
+            comments: Vec::new(),
+            created: 0,
+            updated: 0,
+        }
     }
 
     pub fn body(self, body: &str) -> Self {
@@ -24,6 +60,17 @@ impl Issue {
 
     pub fn label(mut self, name: &str) -> Self {
         self.labels.push(name.to_owned());
+        self
+    }
+
+    pub fn assignee(mut self, login: &str) -> Self {
+        self.assignees.push(login.to_owned());
+        self
+    }
+
+    /// The issue `number` has to be closed before.
+    pub fn blocked_by(mut self, number: u64) -> Self {
+        self.blocked_by.push(number);
         self
     }
 
@@ -38,5 +85,10 @@ impl Issue {
 
     pub fn closed(self) -> Self {
         Self { closed: true, ..self }
+    }
+
+    /// Number of comments without records of changes.
+    pub(super) fn comment_count(&self) -> usize {
+        self.comments.iter().filter(|comment| !comment.system).count()
     }
 }

@@ -6,17 +6,26 @@
 
 mod access;
 mod api_request;
+mod changes;
+pub mod check;
+pub mod comment;
+mod controls;
+mod delivery;
+mod event;
 pub mod fault;
 mod flavor;
 mod gitea;
 mod github;
-mod github_shape;
 mod gitlab;
 mod handler;
+pub mod hook;
 pub mod issue;
 mod list;
+mod merging;
+pub mod permission;
 pub mod pull_request;
 mod reply;
+mod repositories;
 pub mod request;
 pub mod server;
 mod state;

@@ -1,5 +1,6 @@
 //! A pull request on a forge server.
 
+use super::comment::{Review, Thread};
 use super::issue::Issue;
 
 /// A pull request; every field but title and branch has a default.
@@ -17,7 +18,25 @@ pub struct PullRequest {
     pub home: BranchHome,
     /// Whether the branch was deleted.
     pub branch_gone: bool,
+    /// Logins of those who were asked for a review.
+    pub reviewers: Vec<String>,
+    /// The commit that it was merged as.
+    pub merge_commit: Option<String>,
+    /// Set while the server waits for the checks before it merges.
+    pub auto_merge: Option<MergeMethod>,
+    pub(super) reviews: Vec<Review>,
+    pub(super) threads: Vec<Thread>,
+    /// Head and base at the last check for conflicts; `None` if the test decides.
+    pub(super) checked: Option<(String, String)>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeMethod {
+    Merge,
+    Squash,
+    Rebase,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrState {
     /// Open and mergeable.
@@ -54,6 +73,12 @@ impl PullRequest {
             state: PrState::Open,
             home: BranchHome::Project,
             branch_gone: false,
+            reviewers: Vec::new(),
+            merge_commit: None,
+            auto_merge: None,
+            reviews: Vec::new(),
+            threads: Vec::new(),
+            checked: None,
         }
     }
 

@@ -2,26 +2,48 @@
 
 use serde_json::{Value, json};
 
-/// Status, headers and JSON body.
+/// Status, headers and body.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Value,
+    /// Sent instead of JSON.
+    pub(super) text: Option<String>,
+    /// What a request that succeeded has changed.
+    pub(super) change: Option<&'static str>,
 }
 
 impl Reply {
+    pub(super) fn new(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body, text: None, change: None }
+    }
+
     pub(super) fn ok(body: Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body }
+        Self::new(200, body)
+    }
+
+    /// A success without a body.
+    pub(super) fn empty() -> Self {
+        Self { text: Some(String::new()), ..Self::new(204, Value::Null) }
+    }
+
+    pub(super) fn text(text: &str) -> Self {
+        Self { text: Some(text.to_owned()), ..Self::new(200, Value::Null) }
     }
 
     /// An error in the form that all flavors share.
     pub(super) fn error(status: u16, message: &str) -> Self {
-        Self { status, headers: Vec::new(), body: json!({ "message": message }) }
+        Self::new(status, json!({ "message": message }))
     }
 
     pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// Names the change for [`changes`](super::server::ForgeServer::changes).
+    pub(super) fn changed(self, kind: &'static str) -> Self {
+        Self { change: Some(kind), ..self }
     }
 }

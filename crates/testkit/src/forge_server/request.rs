@@ -7,6 +7,7 @@ pub struct ForgeRequest {
     pub target: String,
     /// Names are in lower case.
     pub headers: Vec<(String, String)>,
+    pub body: String,
     /// The user of the token, if it is known.
     pub login: Option<String>,
     /// Status of the answer; `None` while the request is in progress.

@@ -1,7 +1,9 @@
 //! The forge server as tests use it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use super::delivery;
+use super::event::{Action, EventKind};
 use super::fault::Fault;
 use super::flavor::Flavor;
 use super::handler::ServerState;
@@ -16,7 +18,10 @@ use crate::watched::Watched;
 /// A forge on a free port of 127.0.0.1, stopped on drop.
 ///
 /// A project is created when it is first named and is public unless it is made [`private`](Self::private). An unknown
-/// token is refused even if the request needs none.
+/// token is refused even if the request needs none. The users of tokens may do everything unless
+/// [`set_permission`](Self::set_permission) limits that; others may read.
+///
+/// The clock is that of the server's data: it starts long ago, and every change takes a second.
 ///
 /// ```no_run
 /// use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
@@ -37,7 +42,8 @@ use crate::watched::Watched;
 #[derive(Debug)]
 pub struct ForgeServer {
     server: LocalServer,
-    state: Arc<ServerState>,
+    _logs: LocalServer,
+    pub(super) state: Arc<ServerState>,
 }
 
 impl ForgeServer {
@@ -59,16 +65,25 @@ impl ForgeServer {
     }
 
     fn start(flavor: Flavor) -> Self {
-        let page_max = if matches!(flavor, Flavor::Gitea | Flavor::Forgejo) { 50 } else { 100 };
-        let forge = ForgeState { version: flavor.version().to_owned(), page_max, ..ForgeState::default() };
+        let deliveries = Arc::new(Watched::default());
         let state = Arc::new(ServerState {
             flavor,
-            forge: Watched::new(forge),
+            forge: Watched::new(ForgeState::new(flavor)),
             requests: Watched::default(),
+            log_requests: Watched::default(),
             faults: Watched::default(),
             git: Watched::default(),
+            mishaps: Watched::default(),
+            outgoing: Mutex::new(delivery::start(Arc::clone(&deliveries))),
+            deliveries,
         });
-        Self { server: LocalServer::start("forge-server", Arc::clone(&state).router()), state }
+        let server = LocalServer::start("forge-server", Arc::clone(&state).router());
+        let logs = LocalServer::start("forge-logs", Arc::clone(&state).logs_router());
+        state.forge.change(|forge| {
+            forge.own_url = format!("http://{}", server.address());
+            forge.logs_url = format!("http://{}", logs.address());
+        });
+        Self { server, _logs: logs, state }
     }
 
     /// The root address, for example `http://127.0.0.1:4711`.
@@ -82,7 +97,10 @@ impl ForgeServer {
 
     /// Adds a token of the user `login`.
     pub fn token(&self, token: &str, login: &str) -> &Self {
-        self.state.forge.change(|forge| forge.tokens.insert(token.to_owned(), login.to_owned()));
+        self.state.forge.change(|forge| {
+            forge.users.insert(login.to_owned());
+            forge.tokens.insert(token.to_owned(), login.to_owned());
+        });
         self
     }
 
@@ -99,13 +117,20 @@ impl ForgeServer {
     /// Adds an issue and returns its number.
     pub fn issue(&self, project: &str, issue: Issue) -> u64 {
         let shared = self.state.flavor.shares_numbers();
-        self.state.forge.change(|forge| forge.project_mut(project).add_issue(issue, shared))
+        self.state.change(|forge| {
+            let now = forge.tick();
+            forge.users.extend(issue.author.iter().chain(&issue.assignees).cloned());
+            let actor = issue.author.clone().unwrap_or_default();
+            let number = forge.project_mut(project).add_issue(issue, shared, now);
+            forge.record(project, &actor, EventKind::Issue { number, action: Action::Opened });
+            number
+        })
     }
 
     /// Adds a pull request and returns its number.
     pub fn pull_request(&self, project: &str, pull: PullRequest) -> u64 {
-        let shared = self.state.flavor.shares_numbers();
-        self.state.forge.change(|forge| forge.project_mut(project).add_pull_request(pull, shared))
+        let author = pull.issue.author.clone().unwrap_or_default();
+        self.state.change(|forge| forge.add_pull(project, &author, pull))
     }
 
     /// # Panics
@@ -142,9 +167,12 @@ impl ForgeServer {
         self.state.forge.change(|forge| base.clone_into(&mut forge.root_url));
     }
 
-    /// Serves the repositories of `git` at this server's address too.
+    /// Serves the repositories of `git` at this server's address too. The branches of projects that have one are its branches:
+    /// a push moves the heads of pull requests, and merging one changes its base.
     pub fn serve_git(&self, git: &GitServer) {
-        self.state.git.change(|served| *served = Some(git.shared_state()));
+        let shared = git.shared_state();
+        self.state.forge.change(|forge| forge.repositories = Some(shared.root().to_owned()));
+        self.state.git.change(|served| *served = Some(shared));
     }
 
     /// Injects a fault into the next request.

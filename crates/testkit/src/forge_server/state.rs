@@ -1,19 +1,35 @@
 //! The data of a forge server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use super::issue::Issue;
+use jiff::Timestamp;
+
+use super::check::Check;
+use super::event::{Event, EventKind};
+use super::flavor::Flavor;
+use super::hook::Hook;
+use super::issue::{Issue, Subject};
+use super::permission::{Permission, Settings};
 use super::pull_request::PullRequest;
 
-/// The default time of creation and of the last change.
+/// The time of users and projects, and the start of the server's clock.
 pub(super) const LONG_AGO: &str = "2026-01-02T03:04:05Z";
 
+/// The same in Unix seconds.
+const START: i64 = 1_767_323_045;
+
 /// Users, projects and settings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ForgeState {
+    pub(super) flavor: Flavor,
     /// Logins by token.
     pub(super) tokens: BTreeMap<String, String>,
+    /// Logins of all users.
+    pub(super) users: BTreeSet<String>,
     pub(super) projects: BTreeMap<String, Project>,
+    /// New paths of renamed projects by their old ones.
+    pub(super) moved: BTreeMap<String, String>,
     pub(super) version: String,
     /// Whether every request needs a token.
     pub(super) sign_in: bool,
@@ -21,6 +37,29 @@ pub(super) struct ForgeState {
     pub(super) page_max: usize,
     /// Start of the addresses in answers; if empty, the address of the request.
     pub(super) root_url: String,
+    /// The server's own address.
+    pub(super) own_url: String,
+    /// Address of the server that has the logs of GitHub's jobs.
+    pub(super) logs_url: String,
+    /// The directory of the projects' repositories.
+    pub(super) repositories: Option<PathBuf>,
+    pub(super) rate: RateLimit,
+    /// Unix seconds; a second passes with every change.
+    pub(super) now: i64,
+    last_id: u64,
+    /// Not delivered yet.
+    pub(super) events: Vec<Event>,
+    /// Requests that changed something, by kind.
+    pub(super) changes: BTreeMap<&'static str, usize>,
+}
+
+/// The requests that are left until the window ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RateLimit {
+    pub(super) limit: u64,
+    pub(super) remaining: u64,
+    /// Unix seconds.
+    pub(super) reset: i64,
 }
 
 #[derive(Debug)]
@@ -30,9 +69,42 @@ pub(super) struct Project {
     pub(super) members: Option<Vec<String>>,
     pub(super) issues: BTreeMap<u64, Issue>,
     pub(super) pull_requests: BTreeMap<u64, PullRequest>,
+    /// Numbers of deleted issues.
+    pub(super) deleted: BTreeSet<u64>,
+    /// Names of the labels that can be given.
+    pub(super) labels: BTreeSet<String>,
+    pub(super) permissions: BTreeMap<String, Permission>,
+    /// Checks by commit.
+    pub(super) checks: BTreeMap<String, Vec<Check>>,
+    pub(super) hooks: Vec<Hook>,
+    pub(super) settings: Settings,
+    /// Branches at the last look into the repository; `None` if there is none.
+    pub(super) branches: Option<BTreeMap<String, String>>,
 }
 
 impl ForgeState {
+    pub(super) fn new(flavor: Flavor) -> Self {
+        Self {
+            flavor,
+            tokens: BTreeMap::new(),
+            users: BTreeSet::new(),
+            projects: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            version: flavor.version().to_owned(),
+            sign_in: false,
+            page_max: if matches!(flavor, Flavor::Gitea | Flavor::Forgejo) { 50 } else { 100 },
+            root_url: String::new(),
+            own_url: String::new(),
+            logs_url: String::new(),
+            repositories: None,
+            rate: RateLimit { limit: 5000, remaining: 5000, reset: Timestamp::now().as_second() + 3600 },
+            now: START,
+            last_id: 100,
+            events: Vec::new(),
+            changes: BTreeMap::new(),
+        }
+    }
+
     /// Returns the project at this path and creates it if it does not exist.
     pub(super) fn project_mut(&mut self, path: &str) -> &mut Project {
         let id = 1001 + u64::try_from(self.projects.len()).unwrap_or_default();
@@ -41,6 +113,13 @@ impl ForgeState {
             members: None,
             issues: BTreeMap::new(),
             pull_requests: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            labels: BTreeSet::new(),
+            permissions: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            hooks: Vec::new(),
+            settings: Settings::default(),
+            branches: None,
         })
     }
 
@@ -53,21 +132,104 @@ impl ForgeState {
         };
         is_visible.then_some((path.as_str(), project))
     }
+
+    /// What a user may do: as the test says; else everything if the user owns the project or has a token of this server, and
+    /// reading for others.
+    pub(super) fn permission(&self, path: &str, login: &str) -> Permission {
+        let Some(project) = self.projects.get(path) else { return Permission::None };
+        if let Some(permission) = project.permissions.get(login) {
+            return *permission;
+        }
+        let is_owner = path.split('/').next() == Some(login);
+        match &project.members {
+            _ if is_owner => Permission::Admin,
+            Some(members) if !members.iter().any(|member| member == login) => Permission::None,
+            _ if self.tokens.values().any(|user| user == login) => Permission::Admin,
+            _ => Permission::Read,
+        }
+    }
+
+    /// Lets a second pass.
+    pub(super) fn tick(&mut self) -> i64 {
+        self.now += 1;
+        self.now
+    }
+
+    pub(super) fn new_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    pub(super) fn record(&mut self, project: &str, actor: &str, kind: EventKind) {
+        self.events.push(Event { project: project.to_owned(), actor: actor.to_owned(), kind });
+    }
+
+    pub(super) fn user_of_id(&self, id: u64) -> Option<&str> {
+        self.users.iter().map(String::as_str).find(|login| id_of(login) == id)
+    }
 }
 
 impl Project {
-    /// Adds an issue with the next free number. `shared` says whether issues and pull requests share their numbers.
-    pub(super) fn add_issue(&mut self, issue: Issue, shared: bool) -> u64 {
-        let number = next(&self.issues).max(if shared { next(&self.pull_requests) } else { 1 });
+    /// The next free number. `shared` says whether issues and pull requests share their numbers.
+    fn next_issue(&self, shared: bool) -> u64 {
+        let deleted = self.deleted.last().map_or(1, |last| last + 1);
+        next(&self.issues).max(deleted).max(if shared { next(&self.pull_requests) } else { 1 })
+    }
+
+    /// Adds an issue with the next free number.
+    pub(super) fn add_issue(&mut self, mut issue: Issue, shared: bool, now: i64) -> u64 {
+        let number = self.next_issue(shared);
+        (issue.created, issue.updated) = (now, now);
         self.issues.insert(number, issue);
         number
     }
 
     /// Like [`Project::add_issue`].
-    pub(super) fn add_pull_request(&mut self, pull: PullRequest, shared: bool) -> u64 {
-        let number = next(&self.pull_requests).max(if shared { next(&self.issues) } else { 1 });
+    pub(super) fn add_pull_request(&mut self, mut pull: PullRequest, shared: bool, now: i64) -> u64 {
+        let number = next(&self.pull_requests).max(if shared { self.next_issue(shared) } else { 1 });
+        (pull.issue.created, pull.issue.updated) = (now, now);
         self.pull_requests.insert(number, pull);
         number
+    }
+
+    /// The parts that issues and pull requests share.
+    pub(super) fn subject(&self, subject: Subject) -> Option<&Issue> {
+        match subject {
+            Subject::Issue(number) => self.issues.get(&number),
+            Subject::PullRequest(number) => self.pull_requests.get(&number).map(|pull| &pull.issue),
+        }
+    }
+
+    pub(super) fn subject_mut(&mut self, subject: Subject) -> Option<&mut Issue> {
+        match subject {
+            Subject::Issue(number) => self.issues.get_mut(&number),
+            Subject::PullRequest(number) => self.pull_requests.get_mut(&number).map(|pull| &mut pull.issue),
+        }
+    }
+
+    /// The issue or pull request of a number that both share.
+    pub(super) fn subject_at(&self, number: u64) -> Option<Subject> {
+        match self.issues.contains_key(&number) {
+            true => Some(Subject::Issue(number)),
+            false => self.pull_requests.contains_key(&number).then_some(Subject::PullRequest(number)),
+        }
+    }
+
+    pub(super) fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let pulls = self.pull_requests.keys().map(|number| Subject::PullRequest(*number));
+        self.issues.keys().map(|number| Subject::Issue(*number)).chain(pulls)
+    }
+
+    /// The issue or pull request that has this comment.
+    pub(super) fn subject_of_comment(&self, id: u64) -> Option<Subject> {
+        let has = |subject: &Subject| self.subject(*subject).is_some_and(|it| it.comments.iter().any(|c| c.id == id));
+        self.subjects().find(has)
+    }
+
+    /// The names of all labels, those of issues among them.
+    pub(super) fn label_names(&self) -> BTreeSet<String> {
+        let given = self.subjects().filter_map(|subject| self.subject(subject)).flat_map(|it| it.labels.clone());
+        self.labels.iter().cloned().chain(given).collect()
     }
 }
 
@@ -78,4 +240,9 @@ fn next<T>(things: &BTreeMap<u64, T>) -> u64 {
 /// A stable id for a name.
 pub(super) fn id_of(name: &str) -> u64 {
     name.bytes().fold(5000, |id, byte| (id * 31 + u64::from(byte)) % 1_000_003)
+}
+
+/// A time as all kinds of forges write it.
+pub(super) fn time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
 }

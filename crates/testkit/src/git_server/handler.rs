@@ -1,6 +1,6 @@
 //! Answers an HTTP request: records it, injects the next fault, checks the token and passes it to git.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -38,6 +38,11 @@ pub(super) struct Faults {
 }
 
 impl ServerState {
+    /// The directory of the repositories.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) fn router(self: Arc<Self>) -> Router {
         Router::new().fallback(serve).with_state(self)
     }

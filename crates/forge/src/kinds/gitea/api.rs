@@ -145,13 +145,7 @@ impl Forge for Gitea {
         Box::pin(self.post_comment(project, subject, body))
     }
 
-    fn edit_comment<'a>(
-        &'a self,
-        project: &'a ProjectPath,
-        _: Subject,
-        id: u64,
-        body: &'a str,
-    ) -> BoxFuture<'a, ()> {
+    fn edit_comment<'a>(&'a self, project: &'a ProjectPath, _: Subject, id: u64, body: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(self.patch_comment(project, id, body))
     }
 

@@ -18,7 +18,11 @@ impl Gitea {
         self.client.get::<RepoIssue>(&wire::repo_path(project, &["issues", &number])).await.map(Issue::from)
     }
 
-    pub(super) async fn list_issues(&self, project: &ProjectPath, query: &IssueQuery) -> Result<Listed<Issue>, ForgeError> {
+    pub(super) async fn list_issues(
+        &self,
+        project: &ProjectPath,
+        query: &IssueQuery,
+    ) -> Result<Listed<Issue>, ForgeError> {
         let (limit, since) = (PER_PAGE.to_string(), query.since.map(|since| format!("{since:.0}")));
         let state = if query.open { "open" } else { "all" };
         let mut parameters = vec![("type", "issues"), ("state", state), ("limit", limit.as_str())];
@@ -89,7 +93,12 @@ impl Gitea {
         self.client.change_only(Method::POST, &path, Some(json!({ "content": reaction.content() }))).await
     }
 
-    pub(super) async fn patch_issue(&self, project: &ProjectPath, number: u64, edit: &IssueEdit) -> Result<(), ForgeError> {
+    pub(super) async fn patch_issue(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+        edit: &IssueEdit,
+    ) -> Result<(), ForgeError> {
         let number = number.to_string();
         let path = wire::repo_path(project, &["issues", &number]);
         let mut body = serde_json::Map::new();

@@ -56,7 +56,11 @@ impl Gitea {
                 Permissions { pull: true, .. } => Permission::Read,
                 Permissions { .. } => Permission::None,
             },
-            merge_methods: methods.iter().filter(|(allowed, _)| *allowed == Some(true)).map(|(_, method)| *method).collect(),
+            merge_methods: methods
+                .iter()
+                .filter(|(allowed, _)| *allowed == Some(true))
+                .map(|(_, method)| *method)
+                .collect(),
             is_archived: repository.archived == Some(true),
         })
     }

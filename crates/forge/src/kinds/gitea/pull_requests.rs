@@ -107,7 +107,11 @@ impl Gitea {
         }
     }
 
-    pub(super) async fn open_pull(&self, project: &ProjectPath, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
+    pub(super) async fn open_pull(
+        &self,
+        project: &ProjectPath,
+        new: &NewPullRequest,
+    ) -> Result<PullRequest, ForgeError> {
         let title = titled(&new.title, new.draft);
         let body = json!({ "title": title, "body": new.body, "head": new.head, "base": new.base });
         let pull = self.client.change(Method::POST, &wire::repo_path(project, &["pulls"]), body).await?;

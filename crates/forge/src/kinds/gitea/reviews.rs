@@ -53,7 +53,11 @@ impl Gitea {
     }
 
     /// The comments of each review are read apart; those below one line are one thread.
-    pub(super) async fn list_threads(&self, project: &ProjectPath, number: u64) -> Result<Vec<ReviewThread>, ForgeError> {
+    pub(super) async fn list_threads(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+    ) -> Result<Vec<ReviewThread>, ForgeError> {
         let mut threads: Vec<ReviewThread> = Vec::new();
         let reviews = self.review_bodies(project, number).await?;
         for review in reviews.into_iter().filter(|review| review.comments_count != Some(0)) {

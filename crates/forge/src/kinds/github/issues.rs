@@ -18,7 +18,11 @@ impl GitHub {
         self.client.get::<RepoIssue>(&wire::repo_path(project, &["issues", &number])).await.map(Issue::from)
     }
 
-    pub(super) async fn list_issues(&self, project: &ProjectPath, query: &IssueQuery) -> Result<Listed<Issue>, ForgeError> {
+    pub(super) async fn list_issues(
+        &self,
+        project: &ProjectPath,
+        query: &IssueQuery,
+    ) -> Result<Listed<Issue>, ForgeError> {
         let (per_page, since) = (PER_PAGE.to_string(), query.since.map(|since| format!("{since:.0}")));
         let mut parameters = vec![
             ("state", if query.open { "open" } else { "all" }),
@@ -102,7 +106,12 @@ impl GitHub {
         Ok(())
     }
 
-    pub(super) async fn patch_issue(&self, project: &ProjectPath, number: u64, edit: &IssueEdit) -> Result<(), ForgeError> {
+    pub(super) async fn patch_issue(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+        edit: &IssueEdit,
+    ) -> Result<(), ForgeError> {
         let number = number.to_string();
         let path = wire::repo_path(project, &["issues", &number]);
         let mut body = serde_json::Map::new();

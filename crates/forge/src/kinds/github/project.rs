@@ -68,7 +68,11 @@ impl GitHub {
                 Permissions { pull: true, .. } => Permission::Read,
                 Permissions { .. } => Permission::None,
             },
-            merge_methods: methods.iter().filter(|(allowed, _)| *allowed == Some(true)).map(|(_, method)| *method).collect(),
+            merge_methods: methods
+                .iter()
+                .filter(|(allowed, _)| *allowed == Some(true))
+                .map(|(_, method)| *method)
+                .collect(),
             is_archived: repository.archived == Some(true),
         })
     }

@@ -111,7 +111,11 @@ impl GitHub {
         }
     }
 
-    pub(super) async fn open_pull(&self, project: &ProjectPath, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
+    pub(super) async fn open_pull(
+        &self,
+        project: &ProjectPath,
+        new: &NewPullRequest,
+    ) -> Result<PullRequest, ForgeError> {
         let body = json!({
             "title": new.title, "body": new.body, "head": new.head, "base": new.base, "draft": new.draft,
         });
@@ -152,7 +156,8 @@ impl GitHub {
             return Ok(());
         }
         let mutation = if draft { "convertPullRequestToDraft" } else { "markPullRequestReadyForReview" };
-        let query = format!("mutation($id: ID!) {{ {mutation}(input: {{pullRequestId: $id}}) {{ clientMutationId }} }}");
+        let query =
+            format!("mutation($id: ID!) {{ {mutation}(input: {{pullRequestId: $id}}) {{ clientMutationId }} }}");
         self.client.graphql(&query, json!({ "id": pull.node_id })).await.map(drop)
     }
 

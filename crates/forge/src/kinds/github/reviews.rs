@@ -57,7 +57,11 @@ impl GitHub {
     }
 
     /// The REST API does not say whether a thread is resolved.
-    pub(super) async fn list_threads(&self, project: &ProjectPath, number: u64) -> Result<Vec<ReviewThread>, ForgeError> {
+    pub(super) async fn list_threads(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+    ) -> Result<Vec<ReviewThread>, ForgeError> {
         let (number, per_page) = (number.to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["pulls", &number, "comments"]);
         let comments = self.client.list(&path, &[("per_page", &per_page)], Some::<LineComment>).await?.entries;

@@ -54,7 +54,11 @@ impl GitLab {
         self.client.get::<IssueBody>(&path).await.map(Issue::from)
     }
 
-    pub(super) async fn list_issues(&self, project: &ProjectPath, query: &IssueQuery) -> Result<Listed<Issue>, ForgeError> {
+    pub(super) async fn list_issues(
+        &self,
+        project: &ProjectPath,
+        query: &IssueQuery,
+    ) -> Result<Listed<Issue>, ForgeError> {
         let (per_page, since) = (PER_PAGE.to_string(), query.since.map(|since| format!("{since:.0}")));
         let mut parameters = vec![("order_by", "updated_at"), ("sort", "asc"), ("per_page", per_page.as_str())];
         if query.open {
@@ -141,7 +145,12 @@ impl GitLab {
         self.client.change_only(Method::PUT, &path, Some(body)).await
     }
 
-    pub(super) async fn put_issue(&self, project: &ProjectPath, number: u64, edit: &IssueEdit) -> Result<(), ForgeError> {
+    pub(super) async fn put_issue(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+        edit: &IssueEdit,
+    ) -> Result<(), ForgeError> {
         let mut body = serde_json::Map::new();
         if let Some(state) = edit.state {
             let event = if state == IssueState::Closed { "close" } else { "reopen" };

@@ -85,7 +85,11 @@ impl GitLab {
         }
     }
 
-    pub(super) async fn open_pull(&self, project: &ProjectPath, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
+    pub(super) async fn open_pull(
+        &self,
+        project: &ProjectPath,
+        new: &NewPullRequest,
+    ) -> Result<PullRequest, ForgeError> {
         let body = json!({
             "title": titled(&new.title, new.draft), "description": new.body, "source_branch": new.head,
             "target_branch": new.base, "remove_source_branch": false,

@@ -75,7 +75,11 @@ impl GitLab {
         Ok((0..).zip(approved.chain(refused)).map(review).collect())
     }
 
-    pub(super) async fn list_threads(&self, project: &ProjectPath, number: u64) -> Result<Vec<ReviewThread>, ForgeError> {
+    pub(super) async fn list_threads(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+    ) -> Result<Vec<ReviewThread>, ForgeError> {
         let per_page = PER_PAGE.to_string();
         let path = ["projects", project.as_str(), "merge_requests", &number.to_string(), "discussions"];
         let threads = self.client.list(&path, &[("per_page", &per_page)], thread).await?;

@@ -1,58 +1,15 @@
-//! The API of Gitea and Forgejo; each server documents it at `/api/swagger`.
+//! Objects of a project on Gitea and Forgejo; each server documents them at `/api/swagger`.
 
 use serde_json::{Value, json};
 
-use super::access;
-use super::api_request::ApiRequest;
-use super::flavor::Flavor;
-use super::issue::Issue;
-use super::list::{Length, Page};
-use super::pull_request::{BranchHome, PrState, PullRequest};
-use super::reply::Reply;
-use super::state::{ForgeState, LONG_AGO, Project, id_of};
+use crate::forge_server::check::{Check, CheckState};
+use crate::forge_server::comment::{Comment, HUNK, Review, Thread, Verdict};
+use crate::forge_server::hook::Hook;
+use crate::forge_server::issue::{Issue, Subject};
+use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
+use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
 
-pub(super) fn answer(flavor: Flavor, forge: &ForgeState, request: &ApiRequest) -> Reply {
-    if forge.sign_in && request.login.is_none() {
-        return Reply::error(403, "Only signed in user is allowed to call APIs.");
-    }
-    let parts: Vec<&str> = request.parts.iter().map(String::as_str).collect();
-    match parts.as_slice() {
-        ["version"] => Reply::ok(json!({ "version": forge.version })),
-        ["user"] => match request.login.as_deref() {
-            Some(login) => Reply::ok(user(&request.base, login)),
-            None => access::token_required(flavor),
-        },
-        ["repos", owner, name, rest @ ..] => {
-            let path = format!("{owner}/{name}");
-            match forge.visible(&path, request.login.as_deref()) {
-                Some((path, project)) => Repo { flavor, request, path, project }.answer(forge, rest),
-                None => missing(request),
-            }
-        }
-        _ => missing(request),
-    }
-}
-
-/// The API below `/api/forgejo`.
-pub(super) fn forgejo(forge: &ForgeState, signed_in: bool, parts: &[String]) -> Reply {
-    if forge.sign_in && !signed_in {
-        return Reply::error(403, "Only signed in user is allowed to call APIs.");
-    }
-    match parts {
-        [api, v1, version] if (api.as_str(), v1.as_str(), version.as_str()) == ("forgejo", "v1", "version") => {
-            Reply::ok(json!({ "version": forge.version }))
-        }
-        _ => Reply::error(404, "not found"),
-    }
-}
-
-fn missing(request: &ApiRequest) -> Reply {
-    let url = format!("{}/api/swagger", request.base);
-    let body = json!({ "errors": null, "message": "The target couldn't be found.", "url": url });
-    Reply { status: 404, headers: Vec::new(), body }
-}
-
-fn user(base: &str, login: &str) -> Value {
+pub(super) fn user(base: &str, login: &str) -> Value {
     json!({
         "id": id_of(login), "login": login, "login_name": "", "full_name": "", "email": format!("{login}@noreply.example.org"),
         "avatar_url": format!("{base}/avatars/{login}"), "html_url": format!("{base}/{login}"), "language": "",
@@ -62,103 +19,81 @@ fn user(base: &str, login: &str) -> Value {
     })
 }
 
-fn label(request: &ApiRequest, path: &str, name: &str) -> Value {
-    let url = format!("{}/api/v1/repos/{path}/labels/{}", request.base, id_of(name));
+pub(super) fn label(base: &str, path: &str, name: &str) -> Value {
+    let url = format!("{base}/api/v1/repos/{path}/labels/{}", id_of(name));
     let id = id_of(name);
     json!({ "id": id, "name": name, "exclusive": false, "is_archived": false, "color": "d73a4a", "description": "", "url": url })
 }
 
-struct Repo<'a> {
-    flavor: Flavor,
-    request: &'a ApiRequest,
-    path: &'a str,
-    project: &'a Project,
+/// A project, and the start of all addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    pub(super) base: &'a str,
+    pub(super) path: &'a str,
+    pub(super) project: &'a Project,
 }
 
-impl Repo<'_> {
-    fn answer(&self, forge: &ForgeState, rest: &[&str]) -> Reply {
-        match rest {
-            [] => Reply::ok(self.repository(self.path, self.project.id)),
-            ["issues", number] => self.lookup(number, |number| self.issue_or_pull(number)),
-            ["pulls", number] => {
-                self.lookup(number, |number| Some(self.pull(number, self.project.pull_requests.get(&number)?)))
-            }
-            ["pulls"] => self.pulls(forge),
-            _ => missing(self.request),
-        }
-    }
-
-    fn lookup(&self, number: &str, find: impl FnOnce(u64) -> Option<Value>) -> Reply {
-        number.parse().ok().and_then(find).map_or_else(|| missing(self.request), Reply::ok)
-    }
-
-    fn pulls(&self, forge: &ForgeState) -> Reply {
-        let state = self.request.get("state").unwrap_or("open");
-        // Gitea ignores this parameter and returns all pull requests.
-        let head = self.request.get("head").filter(|_| self.flavor == Flavor::Forgejo);
-        let matches = |pull: &PullRequest| {
-            let state = match state {
-                "all" => true,
-                "closed" => !pull.is_open(),
-                _ => pull.is_open(),
-            };
-            state && head.is_none_or(|head| head == pull.head)
-        };
-        let matching = self.project.pull_requests.iter().rev().filter(|(_, pull)| matches(pull));
-        let all = matching.map(|(number, pull)| self.pull(*number, pull)).collect();
-        let page = Page::of(all, self.request, forge, Length { name: "limit", default: 30 });
-        let (links, total) = (page.links(self.request), page.total.to_string());
-        let reply = page.reply().header("x-total-count", total);
-        match links {
-            Some(links) => reply.header("link", links),
-            None => reply,
-        }
-    }
-
-    fn repository(&self, path: &str, id: u64) -> Value {
+impl View<'_> {
+    pub(super) fn repository(&self, path: &str, id: u64) -> Value {
         let (owner, name) = path.split_once('/').unwrap_or((path, path));
-        let page = format!("{}/{path}", self.request.base);
+        let page = format!("{}/{path}", self.base);
+        let settings = &self.project.settings;
         json!({
-            "id": id, "owner": user(&self.request.base, owner), "name": name, "full_name": path, "description": "",
+            "id": id, "owner": user(self.base, owner), "name": name, "full_name": path, "description": "",
             "empty": false, "private": self.project.members.is_some(), "fork": id != self.project.id, "template": false,
             "mirror": false, "size": 22, "html_url": page, "ssh_url": format!("git@127.0.0.1:{path}.git"),
-            "clone_url": format!("{page}.git"), "default_branch": "main", "archived": false, "has_issues": true,
-            "has_pull_requests": true, "created_at": LONG_AGO, "updated_at": LONG_AGO,
+            "clone_url": format!("{page}.git"), "default_branch": settings.default_branch, "archived": settings.archived, "has_issues": true,
+            "has_pull_requests": true, "allow_merge_commits": settings.allows_merge, "allow_squash_merge": settings.allows_squash,
+            "allow_rebase": settings.allows_rebase, "allow_rebase_explicit": settings.allows_rebase, "created_at": LONG_AGO, "updated_at": LONG_AGO,
         })
     }
 
-    fn issue_or_pull(&self, number: u64) -> Option<Value> {
-        if let Some(issue) = self.project.issues.get(&number) {
-            return Some(self.issue(number, issue, issue.closed, "issues"));
+    /// As a list of issues shows it, where pull requests are issues too.
+    pub(super) fn subject(&self, subject: Subject) -> Option<Value> {
+        let number = subject.number();
+        match subject {
+            Subject::Issue(_) => {
+                let issue = self.project.issues.get(&number)?;
+                Some(self.issue(number, issue, issue.closed, "issues"))
+            }
+            Subject::PullRequest(_) => {
+                let pull = self.project.pull_requests.get(&number)?;
+                let mut issue = self.issue(number, &pull.issue, !pull.is_open(), "pulls");
+                let merged = pull.state == PrState::Merged;
+                let merged_at = merged.then(|| time(pull.issue.updated));
+                issue["pull_request"] = json!({
+                    "draft": pull.state == PrState::Draft, "merged": merged, "merged_at": merged_at, "html_url": issue["html_url"],
+                });
+                Some(issue)
+            }
         }
-        let pull = self.project.pull_requests.get(&number)?;
-        let mut issue = self.issue(number, &pull.issue, !pull.is_open(), "pulls");
-        let merged = pull.state == PrState::Merged;
-        let merged_at = if merged { Some(LONG_AGO) } else { None };
-        issue["pull_request"] = json!({ "draft": pull.state == PrState::Draft, "merged": merged, "merged_at": merged_at, "html_url": issue["html_url"] });
-        Some(issue)
     }
 
     /// The fields that issues and pull requests share.
     fn issue(&self, number: u64, issue: &Issue, closed: bool, page: &str) -> Value {
         let (owner, name) = self.path.split_once('/').unwrap_or((self.path, self.path));
+        let assignees: Vec<Value> = issue.assignees.iter().map(|login| user(self.base, login)).collect();
+        // No assignees are null.
+        let assignees = if assignees.is_empty() { Value::Null } else { assignees.into() };
         json!({
             "id": self.project.id * 1000 + number,
-            "url": format!("{}/api/v1/repos/{}/issues/{number}", self.request.base, self.path),
-            "html_url": format!("{}/{}/{page}/{number}", self.request.base, self.path),
+            "url": format!("{}/api/v1/repos/{}/issues/{number}", self.base, self.path),
+            "html_url": format!("{}/{}/{page}/{number}", self.base, self.path),
             "number": number,
             // The user whom Gitea shows for a deleted account.
-            "user": user(&self.request.base, issue.author.as_deref().unwrap_or("Ghost")),
+            "user": user(self.base, issue.author.as_deref().unwrap_or("Ghost")),
             "original_author": "", "original_author_id": 0,
             "title": issue.title,
             "body": issue.body.as_deref().unwrap_or_default(),
             "ref": "", "assets": [],
-            "labels": issue.labels.iter().map(|name| label(self.request, self.path, name)).collect::<Vec<_>>(),
-            "milestone": null, "assignee": null, "assignees": null,
+            "labels": issue.labels.iter().map(|name| label(self.base, self.path, name)).collect::<Vec<_>>(),
+            "milestone": null,
+            "assignee": issue.assignees.first().map(|login| user(self.base, login)),
+            "assignees": assignees,
             "state": if closed { "closed" } else { "open" },
-            "is_locked": false, "comments": 0,
-            "created_at": LONG_AGO, "updated_at": LONG_AGO,
-            "closed_at": if closed { Some(LONG_AGO) } else { None },
+            "is_locked": false, "comments": issue.comment_count(),
+            "created_at": time(issue.created), "updated_at": time(issue.updated),
+            "closed_at": closed.then(|| time(issue.updated)),
             "due_date": null,
             "pull_request": null,
             "repository": { "id": self.project.id, "name": name, "owner": owner, "full_name": self.path },
@@ -166,14 +101,14 @@ impl Repo<'_> {
         })
     }
 
-    fn pull(&self, number: u64, pull: &PullRequest) -> Value {
+    pub(super) fn pull(&self, number: u64, pull: &PullRequest) -> Value {
         let mut json = self.issue(number, &pull.issue, !pull.is_open(), "pulls");
         if let Some(fields) = json.as_object_mut() {
             for only_of_issues in ["pull_request", "repository", "ref", "original_author", "original_author_id"] {
                 fields.remove(only_of_issues);
             }
         }
-        let page = format!("{}/{}/pulls/{number}", self.request.base, self.path);
+        let page = format!("{}/{}/pulls/{number}", self.base, self.path);
         let merged = pull.state == PrState::Merged;
         json["url"] = page.clone().into();
         json["diff_url"] = format!("{page}.diff").into();
@@ -182,8 +117,10 @@ impl Repo<'_> {
         // `false` has four meanings: a draft, a conflict, a check in progress, or a closed pull request.
         json["mergeable"] = (pull.state == PrState::Open).into();
         json["merged"] = merged.into();
-        json["merged_at"] = if merged { LONG_AGO.into() } else { Value::Null };
-        json["merge_commit_sha"] = if merged { pull.sha.as_str().into() } else { Value::Null };
+        json["merged_at"] = if merged { time(pull.issue.updated).into() } else { Value::Null };
+        let commit = pull.merge_commit.as_ref().unwrap_or(&pull.sha);
+        json["merge_commit_sha"] = if merged { commit.as_str().into() } else { Value::Null };
+        json["requested_reviewers"] = pull.reviewers.iter().map(|login| user(self.base, login)).collect();
         json["merged_by"] = Value::Null;
         json["allow_maintainer_edit"] = false.into();
         json["merge_base"] = "c0ffee0000000000000000000000000000000000".into();
@@ -211,5 +148,99 @@ impl Repo<'_> {
         let gone = pull.branch_gone || pull.home == BranchHome::ForkGone;
         let reference = if gone { format!("refs/pull/{number}/head") } else { pull.head.clone() };
         json!({ "label": label, "ref": reference, "sha": pull.sha, "repo_id": id, "repo": repo })
+    }
+
+    pub(super) fn comment(&self, subject: Subject, comment: &Comment) -> Value {
+        let number = subject.number();
+        let is_issue = matches!(subject, Subject::Issue(_));
+        let page = |word: &str| format!("{}/{}/{word}/{number}", self.base, self.path);
+        let page = if is_issue { page("issues") } else { page("pulls") };
+        json!({
+            "id": comment.id, "html_url": format!("{page}#issuecomment-{}", comment.id),
+            "issue_url": if is_issue { page.as_str() } else { "" }, "pull_request_url": if is_issue { "" } else { page.as_str() },
+            "user": user(self.base, &comment.author), "original_author": "", "original_author_id": 0, "body": comment.body,
+            "assets": [], "created_at": time(comment.created), "updated_at": time(comment.updated),
+        })
+    }
+
+    pub(super) fn review(&self, number: u64, pull: &PullRequest, review: &Review) -> Value {
+        let state = match review.verdict {
+            Verdict::Approved => "APPROVED",
+            Verdict::ChangesRequested => "REQUEST_CHANGES",
+            // A dismissed review keeps its state.
+            Verdict::Commented | Verdict::Dismissed => "COMMENT",
+            Verdict::Pending => "PENDING",
+        };
+        let page = format!("{}/{}/pulls/{number}", self.base, self.path);
+        let comments =
+            pull.threads.iter().filter(|thread| thread.review == review.id).map(|thread| thread.comments.len());
+        json!({
+            "id": review.id, "user": user(self.base, &review.author), "team": null, "state": state, "body": review.body,
+            "commit_id": review.commit, "stale": review.commit != pull.sha, "official": true,
+            "dismissed": review.verdict == Verdict::Dismissed, "comments_count": comments.sum::<usize>(),
+            "submitted_at": time(review.submitted), "updated_at": time(review.submitted),
+            "html_url": format!("{page}#issuecomment-{}", review.id), "pull_request_url": page,
+        })
+    }
+
+    /// A request for a review, which is listed among the reviews.
+    pub(super) fn review_request(&self, number: u64, pull: &PullRequest, login: &str) -> Value {
+        let review = Review {
+            id: id_of(login),
+            author: login.to_owned(),
+            verdict: Verdict::Pending,
+            body: String::new(),
+            commit: String::new(),
+            submitted: pull.issue.updated,
+        };
+        let mut json = self.review(number, pull, &review);
+        json["state"] = "REQUEST_REVIEW".into();
+        json
+    }
+
+    /// The comments below a line.
+    pub(super) fn thread(&self, number: u64, pull: &PullRequest, thread: &Thread) -> Vec<Value> {
+        let page = format!("{}/{}/pulls/{number}", self.base, self.path);
+        let resolver = if thread.resolved { user(self.base, &thread.comments[0].author) } else { Value::Null };
+        let comment = |comment: &Comment| {
+            json!({
+                "id": comment.id, "body": comment.body, "user": user(self.base, &comment.author), "resolver": resolver,
+                "pull_request_review_id": thread.review, "path": thread.path, "commit_id": pull.sha,
+                "original_commit_id": pull.sha, "diff_hunk": HUNK, "position": thread.line.unwrap_or_default(),
+                "original_position": if thread.line.is_some() { 0 } else { 2 },
+                "html_url": format!("{page}#issuecomment-{}", comment.id), "pull_request_url": page,
+                "created_at": time(comment.created), "updated_at": time(comment.updated),
+            })
+        };
+        thread.comments.iter().map(comment).collect()
+    }
+
+    /// `run` is the number of the run whose only job it is.
+    pub(super) fn status(&self, commit: &str, check: &Check, run: usize) -> Value {
+        let status = match check.state {
+            CheckState::Success => "success",
+            CheckState::Failure => "failure",
+            CheckState::Queued | CheckState::Running => "pending",
+            CheckState::Skipped => "skipped",
+            CheckState::Unknown => "stuck",
+        };
+        let target = match check.log {
+            Some(_) => format!("/{}/actions/runs/{run}/jobs/0", self.path),
+            None => format!("https://ci.example.org/{}", check.id),
+        };
+        json!({
+            "id": check.id, "status": status, "context": check.name, "target_url": target,
+            "description": format!("{} ended", check.name), "creator": user(self.base, "ci"),
+            "url": format!("{}/api/v1/repos/{}/statuses/{commit}", self.base, self.path),
+            "created_at": time(check.updated), "updated_at": time(check.updated),
+        })
+    }
+
+    pub(super) fn hook(&self, hook: &Hook, kind: &str) -> Value {
+        json!({
+            "id": hook.id, "type": kind, "active": hook.active, "events": hook.events, "authorization_header": "",
+            "branch_filter": "*", "config": { "url": hook.url, "content_type": "json" },
+            "created_at": LONG_AGO, "updated_at": LONG_AGO,
+        })
     }
 }

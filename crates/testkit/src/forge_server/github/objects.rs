@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::{LONG_AGO, id_of};
+use crate::forge_server::permission::{Permission, Settings};
+use crate::forge_server::state::{LONG_AGO, id_of};
 
 /// Addresses of a user below its API address.
 const OF_USER: &[(&str, &str)] = &[
@@ -69,7 +70,7 @@ pub(super) fn user(web: &str, api: &str, login: &str) -> Value {
         "avatar_url": format!("{web}/avatars/u/{}", id_of(login)),
         "gravatar_id": "",
         "html_url": format!("{web}/{login}"),
-        "type": "User",
+        "type": if login.ends_with("[bot]") { "Bot" } else { "User" },
         "user_view_type": "public",
         "site_admin": false,
     })));
@@ -90,7 +91,7 @@ pub(super) fn me(web: &str, api: &str, login: &str) -> Value {
     Value::Object(fields)
 }
 
-pub(super) fn repository(web: &str, api: &str, path: &str, id: u64, private: bool) -> Value {
+pub(super) fn repository(web: &str, api: &str, path: &str, id: u64, private: bool, settings: &Settings) -> Value {
     let (owner, name) = path.split_once('/').unwrap_or((path, path));
     let page = format!("{web}/{path}");
     let mut fields = addresses(OF_REPOSITORY, &format!("{api}/repos/{path}"));
@@ -108,14 +109,36 @@ pub(super) fn repository(web: &str, api: &str, path: &str, id: u64, private: boo
         "ssh_url": format!("git@127.0.0.1:{path}.git"),
         "svn_url": page,
         "mirror_url": null, "homepage": null, "description": null, "language": null, "license": null,
-        "default_branch": "main",
-        "fork": false, "archived": false, "disabled": false,
+        "default_branch": settings.default_branch,
+        "fork": false, "archived": settings.archived, "disabled": false,
         "has_issues": true, "has_projects": true, "has_wiki": true, "has_pages": false, "has_downloads": true,
         "size": 0, "forks": 0, "forks_count": 0, "stargazers_count": 0, "watchers": 0, "watchers_count": 0,
         "open_issues": 0, "open_issues_count": 0,
         "pushed_at": LONG_AGO, "created_at": LONG_AGO, "updated_at": LONG_AGO,
     })));
     Value::Object(fields)
+}
+
+/// The repository as its own address shows it.
+pub(super) fn full_repository(repository: Value, settings: &Settings, permission: Option<Permission>) -> Value {
+    let mut fields = object(repository);
+    fields.extend(object(json!({
+        "network_count": 0, "subscribers_count": 0,
+        "allow_merge_commit": settings.allows_merge, "allow_squash_merge": settings.allows_squash,
+        "allow_rebase_merge": settings.allows_rebase, "allow_auto_merge": true, "delete_branch_on_merge": false,
+    })));
+    if let Some(permission) = permission {
+        fields.insert("permissions".to_owned(), permissions(permission));
+    }
+    Value::Object(fields)
+}
+
+pub(super) fn permissions(permission: Permission) -> Value {
+    json!({
+        "admin": permission >= Permission::Admin, "maintain": permission >= Permission::Maintain,
+        "push": permission >= Permission::Write, "triage": permission >= Permission::Triage,
+        "pull": permission >= Permission::Read,
+    })
 }
 
 pub(super) fn label(repo: &str, name: &str) -> Value {

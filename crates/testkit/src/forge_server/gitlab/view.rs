@@ -1,38 +1,15 @@
-//! The API of GitLab; see <https://docs.gitlab.com/api/rest/>.
+//! Objects of a project on GitLab; see <https://docs.gitlab.com/api/rest/>.
 
 use serde_json::{Value, json};
 
-use super::access;
-use super::api_request::ApiRequest;
-use super::flavor::Flavor;
-use super::issue::Issue;
-use super::list::{Length, Page};
-use super::pull_request::{BranchHome, PrState, PullRequest};
-use super::reply::Reply;
-use super::state::{ForgeState, LONG_AGO, Project, id_of};
+use crate::forge_server::check::{Check, CheckState};
+use crate::forge_server::comment::{Comment, Thread};
+use crate::forge_server::hook::Hook;
+use crate::forge_server::issue::{Issue, Subject};
+use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
+use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
 
-pub(super) fn answer(forge: &ForgeState, request: &ApiRequest) -> Reply {
-    let parts: Vec<&str> = request.parts.iter().map(String::as_str).collect();
-    let reply = match (parts.as_slice(), request.login.as_deref()) {
-        (["version" | "user"], None) => access::token_required(Flavor::GitLab),
-        (["version"], Some(_)) => Reply::ok(
-            json!({ "version": forge.version, "revision": "570e7b2abdd", "kas": { "enabled": false }, "enterprise": true }),
-        ),
-        (["user"], Some(login)) => Reply::ok(user(&request.base, Some(login))),
-        (["projects", path, rest @ ..], login) => match forge.visible(path, login) {
-            Some((path, project)) => Repo { request, path, project }.answer(forge, rest),
-            None => Reply::error(404, "404 Project Not Found"),
-        },
-        _ => Reply { status: 404, headers: Vec::new(), body: json!({ "error": "404 Not Found" }) },
-    };
-    reply
-        .header("x-gitlab-meta", r#"{"correlation_id":"01ABC","version":"1"}"#)
-        .header("x-request-id", "01ABC")
-        .header("ratelimit-limit", "2000")
-        .header("ratelimit-remaining", "1990")
-}
-
-fn user(base: &str, login: Option<&str>) -> Value {
+pub(super) fn user(base: &str, login: Option<&str>) -> Value {
     let login = login.unwrap_or("ghost1");
     json!({
         "id": id_of(login), "username": login, "name": login, "state": "active", "locked": false,
@@ -40,88 +17,49 @@ fn user(base: &str, login: Option<&str>) -> Value {
     })
 }
 
-struct Repo<'a> {
-    request: &'a ApiRequest,
-    path: &'a str,
-    project: &'a Project,
+/// A project, and the start of all addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    pub(super) base: &'a str,
+    pub(super) path: &'a str,
+    pub(super) project: &'a Project,
 }
 
-impl Repo<'_> {
-    fn answer(&self, forge: &ForgeState, rest: &[&str]) -> Reply {
-        match rest {
-            ["issues", number] => self
-                .lookup(number, "404 Not found", |number| Some(self.issue(number, self.project.issues.get(&number)?))),
-            ["merge_requests", number] => self.lookup(number, "404 Not found", |number| {
-                Some(self.merge_request(number, self.project.pull_requests.get(&number)?))
-            }),
-            ["merge_requests"] => self.merge_requests(forge),
-            _ => Reply { status: 404, headers: Vec::new(), body: json!({ "error": "404 Not Found" }) },
-        }
-    }
-
-    fn lookup(&self, number: &str, missing: &str, find: impl FnOnce(u64) -> Option<Value>) -> Reply {
-        number.parse().ok().and_then(find).map_or_else(|| Reply::error(404, missing), Reply::ok)
-    }
-
-    fn merge_requests(&self, forge: &ForgeState) -> Reply {
-        let request = self.request;
-        let fits = |pull: &PullRequest| {
-            let branch = request.get("source_branch").is_none_or(|branch| branch == pull.head);
-            let state = request.get("state").unwrap_or("all");
-            branch && (state == "all" || state == state_name(pull))
-        };
-        let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
-        let all = found.map(|(number, pull)| self.merge_request(*number, pull)).collect();
-        let page = Page::of(all, request, forge, Length { name: "per_page", default: 20 });
-        let next = page.next().map(|next| next.to_string()).unwrap_or_default();
-        let (number, length, total, last) = (page.number, page.length, page.total, page.last());
-        let links = page.links(request);
-        let reply = page
-            .reply()
-            .header("x-next-page", next)
-            .header("x-page", number.to_string())
-            .header("x-per-page", length.to_string())
-            .header("x-total", total.to_string())
-            .header("x-total-pages", last.to_string());
-        match links {
-            Some(links) => reply.header("link", links),
-            None => reply,
-        }
-    }
-
-    fn issue(&self, number: u64, issue: &Issue) -> Value {
-        let page = format!("{}/{}/-/issues/{number}", self.request.base, self.path);
+impl View<'_> {
+    pub(super) fn issue(&self, number: u64, issue: &Issue) -> Value {
+        let page = format!("{}/{}/-/issues/{number}", self.base, self.path);
         json!({
             "id": self.project.id * 1000 + number, "iid": number, "project_id": self.project.id,
             "title": issue.title, "description": issue.body,
             "state": if issue.closed { "closed" } else { "opened" },
-            "created_at": LONG_AGO, "updated_at": LONG_AGO,
-            "closed_at": if issue.closed { Some(LONG_AGO) } else { None }, "closed_by": null,
-            "labels": issue.labels, "milestone": null, "assignees": [], "assignee": null,
-            "author": user(&self.request.base, issue.author.as_deref()),
-            "type": "ISSUE", "issue_type": "issue", "user_notes_count": 0, "merge_requests_count": 0,
+            "created_at": time(issue.created), "updated_at": time(issue.updated),
+            "closed_at": issue.closed.then(|| time(issue.updated)), "closed_by": null,
+            "labels": issue.labels, "milestone": null, "assignees": self.users(&issue.assignees),
+            "assignee": issue.assignees.first().map(|login| user(self.base, Some(login))),
+            "author": user(self.base, issue.author.as_deref()),
+            "type": "ISSUE", "issue_type": "issue", "user_notes_count": issue.comment_count(), "merge_requests_count": 0,
             "upvotes": 0, "downvotes": 0, "due_date": null, "confidential": false, "discussion_locked": null,
             "web_url": page,
             "references": { "short": format!("#{number}"), "relative": format!("#{number}"), "full": format!("{}#{number}", self.path) },
         })
     }
 
-    fn merge_request(&self, number: u64, pull: &PullRequest) -> Value {
+    pub(super) fn merge_request(&self, number: u64, pull: &PullRequest) -> Value {
         let issue = &pull.issue;
         let draft = pull.state == PrState::Draft;
         let title = if draft { format!("Draft: {}", issue.title) } else { issue.title.clone() };
-        let at = |state: PrState| (pull.state == state).then_some(LONG_AGO);
+        let at = |state: PrState| (pull.state == state).then(|| time(issue.updated));
         let short = format!("!{number}");
         let mut fields = json!({
             "id": self.project.id * 1000 + number, "iid": number, "project_id": self.project.id,
             "title": title, "description": issue.body, "state": state_name(pull),
-            "created_at": LONG_AGO, "updated_at": LONG_AGO,
+            "created_at": time(issue.created), "updated_at": time(issue.updated),
             "merged_at": at(PrState::Merged), "merged_by": null, "merge_user": null,
             "closed_at": at(PrState::Closed), "closed_by": null,
-            "author": user(&self.request.base, issue.author.as_deref()),
-            "assignees": [], "assignee": null, "reviewers": [], "labels": issue.labels, "milestone": null,
-            "draft": draft, "work_in_progress": draft, "user_notes_count": 0, "upvotes": 0, "downvotes": 0,
-            "web_url": format!("{}/{}/-/merge_requests/{number}", self.request.base, self.path),
+            "author": user(self.base, issue.author.as_deref()),
+            "assignees": self.users(&issue.assignees), "assignee": null, "reviewers": self.users(&pull.reviewers), "labels": issue.labels, "milestone": null,
+            "draft": draft, "work_in_progress": draft, "user_notes_count": issue.comment_count(), "upvotes": 0, "downvotes": 0,
+            "web_url": format!("{}/{}/-/merge_requests/{number}", self.base, self.path),
             "references": { "short": short, "relative": short, "full": format!("{}{short}", self.path) },
         });
         if let (Value::Object(fields), Value::Object(merging)) = (&mut fields, self.merge_fields(pull)) {
@@ -147,15 +85,128 @@ impl Repo<'_> {
         json!({
             "target_branch": pull.base, "source_branch": pull.head,
             "source_project_id": source, "target_project_id": self.project.id,
-            "merge_when_pipeline_succeeds": false, "merge_status": old, "detailed_merge_status": new,
+            "merge_when_pipeline_succeeds": pull.auto_merge.is_some(), "merge_status": old, "detailed_merge_status": new,
             "has_conflicts": pull.state == PrState::Conflict,
-            "sha": pull.sha, "merge_commit_sha": null, "squash_commit_sha": null, "squash": false,
+            "sha": pull.sha, "merge_commit_sha": pull.merge_commit, "squash_commit_sha": null, "squash": false,
             "should_remove_source_branch": null, "force_remove_source_branch": false, "discussion_locked": null,
+        })
+    }
+
+    fn users(&self, logins: &[String]) -> Vec<Value> {
+        logins.iter().map(|login| user(self.base, Some(login))).collect()
+    }
+
+    /// A comment; `thread` is that of a line.
+    pub(super) fn note(&self, subject: Subject, comment: &Comment, thread: Option<&Thread>) -> Value {
+        let kind = match subject {
+            Subject::Issue(_) => "Issue",
+            Subject::PullRequest(_) => "MergeRequest",
+        };
+        let number = subject.number();
+        let mut note = json!({
+            "id": comment.id, "type": null, "body": comment.body, "author": user(self.base, Some(&comment.author)),
+            "created_at": time(comment.created), "updated_at": time(comment.updated), "system": comment.system,
+            "noteable_id": self.project.id * 1000 + number, "noteable_type": kind, "noteable_iid": number,
+            "project_id": self.project.id, "resolvable": thread.is_some(), "confidential": false, "internal": false,
+        });
+        if let Some(thread) = thread {
+            note["type"] = "DiffNote".into();
+            note["resolved"] = thread.resolved.into();
+            note["position"] = json!({
+                "base_sha": null, "start_sha": null, "head_sha": null, "position_type": "text",
+                "old_path": thread.path, "new_path": thread.path, "new_line": thread.line,
+                "old_line": if thread.line.is_some() { None } else { Some(2) },
+            });
+        }
+        note
+    }
+
+    /// All comments, those below lines among them, oldest first.
+    pub(super) fn notes(&self, subject: Subject) -> Option<Vec<Value>> {
+        let issue = self.project.subject(subject)?;
+        let mut notes: Vec<Value> = issue.comments.iter().map(|comment| self.note(subject, comment, None)).collect();
+        if let Subject::PullRequest(number) = subject {
+            for thread in self.project.pull_requests.get(&number).into_iter().flat_map(|pull| &pull.threads) {
+                notes.extend(thread.comments.iter().map(|comment| self.note(subject, comment, Some(thread))));
+            }
+        }
+        notes.sort_by_key(|note| note["id"].as_u64());
+        Some(notes)
+    }
+
+    pub(super) fn discussions(&self, number: u64, pull: &PullRequest) -> Vec<Value> {
+        let subject = Subject::PullRequest(number);
+        let single = pull.issue.comments.iter().map(|comment| {
+            let notes = [self.note(subject, comment, None)];
+            json!({ "id": format!("{:040x}", comment.id), "individual_note": true, "notes": notes })
+        });
+        let threads = pull.threads.iter().map(|thread| {
+            let notes: Vec<Value> =
+                thread.comments.iter().map(|comment| self.note(subject, comment, Some(thread))).collect();
+            json!({ "id": format!("{:040x}", thread.id), "individual_note": false, "notes": notes })
+        });
+        single.chain(threads).collect()
+    }
+
+    /// A job, or the report of another program.
+    pub(super) fn status(&self, commit: &str, check: &Check) -> Value {
+        let target = match check.log {
+            Some(_) => format!("{}/{}/-/jobs/{}", self.base, self.path, check.id),
+            None => format!("https://ci.example.org/{}", check.id),
+        };
+        json!({
+            "id": check.id, "sha": commit, "ref": "main", "status": status_name(check.state), "name": check.name,
+            "target_url": target, "description": null, "created_at": time(check.updated), "started_at": null,
+            "finished_at": null, "allow_failure": false, "coverage": null, "author": user(self.base, Some("ci")),
+        })
+    }
+
+    /// The pipeline of all jobs of a commit; `None` if it has none.
+    pub(super) fn pipeline(&self, commit: &str) -> Option<Value> {
+        let jobs: Vec<&Check> = self.project.checks.get(commit)?.iter().filter(|check| check.log.is_some()).collect();
+        let has = |state: CheckState| jobs.iter().any(|job| job.state == state);
+        let first = jobs.first()?;
+        let status = match () {
+            () if has(CheckState::Unknown) => "stuck",
+            () if has(CheckState::Running) || has(CheckState::Queued) => "running",
+            () if has(CheckState::Failure) => "failed",
+            () if jobs.iter().all(|job| job.state == CheckState::Skipped) => "skipped",
+            () => "success",
+        };
+        let id = 9000 + first.id;
+        Some(json!({
+            "id": id, "iid": 1, "project_id": self.project.id, "sha": commit, "ref": "main", "status": status,
+            "source": "push", "created_at": time(first.updated), "updated_at": time(first.updated),
+            "web_url": format!("{}/{}/-/pipelines/{id}", self.base, self.path),
+        }))
+    }
+
+    pub(super) fn hook(&self, hook: &Hook) -> Value {
+        let is_set = |name: &str| hook.events.iter().any(|event| event == name);
+        json!({
+            "id": hook.id, "url": hook.url, "name": "", "description": "", "created_at": LONG_AGO,
+            "push_events": is_set("push_events"), "issues_events": is_set("issues_events"),
+            "note_events": is_set("note_events"), "merge_requests_events": is_set("merge_requests_events"),
+            "pipeline_events": is_set("pipeline_events"), "job_events": is_set("job_events"),
+            "enable_ssl_verification": true, "alert_status": if hook.active { "executable" } else { "disabled" },
+            "disabled_until": if hook.active { Value::Null } else { "2030-01-01T00:00:00.000Z".into() },
+            "project_id": self.project.id,
         })
     }
 }
 
-fn state_name(pull: &PullRequest) -> &'static str {
+fn status_name(state: CheckState) -> &'static str {
+    match state {
+        CheckState::Queued => "pending",
+        CheckState::Running => "running",
+        CheckState::Success => "success",
+        CheckState::Failure => "failed",
+        CheckState::Skipped => "skipped",
+        CheckState::Unknown => "stuck",
+    }
+}
+
+pub(super) fn state_name(pull: &PullRequest) -> &'static str {
     match pull.state {
         PrState::Merged => "merged",
         PrState::Closed => "closed",

@@ -1,0 +1,227 @@
+//! What other users, other programs and the network do to a forge server, and what a test can see of it.
+
+use std::collections::BTreeMap;
+
+use super::changes::Edit;
+use super::check::CheckState;
+use super::comment::{Comment, Verdict};
+use super::hook::{Delivery, Hook, Mishap};
+use super::issue::{Issue, Subject};
+use super::permission::{Permission, Settings};
+use super::pull_request::PullRequest;
+use super::request::ForgeRequest;
+use super::server::ForgeServer;
+use super::state::{Project, RateLimit};
+
+/// All of these are reported to webhooks, as the changes of requests are.
+impl ForgeServer {
+    /// Adds a comment and returns its ID.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn comment(&self, project: &str, subject: Subject, author: &str, body: &str) -> u64 {
+        let id = self.state.change(|forge| forge.add_comment(project, subject, author, body));
+        id.expect("the subject of the comment")
+    }
+
+    /// # Panics
+    /// Panics if there is no such comment.
+    pub fn edit_comment(&self, project: &str, subject: Subject, id: u64, body: &str) {
+        self.state.change(|forge| forge.edit_comment(project, subject, id, "kim", body)).expect("the comment");
+    }
+
+    /// Adds labels, as another user.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn label(&self, project: &str, subject: Subject, name: &str) {
+        let names = [name.to_owned()];
+        self.state.change(|forge| forge.add_labels(project, subject, "kim", &names)).expect("the subject of the label");
+    }
+
+    /// Closes or reopens an issue or a pull request, as another user.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn set_closed(&self, project: &str, subject: Subject, closed: bool) {
+        let edit = Edit { closed: Some(closed), ..Edit::default() };
+        self.state.change(|forge| forge.edit(project, subject, "kim", edit)).expect("the subject to close");
+    }
+
+    /// Changes title and description, as another user.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn edit(&self, project: &str, subject: Subject, title: &str, body: &str) {
+        let edit = Edit { title: Some(title.to_owned()), body: Some(body.to_owned()), ..Edit::default() };
+        self.state.change(|forge| forge.edit(project, subject, "kim", edit)).expect("the subject to edit");
+    }
+
+    /// Makes an issue wait for another one.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue.
+    pub fn block(&self, project: &str, issue: u64, by: u64) {
+        self.with(project, |project| project.issues.get_mut(&issue).expect("the issue").blocked_by.push(by));
+    }
+
+    /// Adds a review and returns its ID.
+    ///
+    /// # Panics
+    /// Panics if there is no such pull request.
+    pub fn review(&self, project: &str, number: u64, author: &str, verdict: Verdict, body: &str) -> u64 {
+        let id = self.state.change(|forge| forge.add_review(project, number, author, verdict, body));
+        id.expect("the pull request to review")
+    }
+
+    /// # Panics
+    /// Panics if there is no such pull request.
+    pub fn approve(&self, project: &str, number: u64, author: &str) -> u64 {
+        self.review(project, number, author, Verdict::Approved, "")
+    }
+
+    /// Begins a thread below a line and returns its ID. A line of `None` is gone.
+    ///
+    /// # Panics
+    /// Panics if there is no such pull request.
+    pub fn review_thread(&self, project: &str, number: u64, author: &str, at: (&str, Option<u64>), body: &str) -> u64 {
+        let id = self.state.change(|forge| forge.add_thread(project, number, author, at, body));
+        id.expect("the pull request to review")
+    }
+
+    /// Adds a comment to a thread.
+    ///
+    /// # Panics
+    /// Panics if there is no such thread.
+    pub fn reply(&self, project: &str, number: u64, thread: u64, author: &str, body: &str) -> u64 {
+        self.state.change(|forge| forge.reply(project, number, thread, author, body)).expect("the thread")
+    }
+
+    /// # Panics
+    /// Panics if there is no such thread.
+    pub fn resolve(&self, project: &str, number: u64, thread: u64) {
+        self.with(project, |project| {
+            let pull = project.pull_requests.get_mut(&number).expect("the pull request");
+            pull.threads.iter_mut().find(|known| known.id == thread).expect("the thread").resolved = true;
+        });
+    }
+
+    /// Reports a check of a commit. One with a log is a job of the server's own.
+    pub fn set_check(&self, project: &str, commit: &str, name: &str, state: CheckState, log: Option<&str>) {
+        self.state.change(|forge| forge.set_check(project, commit, name, state, log));
+    }
+
+    pub fn set_permission(&self, project: &str, login: &str, permission: Permission) {
+        self.state.change(|forge| {
+            forge.users.insert(login.to_owned());
+            forge.project_mut(project).permissions.insert(login.to_owned(), permission);
+        });
+    }
+
+    pub fn edit_settings(&self, project: &str, edit: impl FnOnce(&mut Settings)) {
+        self.with(project, |project| edit(&mut project.settings));
+    }
+
+    /// Deletes an issue. Its number is not used again.
+    pub fn delete_issue(&self, project: &str, number: u64) {
+        self.with(project, |project| {
+            project.issues.remove(&number);
+            project.deleted.insert(number);
+        });
+    }
+
+    /// Moves a project; requests for the old path are redirected.
+    ///
+    /// # Panics
+    /// Panics if there is no such project.
+    pub fn rename_project(&self, old: &str, new: &str) {
+        self.state.change(|forge| {
+            let project = forge.projects.remove(old).expect("the project to rename");
+            forge.projects.insert(new.to_owned(), project);
+            forge.moved.insert(old.to_owned(), new.to_owned());
+        });
+    }
+
+    /// Sets the requests that GitHub still answers, and the end of the window in Unix seconds.
+    pub fn set_rate_limit(&self, limit: u64, remaining: u64, reset: i64) {
+        self.state.change(|forge| forge.rate = RateLimit { limit, remaining, reset });
+    }
+
+    /// Sets the server's clock in Unix seconds.
+    pub fn set_time(&self, now: i64) {
+        self.state.change(|forge| forge.now = now);
+    }
+
+    /// What happens to the next deliveries of webhooks, in order.
+    pub fn mishaps(&self, mishaps: &[Mishap]) {
+        self.state.mishaps.change(|next| next.extend(mishaps));
+    }
+
+    fn with<R>(&self, project: &str, change: impl FnOnce(&mut Project) -> R) -> R {
+        self.state.change(|forge| change(forge.project_mut(project)))
+    }
+}
+
+/// What a test can see.
+impl ForgeServer {
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn comments_of(&self, project: &str, subject: Subject) -> Vec<Comment> {
+        let comments = self.issue_of(project, subject).comments;
+        comments.into_iter().filter(|comment| !comment.system).collect()
+    }
+
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn labels_of(&self, project: &str, subject: Subject) -> Vec<String> {
+        self.issue_of(project, subject).labels
+    }
+
+    /// The issue, or what a pull request has of one.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn issue_of(&self, project: &str, subject: Subject) -> Issue {
+        let found = self.state.forge.read(|forge| forge.projects.get(project)?.subject(subject).cloned());
+        found.expect("the issue or pull request")
+    }
+
+    /// # Panics
+    /// Panics if there is no such pull request.
+    pub fn pull_request_of(&self, project: &str, number: u64) -> PullRequest {
+        self.state.change(|_| ());
+        let found = self.state.forge.read(|forge| forge.projects.get(project)?.pull_requests.get(&number).cloned());
+        found.expect("the pull request")
+    }
+
+    pub fn hooks_of(&self, project: &str) -> Vec<Hook> {
+        self.state
+            .forge
+            .read(|forge| forge.projects.get(project).map(|project| project.hooks.clone()))
+            .unwrap_or_default()
+    }
+
+    /// The number of requests that changed something and succeeded, by kind, such as `comment` or `merge`.
+    pub fn changes(&self) -> BTreeMap<&'static str, usize> {
+        self.state.forge.read(|forge| forge.changes.clone())
+    }
+
+    /// Requests to the other origin that serves the logs of GitHub's jobs.
+    pub fn log_requests(&self) -> Vec<ForgeRequest> {
+        self.state.log_requests.read(Vec::clone)
+    }
+
+    /// The deliveries of webhooks so far; lost ones have no status.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.state.deliveries.read(Vec::clone)
+    }
+
+    /// Waits until `count` deliveries were sent or lost, and returns all of them.
+    ///
+    /// # Panics
+    /// Panics after [`crate::wait::DEADLINE`].
+    pub async fn await_deliveries(&self, count: usize) -> Vec<Delivery> {
+        let enough = |sent: &Vec<Delivery>| (sent.len() >= count).then(|| sent.clone());
+        self.state.deliveries.until("deliveries", enough).await
+    }
+}

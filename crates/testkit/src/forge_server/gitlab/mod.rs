@@ -1,0 +1,11 @@
+//! GitLab.
+
+mod changes;
+mod merge_requests;
+mod reads;
+mod routes;
+mod view;
+mod webhooks;
+
+pub(super) use routes::answer;
+pub(super) use webhooks::delivery;

@@ -1,0 +1,269 @@
+//! Opening and merging pull requests, and their branches, which are those of the project's repository if it has one.
+
+use std::path::{Path, PathBuf};
+
+use super::check::{Check, CheckState};
+use super::event::{Action, EventKind};
+use super::issue::{Issue, Subject};
+use super::pull_request::{BranchHome, MergeMethod, PrState, PullRequest};
+use super::repositories;
+use super::state::{ForgeState, Project};
+
+/// A pull request to open.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) title: String,
+    pub(super) body: Option<String>,
+    pub(super) head: String,
+    pub(super) base: String,
+    pub(super) draft: bool,
+}
+
+/// Why a pull request is not opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotOpened {
+    /// The number of the one that is open for the branch.
+    Exists(u64),
+    NoHead,
+    NoBase,
+    NoCommits,
+}
+
+/// Why a pull request is not merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotMerged {
+    Missing,
+    /// The head is another commit.
+    Moved,
+    /// Closed or merged already.
+    Closed,
+    Draft,
+    Conflict,
+    /// The server has not checked it yet.
+    Checking,
+    /// The project does not allow the method.
+    Method,
+}
+
+impl ForgeState {
+    /// The repository of a project.
+    pub(super) fn repository(&self, path: &str) -> Option<PathBuf> {
+        let directory = self.repositories.as_ref()?.join(format!("{path}.git"));
+        directory.is_dir().then_some(directory)
+    }
+
+    /// Opens a pull request for a branch of the project itself, and returns its number.
+    pub(super) fn open_pull(&mut self, path: &str, author: &str, new: Opening) -> Result<u64, NotOpened> {
+        let mut pull = PullRequest::new(&new.title, &new.head).base(&new.base);
+        if let Some(directory) = self.repository(path) {
+            let branches = repositories::branches(&directory);
+            let head = branches.get(&new.head).ok_or(NotOpened::NoHead)?;
+            let base = branches.get(&new.base).ok_or(NotOpened::NoBase)?;
+            if !repositories::has_commits(&directory, base, head) && self.flavor.needs_commits() {
+                return Err(NotOpened::NoCommits);
+            }
+            if repositories::has_conflict(&directory, base, head) {
+                pull.state = PrState::Conflict;
+            }
+            head.clone_into(&mut pull.sha);
+            pull.checked = Some((head.clone(), base.clone()));
+        } else if new.head == new.base {
+            return Err(NotOpened::NoCommits);
+        }
+        let pulls = self.projects.get(path).into_iter().flat_map(|project| &project.pull_requests);
+        let is_same = |pull: &PullRequest| pull.is_open() && pull.head == new.head && pull.base == new.base;
+        if let Some((number, _)) = pulls.into_iter().find(|(_, pull)| is_same(pull)) {
+            return Err(NotOpened::Exists(*number));
+        }
+        pull.issue = Issue { body: new.body, ..Issue::new(&new.title).author(author) };
+        if new.draft {
+            pull.state = PrState::Draft;
+        }
+        Ok(self.add_pull(path, author, pull))
+    }
+
+    /// Whether a merge is possible now.
+    pub(super) fn may_merge(
+        &self,
+        path: &str,
+        number: u64,
+        expected: Option<&str>,
+        method: MergeMethod,
+    ) -> Result<(), NotMerged> {
+        let project = self.projects.get(path).ok_or(NotMerged::Missing)?;
+        let pull = project.pull_requests.get(&number).ok_or(NotMerged::Missing)?;
+        let settings = &project.settings;
+        let is_allowed = match method {
+            MergeMethod::Merge => settings.allows_merge,
+            MergeMethod::Squash => settings.allows_squash,
+            MergeMethod::Rebase => settings.allows_rebase,
+        };
+        match pull.state {
+            PrState::Merged | PrState::Closed => Err(NotMerged::Closed),
+            PrState::Draft => Err(NotMerged::Draft),
+            _ if expected.is_some_and(|expected| expected != pull.sha) => Err(NotMerged::Moved),
+            PrState::Conflict => Err(NotMerged::Conflict),
+            PrState::Computing => Err(NotMerged::Checking),
+            PrState::Open if !is_allowed => Err(NotMerged::Method),
+            PrState::Open => Ok(()),
+        }
+    }
+
+    /// Merges the pull request and returns the commit.
+    pub(super) fn merge(
+        &mut self,
+        path: &str,
+        number: u64,
+        actor: &str,
+        expected: Option<&str>,
+        method: MergeMethod,
+    ) -> Result<String, NotMerged> {
+        self.may_merge(path, number, expected, method)?;
+        let directory = self.repository(path);
+        let now = self.tick();
+        let pulls = self.projects.get_mut(path).map(|project| &mut project.pull_requests);
+        let pull = pulls.and_then(|pulls| pulls.get_mut(&number)).ok_or(NotMerged::Missing)?;
+        let title = format!("{} (#{number})", pull.issue.title);
+        let commit = match &directory {
+            Some(directory) => repositories::merge(directory, &pull.base, &pull.sha, method, &title),
+            None => Some(format!("{:040x}", 0xc0_ffee_u64 + number)),
+        };
+        let Some(commit) = commit else {
+            pull.state = PrState::Conflict;
+            return Err(NotMerged::Conflict);
+        };
+        pull.state = PrState::Merged;
+        pull.merge_commit = Some(commit.clone());
+        pull.auto_merge = None;
+        pull.issue.updated = now;
+        self.record(path, actor, EventKind::PullRequest { number, action: Action::Closed });
+        self.look_at_branches(path);
+        Ok(commit)
+    }
+
+    /// The checks of a pull request's head.
+    pub(super) fn checks_of(&self, path: &str, number: u64) -> &[Check] {
+        let Some(project) = self.projects.get(path) else { return &[] };
+        let checks = project.pull_requests.get(&number).and_then(|pull| project.checks.get(&pull.sha));
+        checks.map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a merge has nothing to wait for.
+    pub(super) fn is_ready(&self, path: &str, number: u64) -> bool {
+        let passes = |check: &Check| matches!(check.state, CheckState::Success | CheckState::Skipped);
+        self.checks_of(path, number).iter().all(passes)
+    }
+
+    /// Merges the pull requests that waited for their checks.
+    pub(super) fn merge_ready(&mut self) {
+        let waiting = |(path, project): (&String, &Project)| {
+            let pulls = project.pull_requests.iter();
+            let waiting = pulls.filter_map(|(number, pull)| Some((path.clone(), *number, pull.auto_merge?)));
+            waiting.collect::<Vec<_>>()
+        };
+        let waiting: Vec<_> = self.projects.iter().flat_map(waiting).collect();
+        for (path, number, method) in waiting {
+            let has_checks = !self.checks_of(&path, number).is_empty();
+            if has_checks && self.is_ready(&path, number) {
+                // One that cannot be merged continues to wait.
+                let _ = self.merge(&path, number, "ci", None, method);
+            }
+        }
+    }
+
+    /// Deletes a branch. Returns whether there was one.
+    pub(super) fn delete_branch(&mut self, path: &str, branch: &str) -> bool {
+        if let Some(directory) = self.repository(path) {
+            let deleted = repositories::delete(&directory, branch);
+            self.look_at_branches(path);
+            return deleted;
+        }
+        let now = self.tick();
+        let Some(project) = self.projects.get_mut(path) else { return false };
+        let heads = project.pull_requests.values_mut().filter(|pull| pull.head == branch && !pull.branch_gone);
+        let mut deleted = false;
+        for pull in heads {
+            (pull.branch_gone, pull.issue.updated, deleted) = (true, now, true);
+        }
+        deleted
+    }
+
+    /// Looks at the branches of all repositories: a push moves heads and is reported.
+    pub(super) fn look_at_repositories(&mut self) {
+        if self.repositories.is_some() {
+            let paths: Vec<String> = self.projects.keys().cloned().collect();
+            paths.iter().for_each(|path| self.look_at_branches(path));
+        }
+    }
+
+    fn look_at_branches(&mut self, path: &str) {
+        let Some(directory) = self.repository(path) else { return };
+        let now = repositories::branches(&directory);
+        let Some(project) = self.projects.get_mut(path) else { return };
+        let Some(before) = project.branches.replace(now.clone()) else {
+            self.move_heads(path, &directory);
+            return;
+        };
+        if before == now {
+            return;
+        }
+        self.tick();
+        let none = "0".repeat(40);
+        for branch in before.keys().chain(now.keys().filter(|branch| !before.contains_key(*branch))) {
+            let [old, new] = [&before, &now].map(|side| side.get(branch).unwrap_or(&none).clone());
+            if old != new {
+                self.record(path, "pusher", EventKind::Push { branch: branch.clone(), before: old, after: new });
+            }
+        }
+        self.move_heads(path, &directory);
+    }
+
+    /// Updates open pull requests of the project's own branches.
+    fn move_heads(&mut self, path: &str, directory: &Path) {
+        let time = self.now;
+        let Some(project) = self.projects.get_mut(path) else { return };
+        let Some(branches) = project.branches.clone() else { return };
+        let mut moved = Vec::new();
+        for (number, pull) in &mut project.pull_requests {
+            if pull.home != BranchHome::Project {
+                continue;
+            }
+            let head = branches.get(&pull.head);
+            // A test's pull request need not have a branch.
+            pull.branch_gone |= head.is_none() && pull.checked.is_some();
+            let (Some(head), true) = (head, pull.is_open()) else { continue };
+            if *head != pull.sha {
+                head.clone_into(&mut pull.sha);
+                pull.issue.updated = time;
+                moved.push(*number);
+            }
+            let Some(base) = branches.get(&pull.base) else { continue };
+            let now = Some((head.clone(), base.clone()));
+            if pull.checked.is_some() && pull.checked != now {
+                if matches!(pull.state, PrState::Open | PrState::Conflict) {
+                    let conflicts = repositories::has_conflict(directory, base, head);
+                    pull.state = if conflicts { PrState::Conflict } else { PrState::Open };
+                }
+                pull.checked = now;
+            }
+        }
+        for number in moved {
+            self.record(path, "pusher", EventKind::PullRequest { number, action: Action::Pushed });
+        }
+    }
+
+    /// Waits for the checks, then merges.
+    pub(super) fn merge_later(&mut self, path: &str, number: u64, method: MergeMethod) {
+        let now = self.tick();
+        let pulls = self.projects.get_mut(path).map(|project| &mut project.pull_requests);
+        if let Some(pull) = pulls.and_then(|pulls| pulls.get_mut(&number)) {
+            pull.auto_merge = Some(method);
+            pull.issue.updated = now;
+        }
+    }
+
+    /// The issue or pull request of a number in the address of an issue, where both share their numbers.
+    pub(super) fn subject_at(&self, path: &str, number: u64) -> Option<Subject> {
+        self.projects.get(path)?.subject_at(number)
+    }
+}

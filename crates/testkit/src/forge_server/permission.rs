@@ -1,0 +1,69 @@
+//! What users may do in a project, and what a project allows.
+
+/// From the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    None,
+    Read,
+    Triage,
+    Write,
+    Maintain,
+    Admin,
+}
+
+impl Permission {
+    /// The name on GitHub; Gitea has neither `triage` nor `maintain`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+            Self::Triage => "triage",
+            Self::Write => "write",
+            Self::Maintain => "maintain",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The nearest permission that has no role of its own.
+    pub(super) fn base(self) -> Self {
+        match self {
+            Self::Triage => Self::Read,
+            Self::Maintain => Self::Write,
+            other => other,
+        }
+    }
+
+    /// GitLab's access level.
+    pub(super) fn level(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Read => 10,
+            Self::Triage => 20,
+            Self::Write => 30,
+            Self::Maintain => 40,
+            Self::Admin => 50,
+        }
+    }
+}
+
+/// Settings of a project.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub default_branch: String,
+    pub archived: bool,
+    pub allows_merge: bool,
+    pub allows_squash: bool,
+    pub allows_rebase: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            default_branch: "main".to_owned(),
+            archived: false,
+            allows_merge: true,
+            allows_squash: true,
+            allows_rebase: true,
+        }
+    }
+}
