@@ -19,7 +19,7 @@ pub(super) fn excerpt(text: &str) -> String {
 }
 
 /// The server's own message in the body of an error, or an empty text. GitHub and Gitea call it `message`, GitLab
-/// `message` or `error`, and GitLab's OAuth layer adds `error_description`.
+/// `message` or `error`, and GitLab's OAuth layer adds `error_description`. GitHub's reasons are in a list of `errors`.
 pub(super) fn error_message(body: &[u8]) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(body) else { return String::new() };
     let values = ["error_description", "message", "error"].iter().filter_map(|name| fields.get(*name));
@@ -28,7 +28,17 @@ pub(super) fn error_message(body: &[u8]) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     });
-    texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+    let message = texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    let reasons = fields.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(reason);
+    let all: Vec<String> = std::iter::once(message).chain(reasons).filter(|text| !text.is_empty()).collect();
+    all.join(": ")
+}
+
+/// A text, or an object with a message or else the name of a field and what is wrong with it.
+fn reason(error: &Value) -> Option<String> {
+    let text = |name: &str| error.get(name).and_then(Value::as_str);
+    let of_field = || Some(format!("{} is {}", text("field")?, text("code")?));
+    error.as_str().or_else(|| text("message")).map(str::to_owned).or_else(of_field)
 }
 
 pub(super) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
@@ -57,6 +67,12 @@ mod tests {
             (r#"{"error":"404 Not Found"}"#, "404 Not Found"),
             (r#"{"message":{"base":["a"]}}"#, r#"{"base":["a"]}"#),
             (r#"{"message":null}"#, ""),
+            (
+                r#"{"message":"Validation Failed","errors":[{"code":"custom","message":"It exists."},{"field":"head","code":"invalid"}]}"#,
+                "Validation Failed: It exists.: head is invalid",
+            ),
+            (r#"{"message":"Validation Failed","errors":["No commits"]}"#, "Validation Failed: No commits"),
+            (r#"{"message":"Not here","errors":null}"#, "Not here"),
             ("<html>", ""),
         ] {
             assert_eq!(error_message(body.as_bytes()), expected);

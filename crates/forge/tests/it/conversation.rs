@@ -20,7 +20,11 @@ async fn a_comment_is_added_and_edited() {
         let (forge, acme) = (client(kind, &server), project("acme/api"));
         let number = server.issue("acme/api", Issue::new("Slow"));
         let added = forge.add_comment(&acme, Subject::Issue(number), "I look.\n").await.unwrap();
-        assert_eq!((added.body.as_str(), added.author.as_ref().unwrap().login.as_str()), ("I look.\n", LOGIN), "{kind:?}");
+        assert_eq!(
+            (added.body.as_str(), added.author.as_ref().unwrap().login.as_str()),
+            ("I look.\n", LOGIN),
+            "{kind:?}"
+        );
         forge.edit_comment(&acme, Subject::Issue(number), added.id, "Done.").await.unwrap();
         let listed = forge.comments(&acme, Subject::Issue(number)).await.unwrap();
         assert!(listed.is_complete);
@@ -70,7 +74,8 @@ async fn records_of_changes_are_no_comments() {
     let number = server.issue("acme/api", Issue::new("Slow"));
     server.comment("acme/api", On::Issue(number), "lee", "Closing this.");
     server.set_closed("acme/api", On::Issue(number), true);
-    let listed = client(ForgeKind::GitLab, &server).comments(&project("acme/api"), Subject::Issue(number)).await.unwrap();
+    let listed =
+        client(ForgeKind::GitLab, &server).comments(&project("acme/api"), Subject::Issue(number)).await.unwrap();
     assert_eq!(listed.entries.len(), 1);
 }
 
@@ -152,7 +157,11 @@ async fn an_issue_is_closed_reopened_and_assigned() {
         };
         forge.edit_issue(&acme, number, &edit(Some(IssueState::Closed), Some(&[LOGIN]))).await.unwrap();
         let issue = forge.issue(&acme, number).await.unwrap();
-        assert_eq!((issue.state, issue.assignees.as_slice()), (IssueState::Closed, &[LOGIN.to_owned()][..]), "{kind:?}");
+        assert_eq!(
+            (issue.state, issue.assignees.as_slice()),
+            (IssueState::Closed, &[LOGIN.to_owned()][..]),
+            "{kind:?}"
+        );
         forge.edit_issue(&acme, number, &edit(Some(IssueState::Open), None)).await.unwrap();
         let issue = forge.issue(&acme, number).await.unwrap();
         assert_eq!((issue.state, issue.assignees.len()), (IssueState::Open, 1), "{kind:?}");

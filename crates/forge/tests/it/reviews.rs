@@ -18,7 +18,8 @@ async fn every_verdict_is_reported() {
         server.approve("acme/api", number, "max");
         let reviews = client(kind, &server).reviews(&project("acme/api"), number).await.unwrap();
         let verdict = |login: &str| {
-            let by = |review: &&kugetsu_forge::review::Review| review.author.as_ref().is_some_and(|it| it.login == login);
+            let by =
+                |review: &&kugetsu_forge::review::Review| review.author.as_ref().is_some_and(|it| it.login == login);
             reviews.iter().find(by).map(|review| review.verdict)
         };
         assert_eq!(verdict("ada"), Some(ReviewVerdict::ChangesRequested), "{kind:?}");
@@ -28,7 +29,11 @@ async fn every_verdict_is_reported() {
             assert_eq!(verdict("lee"), Some(ReviewVerdict::Commented), "{kind:?}");
             assert_eq!(verdict("kim"), Some(ReviewVerdict::Dismissed), "{kind:?}");
             assert_eq!(verdict("eve"), Some(ReviewVerdict::Other), "{kind:?}");
-            assert_eq!((reviews[0].body.as_str(), reviews[0].commit.as_deref()), ("Tests!", Some("abc123")), "{kind:?}");
+            assert_eq!(
+                (reviews[0].body.as_str(), reviews[0].commit.as_deref()),
+                ("Tests!", Some("abc123")),
+                "{kind:?}"
+            );
         }
     }
 }
