@@ -1,4 +1,4 @@
-//! What continuous integration reports about a commit.
+//! Results of continuous integration for a commit.
 
 /// All that a server knows about the checks of one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Check {
     pub url: Option<String>,
     /// For [`Forge::job_log`](crate::forge::Forge::job_log); `None` if it has no log that the API serves.
     pub job: Option<String>,
-    /// What the server says about its result; may be empty.
+    /// The server's text about its result; may be empty.
     pub summary: String,
 }
 

@@ -28,9 +28,9 @@ pub struct CommentOn {
 pub enum Reaction {
     /// It was seen.
     Eyes,
-    /// What it asked for was done.
+    /// The request in it was carried out.
     ThumbsUp,
-    /// What it asked for was refused.
+    /// The request in it was refused.
     Confused,
 }
 

@@ -44,10 +44,10 @@ pub trait Forge: Debug + Send + Sync {
     /// GitLab reports its version only with a token.
     fn version(&self) -> BoxFuture<'_, Version>;
 
-    /// What the token can do in the project.
+    /// Returns the permissions of the token in the project.
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess>;
 
-    /// What a user may do in the project, as the server says.
+    /// Returns the permission of a user in the project, as the server reports it.
     fn permission<'a>(&'a self, project: &'a ProjectPath, login: &'a str) -> BoxFuture<'a, Permission>;
 
     /// If issues and pull requests share their numbers, a pull request is returned too; [`Issue::is_pull_request`] is set.
@@ -77,7 +77,7 @@ pub trait Forge: Debug + Send + Sync {
     /// The threads below lines of a pull request.
     fn review_threads<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<ReviewThread>>;
 
-    /// What was reported about a commit.
+    /// Returns the checks of a commit.
     fn ci<'a>(&'a self, project: &'a ProjectPath, commit: &'a str) -> BoxFuture<'a, CiStatus>;
 
     /// The end of the log of a [`Check::job`](crate::ci::Check::job), at most `max` bytes. `None` if the server keeps none.

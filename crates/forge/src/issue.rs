@@ -45,7 +45,7 @@ pub struct IssueQuery {
     pub since: Option<Timestamp>,
 }
 
-/// Changes of an issue; `None` leaves a part as it is.
+/// Changes of an issue; `None` leaves a part unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IssueEdit {
     pub state: Option<IssueState>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::ForgeError;
 use crate::forge::Forge;
 use crate::http::base_url::BaseUrl;
+use crate::http::budget::Purpose;
 use crate::http::client::Client;
 use crate::http::credentials::Credentials;
 use crate::http::transport::Transport;
@@ -18,13 +19,35 @@ use crate::servers::Server;
 /// # Errors
 /// [`ForgeError::NoKind`], [`ForgeError::NoApi`], or [`ForgeError::Address`] if the address of the API is not usable.
 pub fn open(transport: &Transport, server: &Server, credentials: Credentials) -> Result<Arc<dyn Forge>, ForgeError> {
+    open_for(Purpose::Interactive, transport, server, credentials)
+}
+
+/// Opens the API for background work. Its calls fail with [`ForgeError::RateLimited`], without a request, when less
+/// than a tenth of the server's rate limit is left: the rest is for people.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_in_background(
+    transport: &Transport,
+    server: &Server,
+    credentials: Credentials,
+) -> Result<Arc<dyn Forge>, ForgeError> {
+    open_for(Purpose::Background, transport, server, credentials)
+}
+
+fn open_for(
+    purpose: Purpose,
+    transport: &Transport,
+    server: &Server,
+    credentials: Credentials,
+) -> Result<Arc<dyn Forge>, ForgeError> {
     let name = || server.base.to_string();
     let kind = server.kind.ok_or_else(|| ForgeError::NoKind { server: name() })?;
     let (Some(dialect), Some(api)) = (dialect(kind), server.api()) else {
         return Err(ForgeError::NoApi { server: name() });
     };
     let base = BaseUrl::parse(&api, server.base.as_str())?;
-    let client = Client::new(transport, base, credentials, &dialect.http);
+    let client = Client::new(transport, base, credentials, &dialect.http, purpose);
     Ok((dialect.connect)(server.base.clone(), client))
 }
 

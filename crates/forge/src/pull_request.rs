@@ -42,7 +42,7 @@ pub struct NewPullRequest {
     pub draft: bool,
 }
 
-/// Changes of a pull request; `None` leaves a part as it is.
+/// Changes of a pull request; `None` leaves a part unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullRequestEdit {
     pub title: Option<String>,
@@ -67,7 +67,7 @@ pub struct Merge {
     /// The merge is refused if the head is another commit.
     pub head_sha: String,
     pub method: MergeMethod,
-    /// Whether the server merges by itself when its conditions are met, instead of now.
+    /// Whether the server merges later, when its conditions are met.
     pub when_ready: bool,
 }
 

@@ -26,11 +26,11 @@ pub enum ReviewVerdict {
     Commented,
     /// It no longer counts.
     Dismissed,
-    /// Not submitted, asked for, or a word that this version does not know. It is no approval.
+    /// Not submitted, requested, or a word that this version does not know. It is no approval.
     Other,
 }
 
-/// Comments below one place of the change, oldest first. Never empty.
+/// Comments below one line of the change, oldest first. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewThread {
     /// The server's ID of the thread, or of its first comment.

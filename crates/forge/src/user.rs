@@ -16,7 +16,7 @@ pub struct Account {
     pub scopes: Option<Vec<String>>,
 }
 
-/// What a user may do in a project, from the least to the most.
+/// The permission of a user in a project, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
     /// No more than everybody.
@@ -33,10 +33,10 @@ pub enum Permission {
     Admin,
 }
 
-/// What the token can do in a project, and what the project allows.
+/// The permission of the token in a project, and the settings that matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectAccess {
-    /// The path as the server writes it; another one than was asked for if the project was renamed.
+    /// The path as the server writes it; another one than requested if the project was renamed.
     pub path: String,
     pub default_branch: String,
     pub permission: Permission,

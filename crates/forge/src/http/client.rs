@@ -1,18 +1,20 @@
 //! Requests to one server with one token: JSON in, errors for people out.
 
-use reqwest::Method;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::base_url::BaseUrl;
+use super::budget::Purpose;
+use super::cache::Key;
 use super::credentials::Credentials;
 use super::excerpt::excerpt;
 use super::fetch::{Endpoint, Request, Response};
 use super::limits::Limits;
 use super::paging::{self, Paging};
 use super::rate_limit;
-use super::retry::with_retry;
+use super::retry::{Failure, with_retry};
 use super::status::check_status;
 use super::transport::Transport;
 use crate::error::ForgeError;
@@ -37,6 +39,11 @@ pub(crate) struct HttpDialect {
 pub(crate) struct Client {
     endpoint: Endpoint,
     paging: Paging,
+    purpose: Purpose,
+    /// Of the budget.
+    key: Key,
+    /// The header with the token.
+    token: Option<HeaderValue>,
 }
 
 /// A value, and the server's time when it sent it.
@@ -52,17 +59,20 @@ impl Client {
         base: BaseUrl,
         credentials: Credentials,
         dialect: &'static HttpDialect,
+        purpose: Purpose,
     ) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(dialect.accept));
         if let Some((name, value)) = dialect.version {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        if let Some(token) = credentials.header(dialect.token_prefix) {
-            headers.insert(HeaderName::from_static(dialect.token_header), token);
+        let token = credentials.header(dialect.token_prefix);
+        if let Some(token) = &token {
+            headers.insert(HeaderName::from_static(dialect.token_header), token.clone());
         }
+        let key = Key::new(base.as_str(), token.as_ref().map(HeaderValue::as_bytes).unwrap_or_default());
         let endpoint = Endpoint { transport: transport.clone(), base, credentials, headers };
-        Self { endpoint, paging: dialect.paging }
+        Self { endpoint, paging: dialect.paging, purpose, key, token }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -181,6 +191,7 @@ impl Client {
         let name = self.endpoint.describe(&Method::GET, &url);
         let limits = self.limits();
         with_retry(limits, || async {
+            self.check_budget()?;
             let response = self.endpoint.download(&url, limits.request, max).await?;
             check_status(response, &self.endpoint, &name)
         })
@@ -216,13 +227,53 @@ impl Client {
         let name = self.endpoint.describe(&request.method, &request.url);
         let limits = self.limits();
         let attempt = || async {
-            let response = self.endpoint.fetch(request, limits.request).await?;
+            self.check_budget()?;
+            let response = match request.is_read() {
+                true => self.fetch_if_changed(request).await?,
+                false => self.endpoint.fetch(request, limits.request).await?,
+            };
+            self.endpoint.transport.budgets.learn(self.key, &response);
             let status = response.status.as_u16();
             tracing::debug!(server = self.endpoint.server(), request = name, status, "response");
             let checked = check_status(response, &self.endpoint, &name);
             checked.map_err(|failure| if request.is_read() { failure } else { failure.unless_it_may_be_done() })
         };
         with_retry(limits, attempt).await
+    }
+
+    /// Background work does not wait for the end of the window.
+    fn check_budget(&self) -> Result<(), Failure> {
+        self.endpoint.transport.budgets.check(self.key, self.purpose).map_err(|exhausted| {
+            let error = ForgeError::RateLimited { server: self.endpoint.server(), until: Some(exhausted.until) };
+            match self.purpose {
+                Purpose::Interactive => Failure::after(exhausted.wait, error),
+                Purpose::Background => Failure::permanent(error),
+            }
+        })
+    }
+
+    /// Sends a GET request, with the validator of the response that is known.
+    async fn fetch_if_changed(&self, request: &Request) -> Result<Response, Failure> {
+        let (cache, limit) = (&self.endpoint.transport.cache, self.limits().request);
+        let token = self.token.as_ref().map(HeaderValue::as_bytes).unwrap_or_default();
+        let key = Key::new(request.url.as_str(), token);
+        let Some(etag) = cache.etag(key) else {
+            let response = self.endpoint.fetch(request, limit).await?;
+            cache.keep(key, &response);
+            return Ok(response);
+        };
+        let mut conditional = request.clone();
+        conditional.headers.insert(IF_NONE_MATCH, etag.clone());
+        let response = self.endpoint.fetch(&conditional, limit).await?;
+        if response.status != StatusCode::NOT_MODIFIED {
+            cache.keep(key, &response);
+            return Ok(response);
+        }
+        match cache.confirmed(key, &etag, &response) {
+            Some(confirmed) => Ok(confirmed),
+            // It was dropped while the request was on its way.
+            None => self.endpoint.fetch(request, limit).await,
+        }
     }
 
     fn deserialize<T: DeserializeOwned>(&self, method: &Method, response: &Response) -> Result<T, ForgeError> {

@@ -110,7 +110,7 @@ impl Endpoint {
             }
             let response = sent.send().await.map_err(|error| self.not_sent(&error, request, name))?;
             match redirect_target(&response, &url) {
-                // The server has done what was asked, and names a page about it.
+                // The server has carried out the request, and names a page about it.
                 Some(_) if response.status() == StatusCode::SEE_OTHER && !request.is_read() => {
                     return self.read(response, url, name).await;
                 }

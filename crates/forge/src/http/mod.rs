@@ -2,6 +2,8 @@
 //! and their JSON belong to [`kinds`](crate::kinds).
 
 pub(crate) mod base_url;
+pub(crate) mod budget;
+mod cache;
 pub(crate) mod client;
 pub mod credentials;
 mod excerpt;

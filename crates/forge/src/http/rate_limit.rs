@@ -47,6 +47,13 @@ fn until_reset(response: &Response) -> Option<Duration> {
     Some(between(now(response), reset).saturating_add(Duration::from_secs(1)).min(WAIT_MAX))
 }
 
+/// Limit, remaining requests and end of the present window, if the server reports all three.
+pub(super) fn window(response: &Response) -> Option<(u64, u64, Timestamp)> {
+    let limit = either(response, "x-ratelimit-limit", "ratelimit-limit")?.parse().ok()?;
+    let reset = either(response, "x-ratelimit-reset", "ratelimit-reset")?.parse().ok()?;
+    Some((limit, remaining(response)?.parse().ok()?, Timestamp::from_second(reset).ok()?))
+}
+
 /// The end of a wait by the server's clock.
 pub(super) fn end(response: &Response, wait: Duration) -> Option<Timestamp> {
     now(response).checked_add(wait).ok()

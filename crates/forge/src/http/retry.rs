@@ -32,6 +32,11 @@ impl Failure {
         }
     }
 
+    /// A failure that another attempt would not have after this time.
+    pub(super) fn after(wait: Duration, error: ForgeError) -> Self {
+        Self { error, retry: Retry::After(wait) }
+    }
+
     /// A failure that another attempt would not change.
     pub(super) fn permanent(error: ForgeError) -> Self {
         Self { error, retry: Retry::Never }

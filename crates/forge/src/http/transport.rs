@@ -1,4 +1,4 @@
-//! The HTTP client of the process: TLS, certificates, proxies and time limits. It holds no token.
+//! The HTTP client of the process: TLS, certificates, proxies, time limits, and what it remembers of servers. It holds no token.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -6,10 +6,13 @@ use std::sync::Arc;
 use reqwest::redirect::Policy;
 use rustls::crypto::CryptoProvider;
 
+use super::budget::Budgets;
+use super::cache::Cache;
 use super::limits::Limits;
 use crate::error::ForgeError;
 
-/// Opens connections. Create one per process and clone it: clones share a connection pool.
+/// Opens connections. Create one per process and clone it: clones share a connection pool, the responses that servers need not
+/// send again, and what is left of rate limits.
 ///
 /// Certificates are verified as the platform does it (on Linux against the system's certificates or `SSL_CERT_FILE`).
 /// Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, read when this is created.
@@ -17,6 +20,8 @@ use crate::error::ForgeError;
 pub struct Transport {
     pub(super) client: reqwest::Client,
     pub(super) limits: Arc<Limits>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) budgets: Arc<Budgets>,
 }
 
 impl Transport {
@@ -36,7 +41,7 @@ impl Transport {
             .connect_timeout(limits.connect)
             .build()
             .map_err(|error| ForgeError::NoClient { reason: root_cause(&error) })?;
-        Ok(Self { client, limits: Arc::new(limits) })
+        Ok(Self { client, limits: Arc::new(limits), cache: Arc::default(), budgets: Arc::default() })
     }
 
     pub fn limits(&self) -> &Limits {

@@ -22,7 +22,7 @@ const ID_MAX: usize = 100;
 pub struct Delivery {
     /// The server's ID, which a repeated delivery keeps; the hash of the body if it sends none.
     pub id: String,
-    /// What it is about; `None` if that is of no interest.
+    /// The subject; `None` if it is of no interest.
     pub notice: Option<Notice>,
 }
 
@@ -132,7 +132,7 @@ fn verify(key: &[u8], signed: &[u8], signature: &[u8]) -> Result<(), Rejected> {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()

@@ -1,4 +1,4 @@
-//! What a delivery is about.
+//! The subject of a delivery.
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath};
 use serde_json::Value;

@@ -22,5 +22,6 @@ mod retry;
 mod reviews;
 mod roundtrip;
 mod stage;
+mod unchanged;
 mod vectors;
 mod webhooks;

@@ -8,7 +8,7 @@ use super::issue::Subject;
 use super::pull_request::{PrState, PullRequest};
 use super::state::ForgeState;
 
-/// Changes of an issue or a pull request; `None` leaves a part as it is.
+/// Changes of an issue or a pull request; `None` leaves a part unchanged.
 #[derive(Debug, Default)]
 pub(super) struct Edit {
     pub(super) title: Option<String>,

@@ -1,6 +1,6 @@
 //! Checks of a commit.
 
-/// The state of a check, in the words of each kind of forge.
+/// The state of a check, which each kind of forge names differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckState {
     Queued,

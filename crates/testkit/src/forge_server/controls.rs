@@ -1,4 +1,4 @@
-//! What other users, other programs and the network do to a forge server, and what a test can see of it.
+//! Changes by other users, other programs and the network, and the data of a forge server that a test can see.
 
 use std::collections::BTreeMap;
 
@@ -152,7 +152,7 @@ impl ForgeServer {
         self.state.change(|forge| forge.now = now);
     }
 
-    /// What happens to the next deliveries of webhooks, in order.
+    /// Spoils the next deliveries of webhooks, in order.
     pub fn mishaps(&self, mishaps: &[Mishap]) {
         self.state.mishaps.change(|next| next.extend(mishaps));
     }
@@ -162,7 +162,7 @@ impl ForgeServer {
     }
 }
 
-/// What a test can see.
+/// Reading the data.
 impl ForgeServer {
     /// # Panics
     /// Panics if there is no such issue or pull request.

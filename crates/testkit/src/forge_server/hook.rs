@@ -30,7 +30,7 @@ impl Delivery {
     }
 }
 
-/// What happens to a delivery instead of being sent once.
+/// A reason why a delivery is not sent once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
     /// It is never sent.

@@ -1,4 +1,4 @@
-//! What users may do in a project, and what a project allows.
+//! Permissions of users in a project, and the project's settings.
 
 /// From the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ impl Permission {
         }
     }
 
-    /// The nearest permission that has no role of its own.
+    /// The nearest permission that is no role.
     pub(super) fn base(self) -> Self {
         match self {
             Self::Triage => Self::Read,

@@ -18,7 +18,7 @@ pub struct PullRequest {
     pub home: BranchHome,
     /// Whether the branch was deleted.
     pub branch_gone: bool,
-    /// Logins of those who were asked for a review.
+    /// Logins of requested reviewers.
     pub reviewers: Vec<String>,
     /// The commit that it was merged as.
     pub merge_commit: Option<String>,

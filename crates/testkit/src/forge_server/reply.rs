@@ -10,7 +10,7 @@ pub(super) struct Reply {
     pub(super) body: Value,
     /// Sent instead of JSON.
     pub(super) text: Option<String>,
-    /// What a request that succeeded has changed.
+    /// The kind of change, if the request succeeded.
     pub(super) change: Option<&'static str>,
 }
 

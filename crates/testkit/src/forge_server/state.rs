@@ -78,7 +78,7 @@ pub(super) struct Project {
     pub(super) checks: BTreeMap<String, Vec<Check>>,
     pub(super) hooks: Vec<Hook>,
     pub(super) settings: Settings,
-    /// Branches at the last look into the repository; `None` if there is none.
+    /// Branches at the last look into the repository; `None` without a repository.
     pub(super) branches: Option<BTreeMap<String, String>>,
 }
 
@@ -133,7 +133,7 @@ impl ForgeState {
         is_visible.then_some((path.as_str(), project))
     }
 
-    /// What a user may do: as the test says; else everything if the user owns the project or has a token of this server, and
+    /// The permission of a user: as the test set it; else everything if the user owns the project or has a token of this server, and
     /// reading for others.
     pub(super) fn permission(&self, path: &str, login: &str) -> Permission {
         let Some(project) = self.projects.get(path) else { return Permission::None };

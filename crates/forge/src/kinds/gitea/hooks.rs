@@ -12,7 +12,7 @@ use crate::hook::{Hook, NewHook};
 use crate::http::paging::PER_PAGE;
 use crate::kinds::wire;
 
-/// What is reported. A version ignores those that it does not know.
+/// The events that are reported. A version ignores those that it does not know.
 const EVENTS: &[&str] = &[
     "issues",
     "issue_assign",

@@ -87,7 +87,7 @@ impl From<CheckRun> for Check {
             (Some("completed"), Some("success")) => CheckState::Success,
             (Some("completed"), Some("neutral" | "skipped")) => CheckState::Skipped,
             (Some("completed"), Some("failure" | "timed_out" | "cancelled" | "startup_failure")) => CheckState::Failure,
-            // `action_required` and `stale` wait for somebody.
+            // `action_required` and `stale` wait for a person.
             _ => CheckState::Pending,
         };
         // The check run of a job of GitHub Actions has the job's ID.

@@ -11,7 +11,7 @@ use crate::error::ForgeError;
 use crate::hook::{Hook, NewHook};
 use crate::kinds::wire;
 
-/// What is reported. `status` and `check_suite` come when something ended, `check_run` for each job.
+/// The events that are reported. `status` and `check_suite` come when something ended, `check_run` for each job.
 const EVENTS: &[&str] = &[
     "issues",
     "issue_comment",

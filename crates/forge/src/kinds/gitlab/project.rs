@@ -44,7 +44,7 @@ struct TokenBody {
 impl GitLab {
     pub(super) async fn account(&self) -> Result<Account, ForgeError> {
         let me: Me = self.client.get(&["user"]).await?;
-        // Only personal access tokens can be asked about themselves.
+        // Only personal access tokens can read their own scopes.
         let token = self.client.get::<TokenBody>(&["personal_access_tokens", "self"]).await;
         let scopes = match token {
             Ok(token) => token.scopes,

@@ -1,4 +1,4 @@
-//! Approvals, requests for changes and threads of a merge request. There is no review as an object of its own.
+//! Approvals, requests for changes and threads of a merge request. Reviews are no objects.
 
 use kugetsu_domain::reference::ProjectPath;
 use serde::Deserialize;
@@ -61,8 +61,8 @@ impl GitLab {
         let approved = approved.map(|approval| (approval.user, ReviewVerdict::Approved, approval.approved_at));
         let path = ["projects", project.as_str(), "merge_requests", &number, "reviewers"];
         let reviewers = wire::unless_missing(self.client.list(&path, &[], Some::<Reviewer>).await)?;
-        let asked = reviewers.into_iter().flat_map(|reviewers| reviewers.entries);
-        let refused = asked.filter(|reviewer| reviewer.state.as_deref() == Some("requested_changes"));
+        let entries = reviewers.into_iter().flat_map(|reviewers| reviewers.entries);
+        let refused = entries.filter(|reviewer| reviewer.state.as_deref() == Some("requested_changes"));
         let refused = refused.map(|reviewer| (reviewer.user, ReviewVerdict::ChangesRequested, reviewer.created_at));
         let review = |(id, (user, verdict, at)): (u64, (Option<User>, ReviewVerdict, Option<String>))| Review {
             id,

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::routes::missing;
-use super::view::{View, label, user};
+use super::view::{View, label, missing, user};
 use crate::forge_server::access;
 use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::changes::Edit;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::changes;
 use super::reads::Reading;
-use super::view::user;
+use super::view::{missing, user};
 use crate::forge_server::access;
 use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::reply::Reply;
@@ -51,9 +51,4 @@ pub(in crate::forge_server) fn forgejo(forge: &ForgeState, signed_in: bool, part
         }
         _ => Reply::error(404, "not found"),
     }
-}
-
-pub(super) fn missing(request: &ApiRequest) -> Reply {
-    let url = format!("{}/api/swagger", request.base);
-    Reply::new(404, json!({ "errors": null, "message": "The target couldn't be found.", "url": url }))
 }

@@ -2,12 +2,19 @@
 
 use serde_json::{Value, json};
 
+use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::check::{Check, CheckState};
 use crate::forge_server::comment::{Comment, HUNK, Review, Thread, Verdict};
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
 use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
+use crate::forge_server::reply::Reply;
 use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
+
+pub(super) fn missing(request: &ApiRequest) -> Reply {
+    let url = format!("{}/api/swagger", request.base);
+    Reply::new(404, json!({ "errors": null, "message": "The target couldn't be found.", "url": url }))
+}
 
 pub(super) fn user(base: &str, login: &str) -> Value {
     json!({

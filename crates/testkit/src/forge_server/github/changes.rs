@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::objects::label;
-use super::reads::reaction;
-use super::routes::{api, missing};
+use super::objects::{api, label, missing, reaction};
 use super::view::View;
 use crate::forge_server::access;
 use crate::forge_server::api_request::ApiRequest;

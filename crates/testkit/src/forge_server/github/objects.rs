@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::forge_server::api_request::ApiRequest;
+use crate::forge_server::flavor::Flavor;
 use crate::forge_server::permission::{Permission, Settings};
-use crate::forge_server::state::{LONG_AGO, id_of};
+use crate::forge_server::reply::Reply;
+use crate::forge_server::state::{LONG_AGO, id_of, time};
 
 /// Addresses of a user below its API address.
 const OF_USER: &[(&str, &str)] = &[
@@ -157,4 +160,25 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
 
 fn addresses(list: &[(&str, &str)], base: &str) -> Map<String, Value> {
     list.iter().map(|(name, tail)| ((*name).to_owned(), format!("{base}{tail}").into())).collect()
+}
+
+/// Start of the addresses of the API.
+pub(super) fn api(request: &ApiRequest) -> String {
+    format!("{}{}", request.base, Flavor::GitHub.prefix())
+}
+
+pub(super) fn missing() -> Reply {
+    Reply::new(
+        404,
+        json!({ "message": "Not Found", "documentation_url": "https://docs.github.com/rest", "status": "404" }),
+    )
+}
+
+/// A reaction of the request's user.
+pub(super) fn reaction(request: &ApiRequest, id: u64, name: &str, now: i64) -> Value {
+    let login = request.actor();
+    json!({
+        "id": id_of(login) + id, "node_id": format!("REA_{id}"), "user": user(&request.base, &api(request), login),
+        "content": name, "created_at": time(now),
+    })
 }

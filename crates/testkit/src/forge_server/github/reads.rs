@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{full_repository, label, user};
-use super::routes::{api, missing};
+use super::objects::{api, full_repository, label, missing, permissions, user};
 use super::view::View;
 use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::check::{Check, CheckState};
@@ -12,7 +11,7 @@ use crate::forge_server::list::{Length, Page};
 use crate::forge_server::permission::Permission;
 use crate::forge_server::pull_request::PullRequest;
 use crate::forge_server::reply::Reply;
-use crate::forge_server::state::{ForgeState, Project, id_of, time};
+use crate::forge_server::state::{ForgeState, Project};
 
 /// A request for a project that its user can see.
 pub(super) struct Reading<'a> {
@@ -163,7 +162,7 @@ impl Reading<'_> {
         }
         let permission = self.forge.permission(self.path, login);
         let mut account = user(&self.request.base, &api(self.request), login);
-        account["permissions"] = super::objects::permissions(permission);
+        account["permissions"] = permissions(permission);
         account["role_name"] = permission.name().into();
         Reply::ok(json!({
             "permission": permission.base().name(), "role_name": permission.name(), "user": account,
@@ -218,13 +217,4 @@ impl Reading<'_> {
         let id: u64 = id.parse().ok()?;
         self.project.checks.values().flatten().find(|check| check.id == id && check.log.is_some())
     }
-}
-
-/// The user of a reaction.
-pub(super) fn reaction(request: &ApiRequest, id: u64, name: &str, now: i64) -> Value {
-    let login = request.actor();
-    json!({
-        "id": id_of(login) + id, "node_id": format!("REA_{id}"), "user": user(&request.base, &api(request), login),
-        "content": name, "created_at": time(now),
-    })
 }

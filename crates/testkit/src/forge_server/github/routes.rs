@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::objects::me;
+use super::objects::{api, me, missing};
 use super::reads::Reading;
 use super::{changes, graphql};
 use crate::forge_server::access;
@@ -73,15 +73,4 @@ fn in_project(forge: &mut ForgeState, request: &ApiRequest, path: &str, rest: &[
     }
     let path = path.to_owned();
     changes::answer(forge, request, &path, rest)
-}
-
-pub(super) fn missing() -> Reply {
-    Reply::new(
-        404,
-        json!({ "message": "Not Found", "documentation_url": "https://docs.github.com/rest", "status": "404" }),
-    )
-}
-
-pub(super) fn api(request: &ApiRequest) -> String {
-    format!("{}{}", request.base, Flavor::GitHub.prefix())
 }

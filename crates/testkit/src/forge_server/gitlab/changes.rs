@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::edits::{edit_of, view};
 use super::merge_requests;
-use super::routes::{missing, no_route};
-use super::view::{View, user};
+use super::view::{missing, no_route, user};
 use crate::forge_server::access;
 use crate::forge_server::api_request::ApiRequest;
-use crate::forge_server::changes::Edit;
 use crate::forge_server::flavor::Flavor;
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::Subject;
@@ -64,10 +63,6 @@ fn subject(word: &str, number: &str) -> Option<Subject> {
     Some(if word == "issues" { Subject::Issue(number) } else { Subject::PullRequest(number) })
 }
 
-pub(super) fn view<'a>(forge: &'a ForgeState, request: &'a ApiRequest, path: &'a str) -> Option<View<'a>> {
-    Some(View { base: &request.base, path, project: forge.projects.get(path)? })
-}
-
 fn note(forge: &ForgeState, request: &ApiRequest, path: &str, subject: Subject, id: u64) -> Option<Value> {
     let notes = view(forge, request, path)?.notes(subject)?;
     notes.into_iter().find(|note| note["id"] == id)
@@ -93,29 +88,6 @@ fn award(forge: &mut ForgeState, request: &ApiRequest, path: &str, subject: Subj
     let body =
         json!({ "id": id + 1, "name": name, "user": user(&request.base, Some(request.actor())), "awardable_id": id });
     Some(Reply::new(201, body).changed("react"))
-}
-
-/// The edit of an issue or a merge request. `None` if it names an unknown user.
-pub(super) fn edit_of(forge: &ForgeState, request: &ApiRequest, path: &str, subject: Subject) -> Option<Edit> {
-    let names = |name: &str| -> Vec<String> {
-        let names = request.text(name).into_iter().flat_map(|names| names.split(','));
-        names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-    };
-    let mut labels = forge.projects.get(path)?.subject(subject)?.labels.clone();
-    let (add, remove) = (names("add_labels"), names("remove_labels"));
-    labels.extend(add.into_iter().filter(|name| !labels.contains(name)).collect::<Vec<_>>());
-    labels.retain(|name| !remove.contains(name));
-    let assignees = request
-        .ids("assignee_ids")
-        .map(|ids| ids.into_iter().filter_map(|id| forge.user_of_id(id)).map(str::to_owned).collect());
-    Some(Edit {
-        title: request.text("title").map(str::to_owned),
-        body: request.text("description").map(str::to_owned),
-        closed: request.text("state_event").map(|event| event == "close"),
-        labels: Some(labels),
-        assignees,
-        draft: None,
-    })
 }
 
 fn edit(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) -> Option<Reply> {

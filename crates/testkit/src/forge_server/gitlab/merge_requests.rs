@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::changes::{edit_of, view};
-use super::routes::missing;
+use super::edits::{edit_of, view};
+use super::view::missing;
 use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::issue::Subject;
 use crate::forge_server::merging::{NotMerged, NotOpened, Opening};

@@ -1,6 +1,7 @@
 //! GitLab.
 
 mod changes;
+mod edits;
 mod merge_requests;
 mod reads;
 mod routes;

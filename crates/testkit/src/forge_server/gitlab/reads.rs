@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::routes::{missing, no_route};
-use super::view::{View, state_name, user};
+use super::view::{View, missing, no_route, state_name, user};
 use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::check::Check;
 use crate::forge_server::comment::Verdict;
@@ -186,9 +185,9 @@ impl Reading<'_> {
                     _ => "reviewed",
                 };
                 let decided = decisions(pull).map(|(login, verdict, at)| (login, state(verdict), at));
-                let asked = pull.reviewers.iter().map(|login| (login.as_str(), "unreviewed", pull.issue.created));
+                let requested = pull.reviewers.iter().map(|login| (login.as_str(), "unreviewed", pull.issue.created));
                 let reviewer = |(login, state, at): (&str, &str, i64)| json!({ "user": user(base, Some(login)), "state": state, "created_at": time(at) });
-                Reply::ok(decided.chain(asked).map(reviewer).collect())
+                Reply::ok(decided.chain(requested).map(reviewer).collect())
             }
             _ => no_route(),
         }
@@ -198,7 +197,7 @@ impl Reading<'_> {
         let login = id.parse().ok().and_then(|id| self.forge.user_of_id(id));
         let Some(login) = login else { return missing() };
         let level = self.forge.permission(self.path, login);
-        // What everybody may do makes nobody a member.
+        // Reading a public project makes no user a member.
         let is_member = self.project.permissions.contains_key(login) || level > Permission::Read;
         if !is_member || level == Permission::None {
             return missing();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::changes;
 use super::reads::Reading;
-use super::view::user;
+use super::view::{no_route, user};
 use crate::forge_server::access;
 use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::flavor::Flavor;
@@ -59,12 +59,4 @@ fn route(forge: &mut ForgeState, request: &ApiRequest) -> Reply {
         }
         _ => no_route(),
     }
-}
-
-pub(super) fn no_route() -> Reply {
-    Reply::new(404, json!({ "error": "404 Not Found" }))
-}
-
-pub(super) fn missing() -> Reply {
-    Reply::error(404, "404 Not found")
 }

@@ -7,7 +7,16 @@ use crate::forge_server::comment::{Comment, Thread};
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
 use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
+use crate::forge_server::reply::Reply;
 use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
+
+pub(super) fn no_route() -> Reply {
+    Reply::new(404, json!({ "error": "404 Not Found" }))
+}
+
+pub(super) fn missing() -> Reply {
+    Reply::error(404, "404 Not found")
+}
 
 pub(super) fn user(base: &str, login: Option<&str>) -> Value {
     let login = login.unwrap_or("ghost1");

@@ -1,0 +1,136 @@
+//! The requests that a server still answers for a token, of which background work leaves a reserve to people.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::cache::Key;
+use super::fetch::Response;
+use super::rate_limit;
+
+/// Background work stops when less than one of so many parts of the limit is left.
+const RESERVE: u64 = 10;
+
+/// Maximum number of servers and tokens that are remembered.
+const KNOWN_MAX: usize = 1000;
+
+/// Who waits for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A person.
+    Interactive,
+    /// The program alone.
+    Background,
+}
+
+/// The latest reports, by server and token.
+#[derive(Debug, Default)]
+pub(super) struct Budgets(Mutex<HashMap<Key, Budget>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    limit: u64,
+    remaining: u64,
+    /// When the window ends, by this machine's clock and by the server's.
+    ends: Instant,
+    reset: Timestamp,
+}
+
+/// A request that is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exhausted {
+    /// The end of the window by the server's clock.
+    pub(super) until: Timestamp,
+    pub(super) wait: Duration,
+}
+
+impl Budgets {
+    /// Whether a request may be sent.
+    ///
+    /// # Errors
+    /// [`Exhausted`] until the window ends: for background work if less than the reserve is left, for people if nothing is.
+    pub(super) fn check(&self, key: Key, purpose: Purpose) -> Result<(), Exhausted> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let Some(budget) = known else { return Ok(()) };
+        let wait = budget.ends.saturating_duration_since(Instant::now());
+        let is_short = match purpose {
+            Purpose::Interactive => budget.remaining == 0,
+            Purpose::Background => budget.remaining.saturating_mul(RESERVE) < budget.limit,
+        };
+        if is_short && !wait.is_zero() { Err(Exhausted { until: budget.reset, wait }) } else { Ok(()) }
+    }
+
+    /// Remembers what a response reports.
+    pub(super) fn learn(&self, key: Key, response: &Response) {
+        // GitHub counts some requests apart, such as those of GraphQL.
+        if response.header("x-ratelimit-resource").is_some_and(|resource| resource != "core") {
+            return;
+        }
+        let Some((limit, remaining, reset)) = rate_limit::window(response) else { return };
+        let left = Duration::try_from(reset.duration_since(rate_limit::now(response))).unwrap_or_default();
+        // Longer windows do not exist; a server cannot stop background work for good.
+        let ends = Instant::now() + left.min(Duration::from_secs(2 * 3600));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(key, Budget { limit, remaining, ends, reset });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderMap, HeaderName};
+    use reqwest::{StatusCode, Url};
+
+    use super::*;
+
+    fn response(headers: &[(&str, &str)]) -> Response {
+        let pair = |(name, value): &(&str, &str)| (HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        let headers: HeaderMap = headers.iter().map(pair).collect();
+        Response { url: Url::parse("https://h").unwrap(), status: StatusCode::OK, headers, body: Vec::new() }
+    }
+
+    #[test]
+    fn background_work_leaves_a_tenth_to_people() {
+        let reset = (Timestamp::now().as_second() + 600).to_string();
+        let past = (Timestamp::now().as_second() - 1).to_string();
+        for (limit, remaining, reset, interactive, background) in [
+            ("5000", "5000", &reset, true, true),
+            ("5000", "500", &reset, true, true),
+            ("5000", "499", &reset, true, false),
+            ("5000", "1", &reset, true, false),
+            ("5000", "0", &reset, false, false),
+            ("5000", "0", &past, true, true),
+            ("x", "0", &reset, true, true),
+        ] {
+            for prefix in ["x-", ""] {
+                let (budgets, key) = (Budgets::default(), Key::new("h", b""));
+                let names = ["limit", "remaining", "reset"].map(|name| format!("{prefix}ratelimit-{name}"));
+                let headers = [(&*names[0], limit), (&*names[1], remaining), (&*names[2], reset.as_str())];
+                budgets.learn(key, &response(&headers));
+                let may = |purpose| budgets.check(key, purpose).is_ok();
+                assert_eq!(
+                    (may(Purpose::Interactive), may(Purpose::Background)),
+                    (interactive, background),
+                    "{headers:?}"
+                );
+                assert!(budgets.check(Key::new("h", b"another token"), Purpose::Background).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn other_resources_of_github_do_not_count() {
+        let reset = (Timestamp::now().as_second() + 600).to_string();
+        let (budgets, key) = (Budgets::default(), Key::new("h", b""));
+        let used_up = [("x-ratelimit-limit", "30"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &*reset)];
+        let of = |resource| response(&[&used_up[..], &[("x-ratelimit-resource", resource)]].concat());
+        budgets.learn(key, &of("search"));
+        assert!(budgets.check(key, Purpose::Background).is_ok());
+        budgets.learn(key, &of("core"));
+        assert!(budgets.check(key, Purpose::Background).is_err());
+    }
+}
