@@ -13,20 +13,47 @@ use serde_json::{Map, Value};
 use crate::steps::Outcome;
 use crate::workspace::root;
 
-/// The paths to keep, as either description writes them.
-const PATHS: &[&str] = &[
-    "/meta",
-    "/version",
-    "/user",
-    "/repos/{owner}/{repo}",
-    "/repos/{owner}/{repo}/issues/{issue_number}",
-    "/repos/{owner}/{repo}/issues/{index}",
-    "/repos/{owner}/{repo}/pulls",
-    "/repos/{owner}/{repo}/pulls/{pull_number}",
-    "/repos/{owner}/{repo}/pulls/{index}",
+/// The paths and methods to keep below a repository, as either description writes them.
+const OF_REPOSITORY: &[(&str, &[&str])] = &[
+    ("", &["get"]),
+    ("/issues", &["get"]),
+    ("/issues/{issue_number}", &["get", "patch"]),
+    ("/issues/{index}", &["get", "patch"]),
+    ("/issues/{issue_number}/comments", &["get", "post"]),
+    ("/issues/{index}/comments", &["get", "post"]),
+    ("/issues/comments/{comment_id}", &["patch"]),
+    ("/issues/comments/{id}", &["patch"]),
+    ("/issues/comments/{comment_id}/reactions", &["post"]),
+    ("/issues/comments/{id}/reactions", &["post"]),
+    ("/issues/{issue_number}/labels", &["post"]),
+    ("/issues/{index}/labels", &["post"]),
+    ("/issues/{issue_number}/labels/{name}", &["delete"]),
+    ("/issues/{index}/labels/{identifier}", &["delete"]),
+    ("/issues/{issue_number}/dependencies/blocked_by", &["get"]),
+    ("/issues/{index}/dependencies", &["get"]),
+    ("/labels", &["get", "post"]),
+    ("/collaborators/{username}/permission", &["get"]),
+    ("/collaborators/{collaborator}/permission", &["get"]),
+    ("/pulls", &["get", "post"]),
+    ("/pulls/{pull_number}", &["get", "patch"]),
+    ("/pulls/{index}", &["get", "patch"]),
+    ("/pulls/{pull_number}/reviews", &["get"]),
+    ("/pulls/{index}/reviews", &["get"]),
+    ("/pulls/{index}/reviews/{id}/comments", &["get"]),
+    ("/pulls/{pull_number}/comments", &["get"]),
+    ("/pulls/{pull_number}/requested_reviewers", &["post"]),
+    ("/pulls/{index}/requested_reviewers", &["post"]),
+    ("/pulls/{pull_number}/merge", &["put"]),
+    ("/pulls/{index}/merge", &["post"]),
+    ("/commits/{ref}/status", &["get"]),
+    ("/commits/{ref}/check-runs", &["get"]),
+    ("/git/refs/{ref}", &["delete"]),
+    ("/branches/{branch}", &["delete"]),
+    ("/hooks", &["get", "post"]),
 ];
 
-const METHOD: &str = "get";
+/// The other paths to keep, for reading.
+const OTHERS: &[&str] = &["/meta", "/version", "/user", "/orgs/{org}/labels"];
 
 pub(crate) fn run(github: &str, forgejo: &str) -> Outcome {
     for (from, to) in [(github, "github.json"), (forgejo, "forgejo.json")] {
@@ -50,11 +77,15 @@ fn reduced(full: &Value) -> Value {
     for name in ["openapi", "swagger", "info", "consumes", "produces", "securityDefinitions", "security"] {
         kept.extend(full.get(name).map(|value| (name.to_owned(), value.clone())));
     }
+    let of_repository =
+        OF_REPOSITORY.iter().map(|(path, methods)| (format!("/repos/{{owner}}/{{repo}}{path}"), *methods));
+    let others = OTHERS.iter().map(|path| ((*path).to_owned(), &["get"][..]));
     let mut paths = Map::new();
-    for path in PATHS {
-        let Some(Value::Object(all)) = full["paths"].get(*path) else { continue };
-        let methods = all.iter().filter(|(name, _)| *name == METHOD || *name == "parameters");
-        paths.insert((*path).to_owned(), methods.map(|(name, value)| (name.clone(), value.clone())).collect());
+    for (path, methods) in of_repository.chain(others) {
+        let Some(Value::Object(all)) = full["paths"].get(&path) else { continue };
+        let is_kept = |name: &str| name == "parameters" || methods.contains(&name);
+        let kept = all.iter().filter(|(name, _)| is_kept(name));
+        paths.insert(path, kept.map(|(name, value)| (name.clone(), value.clone())).collect());
     }
     kept.insert("paths".to_owned(), Value::Object(paths));
     let mut kept = Value::Object(kept);
@@ -83,12 +114,15 @@ fn reduced(full: &Value) -> Value {
 
 /// Marks a definition and its properties as nullable. Swagger 2 cannot express null, but the servers write it for every
 /// unset value; `x-nullable` is the extension that tools understand. Keys beside a `$ref` are ignored, so the definition
-/// that it refers to is marked instead.
+/// that it refers to is marked instead. Addresses lose their format, because an unset one is an empty text.
 fn make_nullable(definition: &mut Value) {
     let properties = definition.get_mut("properties").and_then(Value::as_object_mut);
     for property in properties.into_iter().flat_map(|properties| properties.values_mut()) {
         if property.get("$ref").is_none() {
             property["x-nullable"] = true.into();
+        }
+        if let Some(fields) = property.as_object_mut().filter(|fields| fields.get("format") == Some(&"url".into())) {
+            fields.remove("format");
         }
     }
     definition["x-nullable"] = true.into();

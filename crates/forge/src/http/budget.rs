@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::cache::Key;
-use super::fetch::Response;
+use super::message::Response;
 use super::rate_limit;
 
 /// Background work stops when less than one of so many parts of the limit is left.

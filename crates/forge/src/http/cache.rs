@@ -9,7 +9,7 @@ use reqwest::header::{ETAG, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 use ring::digest::{Context, SHA256};
 
-use super::fetch::Response;
+use super::message::Response;
 
 /// Maximum number of responses.
 const ENTRIES_MAX: usize = 2000;

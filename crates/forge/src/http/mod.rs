@@ -9,6 +9,7 @@ pub mod credentials;
 mod excerpt;
 pub(crate) mod fetch;
 pub mod limits;
+pub(crate) mod message;
 pub(crate) mod paging;
 mod rate_limit;
 mod retry;

@@ -4,7 +4,7 @@ use reqwest::Url;
 use reqwest::header::LINK;
 
 use super::base_url::BaseUrl;
-use super::fetch::Response;
+use super::message::Response;
 
 /// Entries requested per page. It is Gitea's default maximum; the other kinds allow 100.
 pub(crate) const PER_PAGE: usize = 50;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{DATE, RETRY_AFTER};
 
-use super::fetch::Response;
+use super::message::Response;
 
 /// Wait if the server names no time. GitHub asks for at least a minute.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);

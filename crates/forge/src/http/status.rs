@@ -1,7 +1,8 @@
 //! Maps the status of a response to an error.
 
 use super::excerpt::{error_message, excerpt, is_html};
-use super::fetch::{Endpoint, Response};
+use super::fetch::Endpoint;
+use super::message::Response;
 use super::rate_limit;
 use super::retry::{Failure, Retry};
 use crate::error::ForgeError;

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::error::ForgeError;
 use crate::http::base_url::BaseUrl;
 use crate::http::credentials::Credentials;
-use crate::http::fetch::{Endpoint, Request, Response};
+use crate::http::fetch::Endpoint;
+use crate::http::message::{Request, Response};
 use crate::http::transport::Transport;
 
 /// A server that a probe has recognized.

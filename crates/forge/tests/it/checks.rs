@@ -85,7 +85,7 @@ async fn the_end_of_a_log_is_read() {
 }
 
 #[tokio::test]
-async fn a_log_that_the_server_does_not_keep_is_none() {
+async fn a_log_that_the_server_does_not_keep_is_absent() {
     for (kind, server) in all() {
         let (forge, acme) = (client(kind, &server), project("acme/api"));
         server.issue("acme/api", Issue::new("Slow"));

@@ -6,14 +6,22 @@ use std::sync::Arc;
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
+use kugetsu_forge::comment::Reaction;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::forge::Forge;
+use kugetsu_forge::forge::{Forge, Subject};
+use kugetsu_forge::hook::NewHook;
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::issue::{IssueEdit, IssueQuery, IssueState};
 use kugetsu_forge::open::open;
+use kugetsu_forge::pull_request::{Merge, MergeMethod, NewPullRequest, PullRequestEdit};
+use kugetsu_forge::user;
 use kugetsu_testkit::ForgeServer;
+use kugetsu_testkit::forge_server::check::CheckState;
+use kugetsu_testkit::forge_server::comment::Verdict;
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
 
 use crate::program::{Peer, program};
@@ -76,6 +84,7 @@ async fn exercise(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
         let found = forge.find_pull_requests(&acme, "kim/quick").await.unwrap();
         assert_eq!(found.iter().map(|pull| (pull.number, pull.state)).collect::<Vec<_>>(), [(own, expected)]);
     }
+    read_and_change(&*forge, upstream).await;
     let missing = forge.issue(&project("acme/nothing"), 1).await;
     assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
 
@@ -87,6 +96,61 @@ async fn exercise(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
     });
     let refused = forge.pull_request(&acme, 1).await;
     assert!(matches!(refused, Err(ForgeError::Failing { .. })), "{refused:?}");
+}
+
+/// Makes the calls about comments, labels, reviews, checks and webhooks, and changes all of them.
+async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
+    let acme = project("acme/api");
+    assert_eq!(forge.project(&acme).await.unwrap().path, "acme/api");
+    upstream.set_permission("acme/api", "lee", Permission::Write);
+    assert_eq!(forge.permission(&acme, "lee").await.unwrap(), user::Permission::Write);
+    let number = upstream.issue("acme/api", Issue::new("Blocked").blocked_by(1).assignee("lee").label("bug"));
+    forge.open_dependencies(&acme, number).await.unwrap();
+    let issue = Subject::Issue(number);
+    let comment = forge.add_comment(&acme, issue, "I look.").await.unwrap();
+    forge.edit_comment(&acme, issue, comment.id, "Done.").await.unwrap();
+    forge.react(&acme, issue, comment.id, Reaction::Eyes).await.unwrap();
+    assert_eq!(forge.comments(&acme, issue).await.unwrap().entries.len(), 1);
+    forge.label(&acme, issue, &["agent".to_owned()], &["bug".to_owned(), "gone".to_owned()]).await.unwrap();
+    let assignees = Some(vec![LOGIN.to_owned()]);
+    forge.edit_issue(&acme, number, &IssueEdit { state: Some(IssueState::Closed), assignees }).await.unwrap();
+    let query = IssueQuery { label: Some("agent".to_owned()), since: comment.created, ..IssueQuery::default() };
+    assert_eq!(forge.issues(&acme, &query).await.unwrap().entries.len(), 1);
+
+    let [title, body, head, base] = ["Make it quick", "Fixes #1", "quick", "main"].map(str::to_owned);
+    let new = NewPullRequest { title, body, head, base, draft: false };
+    let pull = forge.open_pull_request(&acme, &new).await.unwrap();
+    let again = forge.open_pull_request(&acme, &new).await;
+    assert!(matches!(again, Err(ForgeError::Refused { .. })), "{again:?}");
+    let edit =
+        PullRequestEdit { title: Some("Quicker".to_owned()), body: Some(String::new()), draft: None, close: false };
+    forge.edit_pull_request(&acme, pull.number, &edit).await.unwrap();
+    forge.request_review(&acme, pull.number, &["lee".to_owned()]).await.unwrap();
+    for verdict in [Verdict::Approved, Verdict::ChangesRequested, Verdict::Commented, Verdict::Dismissed] {
+        upstream.review("acme/api", pull.number, "lee", verdict, "Text");
+    }
+    let thread = upstream.review_thread("acme/api", pull.number, "lee", ("src/main.rs", Some(2)), "Why?");
+    upstream.reply("acme/api", pull.number, thread, LOGIN, "Because.");
+    assert!(forge.reviews(&acme, pull.number).await.unwrap().len() >= 4);
+    assert_eq!(forge.review_threads(&acme, pull.number).await.unwrap().len(), 1);
+    forge.ci(&acme, &pull.head_sha).await.unwrap();
+    for state in
+        [CheckState::Queued, CheckState::Running, CheckState::Success, CheckState::Failure, CheckState::Skipped]
+    {
+        for log in [Some("log"), None] {
+            upstream.set_check("acme/api", &pull.head_sha, &format!("{state:?} {}", log.is_some()), state, log);
+        }
+    }
+    assert_eq!(forge.ci(&acme, &pull.head_sha).await.unwrap().checks.len(), 10);
+    let moved = Merge { head_sha: "0".repeat(40), method: MergeMethod::Squash, when_ready: false };
+    let refused = forge.merge(&acme, pull.number, &moved).await;
+    assert!(matches!(refused, Err(ForgeError::Refused { status: 409, .. })), "{refused:?}");
+    forge.merge(&acme, pull.number, &Merge { head_sha: pull.head_sha.clone(), ..moved }).await.unwrap();
+    forge.delete_branch(&acme, "quick").await.unwrap();
+    forge.delete_branch(&acme, "quick").await.unwrap();
+    let url = "https://kugetsu.example.org/hooks/1".to_owned();
+    forge.create_hook(&acme, &NewHook { url, secret: "webhook s3cret".into() }).await.unwrap();
+    assert_eq!(forge.hooks(&acme).await.unwrap().len(), 1);
 }
 
 fn client(kind: ForgeKind, prism: &Peer) -> Arc<dyn Forge> {

@@ -214,7 +214,14 @@ impl Reading<'_> {
         let checks = self.project.checks.get(commit).map(Vec::as_slice).unwrap_or_default();
         let has = |state: CheckState| checks.iter().any(|check| check.state == state);
         let state = match () {
-            () if checks.is_empty() => "",
+            // Nothing is reported.
+            () if checks.is_empty() => {
+                if self.forge.flavor == Flavor::Gitea {
+                    ""
+                } else {
+                    "pending"
+                }
+            }
             () if has(CheckState::Failure) => "failure",
             () if checks.iter().any(|check| !check.state.has_ended()) => "pending",
             () => "success",

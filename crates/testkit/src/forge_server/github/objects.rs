@@ -126,7 +126,7 @@ pub(super) fn repository(web: &str, api: &str, path: &str, id: u64, private: boo
 pub(super) fn full_repository(repository: Value, settings: &Settings, permission: Option<Permission>) -> Value {
     let mut fields = object(repository);
     fields.extend(object(json!({
-        "network_count": 0, "subscribers_count": 0,
+        "has_discussions": false, "network_count": 0, "subscribers_count": 0,
         "allow_merge_commit": settings.allows_merge, "allow_squash_merge": settings.allows_squash,
         "allow_rebase_merge": settings.allows_rebase, "allow_auto_merge": true, "delete_branch_on_merge": false,
     })));
