@@ -66,12 +66,16 @@ impl Endpoint {
             }
             let response = sent.send().await.map_err(|error| self.not_sent(&error, request, name))?;
             match redirect_target(&response, &url) {
-                // The server has carried out the request, and names a page about it.
-                Some(_) if response.status() == StatusCode::SEE_OTHER && !request.is_read() => {
-                    return self.read(response, url, name).await;
+                // After 303 the server has carried out the request, and names a page about it.
+                Some(next) if response.status() != StatusCode::SEE_OTHER || request.is_read() => url = next,
+                _ => {
+                    let read = self.read(response, url, name).await;
+                    // The server has answered: the change may have been made.
+                    return read.map_err(|failure| match request.is_read() {
+                        true => failure,
+                        false => Failure { retry: Retry::Never, ..failure },
+                    });
                 }
-                Some(next) => url = next,
-                None => return self.read(response, url, name).await,
             }
         }
         let reason = format!("more than {} redirects", limits.redirects);

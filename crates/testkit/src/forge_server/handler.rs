@@ -4,6 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -248,7 +249,14 @@ fn faulty_response(fault: Fault, flavor: Flavor) -> Response<Body> {
         }
         Fault::Cut => {
             let pieces = [Ok(Bytes::from_static(b"{\"number\": 1, ")), Err(std::io::Error::other("injected break"))];
-            streamed(Body::from_stream(stream::iter(pieces)))
+            // The client has the head and the first piece when the connection breaks.
+            let pieces = stream::iter(pieces).then(|piece| async {
+                if piece.is_err() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                piece
+            });
+            streamed(Body::from_stream(pieces))
         }
         Fault::Large(size) => {
             let piece = Bytes::from(vec![b' '; 64 * 1024]);
