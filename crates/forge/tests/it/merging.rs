@@ -4,8 +4,12 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
+use kugetsu_forge::hook::NewHook;
 use kugetsu_forge::pull_request::{Merge, MergeMethod, NewPullRequest, PullRequest, PullRequestEdit};
+use kugetsu_forge::webhook::delivery::verified;
+use kugetsu_forge::webhook::notice::NoticeSubject;
 use kugetsu_testkit::forge_server::check::CheckState;
+use kugetsu_testkit::forge_server::hook::Delivery;
 use kugetsu_testkit::{ForgeServer, GitServer, Repository};
 
 use crate::stage::{LOGIN, TOKEN, all, client, project};
@@ -257,5 +261,29 @@ async fn a_branch_with_a_slash_is_deleted() {
         push(&server, &copy, "kugetsu/1-quick");
         client(kind, &server).delete_branch(&project("acme/api"), "kugetsu/1-quick").await.unwrap();
         assert_eq!(git.repository("acme/api").resolve("refs/heads/kugetsu/1-quick"), None, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_push_is_reported_with_the_pull_request_that_it_changes() {
+    for (kind, server) in all() {
+        let (_git, copy) = serve_git(&server);
+        let (forge, acme) = (client(kind, &server), project("acme/api"));
+        let number = opened(&*forge).await.number;
+        let hook = NewHook { url: "http://127.0.0.1:1/hooks".to_owned(), secret: "s3cret".into() };
+        forge.create_hook(&acme, &hook).await.unwrap();
+        let before = usize::from(kind == ForgeKind::GitHub);
+        copy.commit_files("Make it quicker", &[("quick.txt", "quicker\n")]);
+        push(&server, &copy, "quick");
+        let sent = server.await_deliveries(before + 2).await.split_off(before);
+        let subject = |sent: &Delivery| {
+            let header = |name: &str| sent.header(name);
+            let delivery = verified(kind, &"s3cret".into(), header, sent.body.as_bytes(), jiff::Timestamp::now());
+            delivery.unwrap().notice.unwrap().subject
+        };
+        let subjects: Vec<_> = sent.iter().map(subject).collect();
+        let pushed = NoticeSubject::Push { branch: "quick".to_owned() };
+        assert_eq!(subjects, [pushed, NoticeSubject::PullRequest(number)], "{kind:?}");
+        assert!(sent[0].body.contains(&copy.head()), "{kind:?}");
     }
 }
