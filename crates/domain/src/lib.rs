@@ -24,3 +24,4 @@ pub mod secret_forms;
 pub mod session;
 pub mod task;
 pub mod text;
+pub mod watch;

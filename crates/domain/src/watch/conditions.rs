@@ -1,0 +1,256 @@
+//! The conditions under which an issue of a watched repository begins.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::pull_request::PrState;
+use crate::watch::trust::Trust;
+
+/// How a repository hands issues over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The issue has to have this label.
+    pub label: Option<String>,
+    /// The issue has to be assigned to this login.
+    pub assignee: Option<String>,
+    pub trust: Trust,
+    /// Runs of issues of this repository at once; `None` is no maximum of its own.
+    pub max_running: Option<u32>,
+    /// Open pull requests of kugetsu in this repository. Who reviews them is the bottleneck.
+    pub max_open_pull_requests: Option<u32>,
+}
+
+/// An issue, as the server and kugetsu know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub is_open: bool,
+    pub is_pull_request: bool,
+    pub labels: Vec<String>,
+    pub assignees: Vec<String>,
+    /// `None` if the account is gone.
+    pub author: Option<Author>,
+    /// A hash of title and description when the label was first seen; `None` if it never was.
+    pub approved: Option<String>,
+    /// The same now.
+    pub text: String,
+    /// The issues that have to be closed before; `None` if the server could not be asked.
+    pub open_dependencies: Option<Vec<u64>>,
+    /// The pull request of the issue's branch, whoever opened it.
+    pub pull_request: Option<PrState>,
+    /// The state of kugetsu's latest task for the issue.
+    pub task: Option<String>,
+    /// Whether somebody told kugetsu to stop, and nobody to go on since.
+    pub is_stopped: bool,
+    /// When the server was asked.
+    pub read_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    pub login: String,
+    /// Whether the policy trusts the author; `None` if the server could not be asked.
+    pub is_trusted: Option<bool>,
+}
+
+/// What else is going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub running: u32,
+    pub open_pull_requests: u32,
+    /// Whether the repository is paused.
+    pub is_paused: bool,
+}
+
+/// One condition, with the fact that decides it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub name: &'static str,
+    pub met: Met,
+    /// A sentence about what is the case.
+    pub fact: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    Yes,
+    No,
+    /// It could not be found out, which never counts as met.
+    Unknown,
+}
+
+impl fmt::Display for Met {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Returns every condition. The issue begins if all are met.
+pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> {
+    let mut found = Vec::new();
+    let mut add = |name, met: Met, fact: String| found.push(Condition { name, met, fact });
+    let met = |is_met: bool| if is_met { Met::Yes } else { Met::No };
+    let is_issue = facts.is_open && !facts.is_pull_request;
+    let state = match (facts.is_pull_request, facts.is_open) {
+        (true, _) => "it is a pull request",
+        (false, true) => "it is open",
+        (false, false) => "it is closed",
+    };
+    add("open", met(is_issue), state.to_owned());
+    if let Some(label) = &policy.label {
+        let has = facts.labels.contains(label);
+        add("label", met(has), format!("it {} the label {label:?}", if has { "has" } else { "does not have" }));
+    }
+    if let Some(assignee) = &policy.assignee {
+        let is_assigned = facts.assignees.iter().any(|login| login.eq_ignore_ascii_case(assignee));
+        let negation = if is_assigned { "" } else { "not " };
+        add("assignee", met(is_assigned), format!("it is {negation}assigned to {assignee}"));
+    }
+    let (author, is_trusted) = match &facts.author {
+        None => ("a deleted user".to_owned(), Some(false)),
+        Some(author) => (author.login.clone(), author.is_trusted),
+    };
+    let (trusted, fact) = match (is_trusted, &facts.approved) {
+        (Some(true), _) => (Met::Yes, format!("{author} wrote it, who is one of {}", policy.trust)),
+        // A label that only trusted people can set, for exactly this text.
+        (_, Some(approved)) if policy.label.is_some() && *approved == facts.text => {
+            (Met::Yes, format!("{author} wrote it, and the text is the one that was labeled"))
+        }
+        (_, Some(_)) if policy.label.is_some() => {
+            let fact =
+                "title or description changed after it was labeled; remove the label and set it again".to_owned();
+            (Met::No, fact)
+        }
+        (Some(false), _) => (Met::No, format!("{author} wrote it, who is not one of {}", policy.trust)),
+        (None, _) => (Met::Unknown, format!("the server did not say what {author} may do")),
+    };
+    add("trust", trusted, fact);
+    let (met_dependencies, fact) = match facts.open_dependencies.as_deref() {
+        None => (Met::Unknown, "the server did not say what it depends on".to_owned()),
+        Some([]) => (Met::Yes, "it depends on no open issue".to_owned()),
+        Some(open) => {
+            let open: Vec<String> = open.iter().map(|number| format!("#{number}")).collect();
+            (
+                Met::No,
+                format!("it depends on {}, which {} open", open.join(", "), if open.len() == 1 { "is" } else { "are" }),
+            )
+        }
+    };
+    add("dependencies", met_dependencies, fact);
+    let (free, fact) = match facts.pull_request {
+        None => (Met::Yes, "its branch has no pull request".to_owned()),
+        Some(state) => (Met::No, format!("the pull request of its branch is {}", state.name())),
+    };
+    add("pull request", free, fact);
+    let (is_new, fact) = match (&facts.task, facts.is_stopped) {
+        (_, true) => (Met::No, "it was stopped".to_owned()),
+        (Some(task), false) => (Met::No, format!("kugetsu has worked on it: its latest task is {task}")),
+        (None, false) => (Met::Yes, "kugetsu has not worked on it".to_owned()),
+    };
+    add("new", is_new, fact);
+    add(
+        "repository",
+        met(!load.is_paused),
+        if load.is_paused { "it is paused" } else { "it is not paused" }.to_owned(),
+    );
+    for (name, what, count, max) in [
+        ("running", "running", load.running, policy.max_running),
+        ("open pull requests", "open pull requests", load.open_pull_requests, policy.max_open_pull_requests),
+    ] {
+        if let Some(max) = max {
+            add(name, met(count < max), format!("{count} of at most {max} {what}"));
+        }
+    }
+    found
+}
+
+/// Whether the issue begins.
+pub fn is_eligible(conditions: &[Condition]) -> bool {
+    conditions.iter().all(|condition| condition.met == Met::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy {
+            label: Some("agent".to_owned()),
+            assignee: None,
+            trust: Trust::Members,
+            max_running: Some(2),
+            max_open_pull_requests: Some(5),
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            is_open: true,
+            labels: vec!["agent".to_owned()],
+            author: Some(Author { login: "kim".to_owned(), is_trusted: Some(true) }),
+            approved: Some("text".to_owned()),
+            text: "text".to_owned(),
+            open_dependencies: Some(vec![]),
+            ..Facts::default()
+        }
+    }
+
+    /// The names of the conditions that are not met.
+    fn unmet(policy: &Policy, facts: &Facts, load: Load) -> Vec<(&'static str, Met)> {
+        let all = conditions(policy, facts, load);
+        let unmet: Vec<_> = all.iter().filter(|condition| condition.met != Met::Yes).collect();
+        assert_eq!(unmet.is_empty(), is_eligible(&all));
+        unmet.into_iter().map(|condition| (condition.name, condition.met)).collect()
+    }
+
+    #[test]
+    fn every_condition_can_prevent_the_start() {
+        let (policy, none) = (policy(), Load::default());
+        assert_eq!(unmet(&policy, &facts(), none), []);
+        type Change = fn(&mut Facts);
+        let changes: [(&str, Met, Change); 9] = [
+            ("open", Met::No, |facts| facts.is_open = false),
+            ("open", Met::No, |facts| facts.is_pull_request = true),
+            ("label", Met::No, |facts| facts.labels = vec!["Agent".to_owned()]),
+            ("dependencies", Met::No, |facts| facts.open_dependencies = Some(vec![7])),
+            ("dependencies", Met::Unknown, |facts| facts.open_dependencies = None),
+            ("pull request", Met::No, |facts| facts.pull_request = Some(PrState::Merged)),
+            ("new", Met::No, |facts| facts.task = Some("failed".to_owned())),
+            ("new", Met::No, |facts| facts.is_stopped = true),
+            ("trust", Met::No, |facts| {
+                facts.author = None;
+                facts.approved = None;
+            }),
+        ];
+        for (name, met, change) in changes {
+            let mut changed = facts();
+            change(&mut changed);
+            assert_eq!(unmet(&policy, &changed, none), [(name, met)]);
+        }
+        assert_eq!(unmet(&policy, &facts(), Load { running: 2, ..none }), [("running", Met::No)]);
+        assert_eq!(unmet(&policy, &facts(), Load { open_pull_requests: 5, ..none }), [("open pull requests", Met::No)]);
+        assert_eq!(unmet(&policy, &facts(), Load { is_paused: true, ..none }), [("repository", Met::No)]);
+        let assigned = Policy { assignee: Some("Robot".to_owned()), ..policy.clone() };
+        assert_eq!(unmet(&assigned, &facts(), none), [("assignee", Met::No)]);
+        assert_eq!(unmet(&assigned, &Facts { assignees: vec!["robot".to_owned()], ..facts() }, none), []);
+    }
+
+    #[test]
+    fn label_approves_a_strangers_text_and_no_later_one() {
+        let stranger = |is_trusted| Facts { author: Some(Author { login: "eve".to_owned(), is_trusted }), ..facts() };
+        assert_eq!(unmet(&policy(), &stranger(Some(false)), Load::default()), []);
+        assert_eq!(unmet(&policy(), &stranger(None), Load::default()), []);
+        let edited = Facts { text: "other text".to_owned(), ..stranger(Some(false)) };
+        assert_eq!(unmet(&policy(), &edited, Load::default()), [("trust", Met::No)]);
+        let by_assignee = Policy { label: None, ..policy() };
+        assert_eq!(unmet(&by_assignee, &stranger(Some(false)), Load::default()), [("trust", Met::No)]);
+        assert_eq!(
+            unmet(&by_assignee, &Facts { approved: None, ..stranger(None) }, Load::default()),
+            [("trust", Met::Unknown)]
+        );
+    }
+}

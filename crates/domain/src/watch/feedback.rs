@@ -1,0 +1,481 @@
+//! What happens with an open pull request: what the agent is told, when a person is asked, and when it is merged.
+//!
+//! Every kind of feedback has a record of its own with a budget. What a record is about is its fingerprint: the head and what was
+//! decided about it. It is settled only when the turn that it caused has succeeded, and no kind hides another one.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::ids::TaskId;
+
+/// How long checks may take to be reported after a push: nothing reported means that it is too early.
+pub const CHECKS_GRACE: SignedDuration = SignedDuration::from_mins(3);
+/// How long people's comments are gathered after the latest one: they come in bursts.
+pub const GATHER: SignedDuration = SignedDuration::from_mins(1);
+
+/// Declares the kinds together with their list, so that none is missing there.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal),+ $(,)?) => {
+        /// A kind of feedback, in the order in which several are given.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum FeedbackKind {
+            $($(#[$doc])* $kind),+
+        }
+
+        impl FeedbackKind {
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// The name under which records of this kind are stored and shown.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name),+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The branch conflicts with its base.
+    Conflict = "conflict",
+    /// Checks of the head failed.
+    Ci = "ci",
+    /// People reviewed or commented.
+    Review = "review",
+    /// Programs did.
+    BotReview = "bot_review",
+    /// The server refused to merge.
+    Merge = "merge",
+}
+
+impl FeedbackKind {
+    /// The kind with this [`name`](Self::name); `None` if this version of kugetsu has none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+/// What was done about one kind of feedback of an issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub kind: FeedbackKind,
+    /// Of the latest feedback.
+    pub fingerprint: String,
+    /// How many times feedback of this kind was given since the budget began.
+    pub given: u32,
+    pub state: RecordState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// The agent was told, in this task.
+    Given { task: TaskId },
+    /// The turn succeeded.
+    Settled,
+    /// Nothing is given any more until a person says so. The reason is for people.
+    Stopped { reason: String },
+}
+
+/// How many times feedback is given before a person is asked. 0 gives none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    pub conflict: u32,
+    pub ci: u32,
+    pub review: u32,
+    pub bot_review: u32,
+    pub merge: u32,
+}
+
+impl Budgets {
+    const fn of(&self, kind: FeedbackKind) -> u32 {
+        match kind {
+            FeedbackKind::Conflict => self.conflict,
+            FeedbackKind::Ci => self.ci,
+            FeedbackKind::Review => self.review,
+            FeedbackKind::BotReview => self.bot_review,
+            FeedbackKind::Merge => self.merge,
+        }
+    }
+}
+
+/// When a pull request is merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergePolicy {
+    Never,
+    /// Its checks passed.
+    WhenGreen,
+    /// Its checks passed, and a trusted person approved the head.
+    WhenApproved,
+}
+
+/// A pull request as its server reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub ending: Option<Ending>,
+    /// The commit of the branch on the server.
+    pub head: String,
+    pub head_since: Timestamp,
+    /// The commit of the base; empty if it is not known.
+    pub base: String,
+    pub is_draft: bool,
+    /// `None` while the server computes it.
+    pub conflicts: Option<bool>,
+    pub checks: Checks,
+    /// Of trusted people, and not answered by a settled turn: reviews, threads that are not resolved, comments.
+    pub reviews: Remarks,
+    /// Of programs.
+    pub bot_reviews: Remarks,
+    /// Whether the latest decision of a trusted reviewer asks for changes.
+    pub changes_requested: bool,
+    /// Whether a trusted person's latest decision approves exactly the head.
+    pub is_approved: bool,
+    /// The server's refusal of the latest merge of this head.
+    pub merge_refusal: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Merged,
+    ClosedUnmerged,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Nothing is reported.
+    None,
+    Pending,
+    Success,
+    /// The names of those that failed.
+    Failure(Vec<String>),
+}
+
+/// Remarks that wait for an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Identifies them: IDs with the times of their last changes.
+    pub ids: Vec<String>,
+    pub latest: Option<Timestamp>,
+}
+
+/// Settings of the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub budgets: Budgets,
+    pub merge: MergePolicy,
+    /// Whether a head without any checks can be merged.
+    pub needs_checks: bool,
+}
+
+/// What to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing before this time, or before the server reports a change.
+    Wait { until: Option<Timestamp>, why: &'static str },
+    /// Tell the agent.
+    Give { kind: FeedbackKind, fingerprint: String },
+    /// Label the pull request and comment on it, once: a person has to decide.
+    Stop { kind: FeedbackKind, fingerprint: String, reason: String },
+    /// Merge exactly this head.
+    Merge { head: String },
+    /// It is over, whoever ended it.
+    Complete(Ending),
+}
+
+/// Decides what follows. `is_busy` is whether a task of the issue is queued or running: it works on what it was told, and the head
+/// may move.
+pub fn decide(seen: &Seen, records: &[Record], rules: Rules, is_busy: bool, now: Timestamp) -> Vec<Action> {
+    if let Some(ending) = seen.ending {
+        return vec![Action::Complete(ending)];
+    }
+    if is_busy {
+        return vec![Action::Wait { until: None, why: "a task of the issue is not over" }];
+    }
+    let (mut actions, mut waits) = (Vec::new(), Vec::new());
+    for kind in FeedbackKind::ALL {
+        match due(*kind, seen, now) {
+            Due::Nothing => {}
+            Due::Later(wait) => waits.push(wait),
+            Due::Now(fingerprint) => {
+                let record = records.iter().find(|record| record.kind == *kind);
+                actions.extend(give_or_stop(*kind, fingerprint, record, rules.budgets.of(*kind)));
+            }
+        }
+    }
+    if actions.is_empty() && is_mergeable(seen, rules, &mut waits) && !has_stopped(seen, records) {
+        actions.push(Action::Merge { head: seen.head.clone() });
+    }
+    match actions.is_empty() {
+        // The earliest time; a wait without one ends with what the server reports.
+        true => vec![
+            waits
+                .into_iter()
+                .min_by_key(|wait| match wait {
+                    Action::Wait { until: Some(until), .. } => *until,
+                    _ => Timestamp::MAX,
+                })
+                .unwrap_or(Action::Wait { until: None, why: "nothing is left to do before a person acts" }),
+        ],
+        false => actions,
+    }
+}
+
+enum Due {
+    Nothing,
+    Later(Action),
+    /// With this fingerprint.
+    Now(String),
+}
+
+fn due(kind: FeedbackKind, seen: &Seen, now: Timestamp) -> Due {
+    match kind {
+        FeedbackKind::Conflict => match seen.conflicts {
+            Some(true) => Due::Now(format!("{} onto {}", seen.head, seen.base)),
+            Some(false) => Due::Nothing,
+            None => Due::Later(Action::Wait { until: None, why: "the server looks for conflicts" }),
+        },
+        FeedbackKind::Ci => match &seen.checks {
+            Checks::Failure(names) => {
+                let mut names = names.clone();
+                names.sort_unstable();
+                Due::Now(format!("{} failed {}", seen.head, names.join(", ")))
+            }
+            Checks::Pending => Due::Later(Action::Wait { until: None, why: "checks are not over" }),
+            Checks::None if now < after(seen.head_since, CHECKS_GRACE) => Due::Later(Action::Wait {
+                until: Some(after(seen.head_since, CHECKS_GRACE)),
+                why: "no checks are reported yet",
+            }),
+            Checks::None | Checks::Success => Due::Nothing,
+        },
+        FeedbackKind::Review => match &seen.reviews {
+            Remarks { ids, .. } if ids.is_empty() => Due::Nothing,
+            Remarks { latest: Some(latest), .. } if now < after(*latest, GATHER) => {
+                Due::Later(Action::Wait { until: Some(after(*latest, GATHER)), why: "further comments may follow" })
+            }
+            Remarks { ids, .. } => Due::Now(ids.join(" ")),
+        },
+        FeedbackKind::BotReview => match seen.bot_reviews.ids.as_slice() {
+            [] => Due::Nothing,
+            ids => Due::Now(ids.join(" ")),
+        },
+        FeedbackKind::Merge => match &seen.merge_refusal {
+            Some(refusal) => Due::Now(format!("{} refused: {refusal}", seen.head)),
+            None => Due::Nothing,
+        },
+    }
+}
+
+/// Feedback that was given in vain, or too often, is not given again.
+fn give_or_stop(kind: FeedbackKind, fingerprint: String, record: Option<&Record>, budget: u32) -> Option<Action> {
+    let is_same = record.is_some_and(|record| record.fingerprint == fingerprint);
+    match record.map(|record| &record.state) {
+        // It was reported when it stopped.
+        Some(RecordState::Stopped { .. }) => return None,
+        Some(RecordState::Settled) if is_same => {
+            let reason = format!("the agent was told about this ({}) and changed nothing about it", kind.name());
+            return Some(Action::Stop { kind, fingerprint, reason });
+        }
+        _ => {}
+    }
+    let given = record.map_or(0, |record| record.given);
+    if given >= budget {
+        let reason = format!("the agent was told {given} times about such feedback ({}), and it goes on", kind.name());
+        return Some(Action::Stop { kind, fingerprint, reason });
+    }
+    Some(Action::Give { kind, fingerprint })
+}
+
+fn is_mergeable(seen: &Seen, rules: Rules, waits: &mut Vec<Action>) -> bool {
+    let is_green = match seen.checks {
+        Checks::Success => true,
+        // The grace is over, or a wait says so.
+        Checks::None => !rules.needs_checks && waits.is_empty(),
+        Checks::Pending | Checks::Failure(_) => false,
+    };
+    let is_allowed = match rules.merge {
+        MergePolicy::Never => false,
+        MergePolicy::WhenGreen => true,
+        MergePolicy::WhenApproved => seen.is_approved,
+    };
+    if is_green && rules.merge == MergePolicy::WhenApproved && !seen.is_approved {
+        waits.push(Action::Wait { until: None, why: "nobody has approved the head yet" });
+    }
+    is_green
+        && is_allowed
+        && waits.is_empty()
+        && !seen.is_draft
+        && !seen.changes_requested
+        && seen.conflicts == Some(false)
+}
+
+/// Whether a kind stopped and what stopped it is still there.
+fn has_stopped(seen: &Seen, records: &[Record]) -> bool {
+    records.iter().any(|record| {
+        matches!(record.state, RecordState::Stopped { .. })
+            && !matches!(due(record.kind, seen, Timestamp::MAX), Due::Nothing)
+    })
+}
+
+fn after(time: Timestamp, pause: SignedDuration) -> Timestamp {
+    time.saturating_add(pause).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-29T12:00:00Z".parse().unwrap()
+    }
+
+    /// A pull request whose checks passed, and nothing else.
+    fn green() -> Seen {
+        Seen {
+            ending: None,
+            head: "c1".to_owned(),
+            head_since: now() - SignedDuration::from_hours(1),
+            base: "b1".to_owned(),
+            is_draft: false,
+            conflicts: Some(false),
+            checks: Checks::Success,
+            reviews: Remarks::default(),
+            bot_reviews: Remarks::default(),
+            changes_requested: false,
+            is_approved: false,
+            merge_refusal: None,
+        }
+    }
+
+    fn rules(merge: MergePolicy) -> Rules {
+        Rules { budgets: Budgets { conflict: 2, ci: 2, review: 3, bot_review: 1, merge: 1 }, merge, needs_checks: true }
+    }
+
+    fn red() -> Seen {
+        Seen { checks: Checks::Failure(vec!["test".to_owned(), "lint".to_owned()]), ..green() }
+    }
+
+    fn decided(seen: &Seen, records: &[Record]) -> Vec<Action> {
+        decide(seen, records, rules(MergePolicy::WhenGreen), false, now())
+    }
+
+    fn record(kind: FeedbackKind, fingerprint: &str, given: u32, state: RecordState) -> Record {
+        Record { kind, fingerprint: fingerprint.to_owned(), given, state }
+    }
+
+    fn waits(actions: &[Action]) -> bool {
+        matches!(actions, [Action::Wait { .. }])
+    }
+
+    const RED: &str = "c1 failed lint, test";
+
+    #[test]
+    fn ending_comes_before_everything() {
+        for ending in [Ending::Merged, Ending::ClosedUnmerged] {
+            let ended = Seen { ending: Some(ending), ..red() };
+            assert_eq!(decide(&ended, &[], rules(MergePolicy::Never), true, now()), [Action::Complete(ending)]);
+        }
+        assert!(waits(&decide(&red(), &[], rules(MergePolicy::WhenGreen), true, now())), "a task is not over");
+    }
+
+    #[test]
+    fn every_kind_of_feedback_is_given_and_none_hides_another() {
+        let remarks = |id: &str| Remarks { ids: vec![id.to_owned()], latest: Some(now() - GATHER) };
+        let all = Seen {
+            conflicts: Some(true),
+            reviews: remarks("r1"),
+            bot_reviews: remarks("b1"),
+            merge_refusal: Some("protected".to_owned()),
+            ..red()
+        };
+        let given: Vec<_> = decided(&all, &[])
+            .into_iter()
+            .map(|action| match action {
+                Action::Give { kind, fingerprint } => (kind, fingerprint),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected = [
+            (FeedbackKind::Conflict, "c1 onto b1"),
+            (FeedbackKind::Ci, RED),
+            (FeedbackKind::Review, "r1"),
+            (FeedbackKind::BotReview, "b1"),
+            (FeedbackKind::Merge, "c1 refused: protected"),
+        ];
+        assert_eq!(given, expected.map(|(kind, fingerprint)| (kind, fingerprint.to_owned())));
+    }
+
+    #[test]
+    fn same_failure_of_the_same_head_stops_after_a_turn_that_succeeded() {
+        let told = |state| record(FeedbackKind::Ci, RED, 1, state);
+        let task = TaskId::new(Uuid::from_u128(1));
+        let again = decided(&red(), &[told(RecordState::Given { task })]);
+        assert!(matches!(again[..], [Action::Give { .. }]), "the turn did not succeed: {again:?}");
+        let stopped = decided(&red(), &[told(RecordState::Settled)]);
+        assert!(matches!(&stopped[..], [Action::Stop { kind: FeedbackKind::Ci, .. }]), "{stopped:?}");
+        let moved = Seen { head: "c2".to_owned(), ..red() };
+        assert!(matches!(decided(&moved, &[told(RecordState::Settled)])[..], [Action::Give { .. }]));
+    }
+
+    #[test]
+    fn exhausted_budget_stops_once_and_only_its_kind() {
+        let spent = record(FeedbackKind::Ci, "c0 failed test", 2, RecordState::Settled);
+        let actions = decided(&red(), &[spent]);
+        let [Action::Stop { kind, fingerprint, .. }] = &actions[..] else { panic!("{actions:?}") };
+        let stopped = record(*kind, fingerprint, 2, RecordState::Stopped { reason: "often".to_owned() });
+        assert!(waits(&decided(&red(), &[stopped.clone()])), "it is reported once");
+        let reviewed = Seen { reviews: Remarks { ids: vec!["r1".to_owned()], latest: None }, ..red() };
+        let actions = decided(&reviewed, &[stopped.clone()]);
+        assert!(matches!(&actions[..], [Action::Give { kind: FeedbackKind::Review, .. }]), "{actions:?}");
+        assert_eq!(decided(&green(), &[stopped]), [Action::Merge { head: "c1".to_owned() }], "what stopped it is gone");
+    }
+
+    #[test]
+    fn nothing_reported_is_not_green() {
+        let none = Seen { checks: Checks::None, head_since: now(), ..green() };
+        let until = Some(now() + CHECKS_GRACE);
+        assert!(matches!(decided(&none, &[])[..], [Action::Wait { until: found, .. }] if found == until));
+        let later = |needs_checks| {
+            let rules = Rules { needs_checks, ..rules(MergePolicy::WhenGreen) };
+            decide(&none, &[], rules, false, now() + CHECKS_GRACE)
+        };
+        assert!(waits(&later(true)));
+        assert_eq!(later(false), [Action::Merge { head: "c1".to_owned() }]);
+    }
+
+    #[test]
+    fn peoples_comments_are_gathered_and_programs_are_not() {
+        let remarks = Remarks { ids: vec!["r1".to_owned()], latest: Some(now()) };
+        let by_people = decided(&Seen { reviews: remarks.clone(), ..green() }, &[]);
+        assert!(
+            matches!(by_people[..], [Action::Wait { until: Some(until), .. }] if until == now() + GATHER),
+            "{by_people:?}"
+        );
+        let by_programs = decided(&Seen { bot_reviews: remarks, ..green() }, &[]);
+        assert!(matches!(by_programs[..], [Action::Give { kind: FeedbackKind::BotReview, .. }]));
+    }
+
+    #[test]
+    fn pull_request_is_merged_by_the_policy_only() {
+        let merged = |seen: &Seen, policy| {
+            decide(seen, &[], rules(policy), false, now()) == [Action::Merge { head: "c1".to_owned() }]
+        };
+        let approved = Seen { is_approved: true, ..green() };
+        assert!(!merged(&approved, MergePolicy::Never));
+        assert!(merged(&green(), MergePolicy::WhenGreen) && !merged(&green(), MergePolicy::WhenApproved));
+        assert!(merged(&approved, MergePolicy::WhenApproved));
+        type Change = fn(&mut Seen);
+        let obstacles: [Change; 6] = [
+            |seen| seen.is_draft = true,
+            |seen| seen.conflicts = None,
+            |seen| seen.changes_requested = true,
+            |seen| seen.checks = Checks::Pending,
+            |seen| seen.checks = Checks::None,
+            |seen| seen.merge_refusal = Some("no".to_owned()),
+        ];
+        for change in obstacles {
+            let mut seen = approved.clone();
+            change(&mut seen);
+            assert!(!merged(&seen, MergePolicy::WhenGreen) && !merged(&seen, MergePolicy::WhenApproved), "{seen:?}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Issues that a repository's own people hand over: which of them begin, what is told to the agent afterwards, and when a pull
+//! request is merged. Facts come from the server; here is only what follows from them.
+
+pub mod command;
+pub mod conditions;
+pub mod feedback;
+pub mod log_excerpt;
+pub mod quote;
+pub mod trust;

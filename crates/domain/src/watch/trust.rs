@@ -1,0 +1,135 @@
+//! Whose text enters prompts and whose comments are commands.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a user may do in a project, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// No more than everybody.
+    None,
+    /// May read it, also if it is private.
+    Read,
+    /// May label and close issues.
+    Triage,
+    /// May push.
+    Write,
+    /// May change settings.
+    Maintain,
+    /// Owns it, or may do what owners may.
+    Admin,
+}
+
+/// The people of a repository who are trusted. What they may do is looked up on the server, never inferred from a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Who administers the project.
+    Owners,
+    /// Who may push to it.
+    Members,
+    /// Who may label its issues.
+    Collaborators,
+    /// Exactly these logins.
+    Names(Vec<String>),
+}
+
+impl Trust {
+    /// `permission` is what the server says about `login`; `None` if it could not be asked, which is no trust.
+    pub fn includes(&self, login: &str, permission: Option<Permission>) -> bool {
+        let at_least = |least: Permission| permission.is_some_and(|permission| permission >= least);
+        match self {
+            Self::Owners => at_least(Permission::Admin),
+            Self::Members => at_least(Permission::Write),
+            Self::Collaborators => at_least(Permission::Triage),
+            // Servers do not distinguish upper and lower case in logins.
+            Self::Names(names) => names.iter().any(|name| name.eq_ignore_ascii_case(login)),
+        }
+    }
+
+    /// Whether everybody whom `self` includes is included by `other`: a repository's own file may narrow trust, and never widen it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let rank = |trust: &Self| match trust {
+            Self::Owners => Some(0),
+            Self::Members => Some(1),
+            Self::Collaborators => Some(2),
+            Self::Names(_) => None,
+        };
+        match (self, other) {
+            (Self::Names(own), Self::Names(all)) => {
+                own.iter().all(|name| all.iter().any(|other| other.eq_ignore_ascii_case(name)))
+            }
+            (Self::Names(_), _) | (_, Self::Names(_)) => false,
+            (own, all) => rank(own) <= rank(all),
+        }
+    }
+}
+
+impl FromStr for Trust {
+    type Err = String;
+
+    /// Reads one of the words, or logins with commas between them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "owners" => return Ok(Self::Owners),
+            "members" => return Ok(Self::Members),
+            "collaborators" => return Ok(Self::Collaborators),
+            _ => {}
+        }
+        let names: Vec<String> = text.split(',').map(|name| name.trim().trim_start_matches('@').to_owned()).collect();
+        let is_login = |name: &String| {
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']');
+            !name.is_empty() && name.len() <= 100 && name.chars().all(is_allowed)
+        };
+        match names.iter().find(|name| !is_login(name)) {
+            None => Ok(Self::Names(names)),
+            Some(name) => Err(format!("{name:?} is neither owners, members or collaborators, nor a login")),
+        }
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owners => f.write_str("owners"),
+            Self::Members => f.write_str("members"),
+            Self::Collaborators => f.write_str("collaborators"),
+            Self::Names(names) => f.write_str(&names.join(",")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permission_decides_and_no_name_stands_in_for_it() {
+        let includes = |trust: &str, permission| trust.parse::<Trust>().unwrap().includes("kim[bot]", permission);
+        for (trust, least) in
+            [("owners", Permission::Admin), ("members", Permission::Write), ("collaborators", Permission::Triage)]
+        {
+            assert!(includes(trust, Some(least)) && includes(trust, Some(Permission::Admin)));
+            assert!(!includes(trust, Some(Permission::Read)) && !includes(trust, None), "{trust}");
+        }
+        assert!(includes("lee, KIM[bot]", None) && !includes("kim", Some(Permission::Admin)));
+    }
+
+    #[test]
+    fn words_and_logins_are_read_and_nothing_else() {
+        for text in ["owners", "members", "collaborators", "kim", "kim,lee"] {
+            assert_eq!(text.parse::<Trust>().unwrap().to_string(), text);
+        }
+        assert_eq!("@kim, lee".parse::<Trust>().unwrap().to_string(), "kim,lee");
+        for text in ["", "kim,", "all the others", "a/b", "*"] {
+            assert!(text.parse::<Trust>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn trust_is_only_narrowed() {
+        let within = |own: &str, all: &str| own.parse::<Trust>().unwrap().is_within(&all.parse().unwrap());
+        assert!(within("owners", "members") && within("members", "members") && within("kim", "lee,KIM"));
+        assert!(!within("collaborators", "members") && !within("kim", "owners") && !within("owners", "kim"));
+        assert!(!within("kim,max", "kim"));
+    }
+}
