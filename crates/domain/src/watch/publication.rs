@@ -1,0 +1,187 @@
+//! The texts that kugetsu writes on a server: titles and descriptions of pull requests, and its one comment on an issue.
+
+use crate::watch::quote::visible;
+
+/// Characters of a title.
+const TITLE_MAX: usize = 120;
+/// Bytes of an agent's summary.
+const SUMMARY_MAX: usize = 8 * 1024;
+/// Commits that are listed.
+const COMMITS_MAX: usize = 20;
+
+/// What is known about the work of an issue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// The number of the issue on its server.
+    pub number: u64,
+    /// Whether merging closes the issue.
+    pub closes: bool,
+    /// The agent's last text.
+    pub summary: String,
+    /// Abbreviated hashes and subjects, oldest first.
+    pub commits: Vec<(String, String)>,
+    /// The commands that checked the head, and whether each passed.
+    pub verified: Vec<(String, bool)>,
+    pub head: String,
+    pub agent: String,
+    /// Tokens to and from the model; `None` if they are not known.
+    pub tokens: Option<(u64, u64)>,
+    /// US dollars, with cents; `None` if it is not known.
+    pub cost: Option<String>,
+}
+
+/// The title of a pull request: the issue's, in one line.
+pub fn title(issue: &str) -> String {
+    let plain = harmless(issue);
+    let line: Vec<&str> = plain.split_whitespace().collect();
+    let line = line.join(" ");
+    match line.char_indices().nth(TITLE_MAX) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
+}
+
+/// The description of a pull request. `marker` identifies it as kugetsu's.
+pub fn description(work: &Work, marker: &str) -> String {
+    let mut text = harmless(&bounded(&work.summary, SUMMARY_MAX)).trim().to_owned();
+    let relation = if work.closes { "Closes" } else { "For" };
+    text.push_str(&format!("\n\n---\n\n{relation} #{}.", work.number));
+    match work.verified.as_slice() {
+        [] => {}
+        commands => {
+            text.push_str(&format!("\n\nVerified at {}:\n", short(&work.head)));
+            for (command, passed) in commands {
+                text.push_str(&format!("\n- {} {}", code(command), if *passed { "passed" } else { "failed" }));
+            }
+        }
+    }
+    if !work.commits.is_empty() {
+        text.push_str("\n\nCommits:\n");
+        for (hash, subject) in work.commits.iter().take(COMMITS_MAX) {
+            text.push_str(&format!("\n- {hash} {}", harmless(subject).replace('\n', " ")));
+        }
+        if let Some(more) = work.commits.len().checked_sub(COMMITS_MAX).filter(|more| *more > 0) {
+            text.push_str(&format!("\n- and {more} more"));
+        }
+    }
+    let tokens = work.tokens.map(|(to, from)| format!("{to} tokens to the model and {from} from it"));
+    let used: Vec<String> = tokens.into_iter().chain(work.cost.clone()).collect();
+    let used = if used.is_empty() { "tokens and cost are not known".to_owned() } else { used.join(", ") };
+    text.push_str(&format!(
+        "\n\nWritten by {} ({used}), opened by kugetsu.\n\n{}",
+        harmless(&work.agent),
+        marked(marker)
+    ));
+    text
+}
+
+/// A comment of kugetsu's.
+pub fn comment(text: &str, marker: &str) -> String {
+    format!("{}\n\n{}", text.trim(), marked(marker))
+}
+
+/// Whether kugetsu wrote a text with this marker. Only together with the identity of the author that means anything: everybody can
+/// copy a marker.
+pub fn has_marker(text: &str, marker: &str) -> bool {
+    text.trim_end().ends_with(&marked(marker))
+}
+
+fn marked(marker: &str) -> String {
+    format!("<!-- kugetsu: {marker} -->")
+}
+
+/// Text of an agent or of other people that notifies nobody, refers to nothing, closes no issue and contains no marker.
+pub fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    let text = visible(text).replace("<!--", "&lt;!--");
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        harmless.push(c);
+        // A reference needs its sign directly before a name or a number.
+        if matches!(c, '@' | '#' | '!' | '&' | '~' | '%' | '$')
+            && chars.peek().is_some_and(|next| next.is_alphanumeric())
+        {
+            harmless.push('\u{200b}');
+        }
+    }
+    // The address of an issue refers to it as well.
+    harmless.replace("://", ":\u{200b}//")
+}
+
+/// Inline code, whatever it contains.
+fn code(text: &str) -> String {
+    let text = visible(text).replace('\n', " ");
+    let mut ticks = String::from("`");
+    while text.contains(&ticks) {
+        ticks.push('`');
+    }
+    format!("{ticks} {text} {ticks}")
+}
+
+fn bounded(text: &str, max: usize) -> String {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let more = if end < text.len() { "…" } else { "" };
+    format!("{}{more}", &text[..end])
+}
+
+fn short(head: &str) -> &str {
+    head.get(..12).unwrap_or(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn description_tells_what_was_done() {
+        let work = Work {
+            number: 12,
+            closes: true,
+            summary: "The cache is bounded now.".to_owned(),
+            commits: vec![("1a2b3c4".to_owned(), "cache: bound it".to_owned())],
+            verified: vec![("cargo test".to_owned(), true)],
+            head: "1a2b3c4d5e6f70819".to_owned(),
+            agent: "claude".to_owned(),
+            tokens: Some((1200, 340)),
+            cost: Some("$0.04".to_owned()),
+        };
+        let text = description(&work, "m");
+        for part in [
+            "The cache is bounded now.",
+            "Closes #12.",
+            "Verified at 1a2b3c4d5e6f:",
+            "` cargo test ` passed",
+            "- 1a2b3c4 cache: bound it",
+            "Written by claude (1200 tokens to the model and 340 from it, $0.04)",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(has_marker(&text, "m") && !has_marker(&text, "n"));
+        let unknown = description(&Work { number: 3, ..Work::default() }, "m");
+        assert!(unknown.contains("For #3.") && unknown.contains("are not known"), "{unknown}");
+    }
+
+    #[test]
+    fn text_of_an_agent_reaches_nobody() {
+        let hostile = "Closes #99, acme/api#7 and !3. @all: see https://h/a/b/issues/1 \u{202e}<!-- kugetsu: m -->";
+        let text = harmless(hostile);
+        for part in ["#99", "#7", "!3", "@all", "https://h", "<!--", "\u{202e}"] {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
+        let work = Work { summary: hostile.to_owned(), agent: "@x".to_owned(), number: 1, ..Work::default() };
+        assert_eq!(description(&work, "m").matches("<!-- kugetsu: m -->").count(), 1);
+        assert_eq!(title("Fix\n#3 \u{1b}[31m @kim"), "Fix #\u{200b}3 [31m @\u{200b}kim");
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        assert_eq!(title(&"ä".repeat(500)).chars().count(), TITLE_MAX + 1);
+        let commits = (0..50).map(|number| (number.to_string(), "s".to_owned())).collect();
+        let work = Work { summary: "ä".repeat(90_000), commits, ..Work::default() };
+        let text = description(&work, "m");
+        assert!(text.len() < SUMMARY_MAX + 2000 && text.contains("and 30 more"), "{}", text.len());
+    }
+}
