@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::ids::{IssueId, RunId, TaskId};
 use crate::issue::Lease;
+use crate::watch::feedback::Ending;
 
 /// Something the engine has to do because of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +38,25 @@ pub enum Effect {
         /// [`Task::not_before`](crate::task::Task::not_before).
         until: Timestamp,
     },
+    /// Open the pull request of what this run pushed, or update it.
+    Publish { run: RunId },
+    /// Look at the pull request of a followed issue at this time, and decide what follows.
+    Follow {
+        /// [`Follow::look_at`](crate::watch::follow::Follow::look_at); another one is void.
+        at: Timestamp,
+    },
+    /// Merge the pull request with the head that was decided on.
+    Merge {
+        /// The issue's version when that was decided.
+        version: u64,
+    },
+    /// Bring kugetsu's comment and labels on the server up to date with the issue.
+    Announce {
+        /// The issue's version when something worth telling happened.
+        version: u64,
+    },
+    /// Clean up after the end of the pull request.
+    Complete { ending: Ending },
 }
 
 /// Declares the kinds together with their list, so that none is missing there.
@@ -69,6 +89,11 @@ kinds! {
     FindPullRequest = "find_pull_request",
     Report = "report",
     EndPause = "end_pause",
+    Publish = "publish",
+    Follow = "follow",
+    Merge = "merge",
+    Announce = "announce",
+    Complete = "complete",
 }
 
 impl EffectKind {
@@ -88,6 +113,11 @@ impl Effect {
             Self::FindPullRequest { .. } => EffectKind::FindPullRequest,
             Self::Report { .. } => EffectKind::Report,
             Self::EndPause { .. } => EffectKind::EndPause,
+            Self::Publish { .. } => EffectKind::Publish,
+            Self::Follow { .. } => EffectKind::Follow,
+            Self::Merge { .. } => EffectKind::Merge,
+            Self::Announce { .. } => EffectKind::Announce,
+            Self::Complete { .. } => EffectKind::Complete,
         }
     }
 
@@ -98,10 +128,15 @@ impl Effect {
             Self::Run(Lease { run, .. })
             | Self::CancelRun { run }
             | Self::Rescue { run }
-            | Self::FindPullRequest { run } => format!("{kind}/{run}"),
-            Self::RemoveFiles { version } => format!("{kind}/{issue}/{version}"),
+            | Self::FindPullRequest { run }
+            | Self::Publish { run } => format!("{kind}/{run}"),
+            Self::RemoveFiles { version } | Self::Merge { version } | Self::Announce { version } => {
+                format!("{kind}/{issue}/{version}")
+            }
             Self::Report { task, version } => format!("{kind}/{task}/{version}"),
             Self::EndPause { task, until } => format!("{kind}/{task}/{}", until.as_millisecond()),
+            Self::Follow { at } => format!("{kind}/{issue}/{}", at.as_millisecond()),
+            Self::Complete { ending } => format!("{kind}/{issue}/{}", ending.name()),
         }
     }
 }

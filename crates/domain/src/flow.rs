@@ -16,6 +16,7 @@ use crate::reason::Reason;
 use crate::run::{Outcome, Run, RunState, Usage, Verdict};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskState, counted_attempts};
+use crate::watch::follow::{self, FollowEvent};
 
 /// A fact about one issue.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +103,8 @@ pub enum Event {
         /// The commit that was pushed to the issue's branch.
         head: String,
     },
+    /// Something about its pull request, or about the watch that handed it over.
+    Followed(FollowEvent),
     /// The user asked to remove the issue's files and session.
     DestroyRequested,
     /// The files could not be removed; what is left stays.
@@ -152,6 +155,7 @@ impl Event {
             Self::PrCleared => "change_forgotten",
             Self::PrChecked { .. } => "change_seen",
             Self::PushFound { .. } => "push_found",
+            Self::Followed(event) => event.name(),
             Self::DestroyRequested => "destroy_asked",
             Self::DestroyFailed { .. } => Self::DESTROY_FAILED,
             Self::Destroyed { .. } => Self::DESTROYED,
@@ -193,6 +197,7 @@ impl Event {
             | Self::PrCleared
             | Self::PrChecked { .. }
             | Self::PushFound { .. }
+            | Self::Followed(_)
             | Self::DestroyRequested
             | Self::Destroyed { .. } => false,
         }
@@ -239,6 +244,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
     {
         return Err(Refused::Stale { run: lease.run });
     }
+    let tasks_before: Vec<TaskState> = issue.tasks.iter().map(|task| task.state).collect();
     let effects = match event {
         Event::TaskQueued { task } => queue(&mut issue, task)?,
         Event::Adopted { task, worktree, session, resumable, pr_url } => {
@@ -284,6 +290,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             issue.pushed = Some(head);
             vec![]
         }
+        Event::Followed(event) => followed(&mut issue, event, now),
         Event::DestroyRequested => request_destroy(&mut issue)?,
         Event::DestroyFailed { .. } => {
             issue.state = IssueState::next(Some(issue.state), Trigger::DestroyFailed)?;
@@ -291,7 +298,50 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         }
         Event::Destroyed { .. } => destroyed(&mut issue)?,
     };
+    let effects = follow_tasks(&mut issue, effects, tasks_before, now);
     Ok((issue, effects))
+}
+
+/// Tells the server of a followed issue when its tasks begin and end, and looks at its pull request when the last one has ended.
+fn follow_tasks(issue: &mut Issue, mut effects: Vec<Effect>, before: Vec<TaskState>, now: Timestamp) -> Vec<Effect> {
+    let version = issue.version;
+    let Some(follow) = &mut issue.follow else { return effects };
+    let states: Vec<TaskState> = issue.tasks.iter().map(|task| task.state).collect();
+    if states == before {
+        return effects;
+    }
+    for task in issue.tasks.iter().filter(|task| task.state.is_final()) {
+        follow.task_ended(task.id, task.state == TaskState::Done);
+    }
+    // The pull request is looked at once it shows what was pushed.
+    let publishes = effects.iter().any(|effect| matches!(effect, Effect::Publish { .. }));
+    let are_over = states.iter().all(|state| state.is_final());
+    if are_over && !publishes && issue.pr.is_some() && follow.is_active() {
+        effects.extend(follow.look(now));
+    }
+    effects.push(Effect::Announce { version });
+    effects
+}
+
+/// What is worth telling on the server is told by an effect of its own, which reads what holds then.
+fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
+    let version = issue.version;
+    let decides_merge = matches!(event, FollowEvent::MergeDecided { .. });
+    let is_worth_telling = !matches!(
+        event,
+        FollowEvent::Waited { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. } | FollowEvent::Published
+    );
+    let mut effects = follow::step(&mut issue.follow, event, now);
+    if issue.follow.is_none() {
+        return vec![];
+    }
+    if decides_merge {
+        effects.push(Effect::Merge { version });
+    }
+    if is_worth_telling {
+        effects.push(Effect::Announce { version });
+    }
+    effects
 }
 
 fn queue(issue: &mut Issue, task: Task) -> Result<Vec<Effect>, Refused> {
@@ -375,7 +425,10 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     task.ended_at = Some(now);
     let mut effects = vec![Effect::Report { task: id, version }];
     if pushed {
-        effects.push(Effect::FindPullRequest { run: run_id });
+        effects.push(match issue.follow {
+            Some(_) => Effect::Publish { run: run_id },
+            None => Effect::FindPullRequest { run: run_id },
+        });
     }
     Ok(effects)
 }

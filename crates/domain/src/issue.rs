@@ -9,6 +9,7 @@ use crate::reference::IssueRef;
 use crate::run::Run;
 use crate::session::Session;
 use crate::task::Task;
+use crate::watch::follow::Follow;
 
 /// State of an issue in kugetsu. Its state on the forge is independent of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,6 +121,8 @@ pub struct Issue {
     pub tasks: Vec<Task>,
     /// The run that holds the lease, or that the current step ended.
     pub run: Option<Run>,
+    /// `None` unless a watch handed it over.
+    pub follow: Option<Follow>,
     /// The fence of the latest lease.
     pub fence: u64,
     /// Number of stored changes. A writer that saw an older version must load the issue again.
@@ -142,6 +145,7 @@ impl Issue {
             pushed: None,
             tasks: Vec::new(),
             run: None,
+            follow: None,
             fence: 0,
             version: 0,
             created_at: now,

@@ -132,10 +132,26 @@ pub struct Seen {
     pub merge_refusal: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a pull request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {
     Merged,
     ClosedUnmerged,
+}
+
+impl Ending {
+    /// The name under which it is stored and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Merged => "merged",
+            Self::ClosedUnmerged => "closed",
+        }
+    }
+
+    /// The ending with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Merged, Self::ClosedUnmerged].into_iter().find(|ending| ending.name() == name)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

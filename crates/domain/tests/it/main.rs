@@ -3,6 +3,7 @@
 
 mod choice;
 mod flow;
+mod following;
 mod invariants;
 mod masks;
 mod names;

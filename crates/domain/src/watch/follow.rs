@@ -1,0 +1,156 @@
+//! An issue that a watch handed over, from its start to its merge: what was told and decided so far, and when kugetsu looks next.
+
+use jiff::Timestamp;
+
+use crate::effect::Effect;
+use crate::ids::TaskId;
+use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
+
+/// The state of a followed issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// The name of the watch.
+    pub watch: String,
+    /// Whether a person told kugetsu to stop, and nobody to go on since.
+    pub is_stopped: bool,
+    /// One record per kind at most.
+    pub records: Vec<Record>,
+    /// The ID of kugetsu's comment on the issue.
+    pub comment: Option<u64>,
+    /// When kugetsu looks at the server next; `None` while nothing is to be seen there, or after the end.
+    pub look_at: Option<Timestamp>,
+    /// How the pull request ended.
+    pub ending: Option<Ending>,
+}
+
+/// A fact about a followed issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FollowEvent {
+    /// A watch handed the issue over.
+    Begun { watch: String },
+    /// The pull request is open, with what was pushed last.
+    Published,
+    /// Nothing is to be done before this time, unless the server reports a change.
+    Waited { until: Timestamp },
+    /// The server reported a change, or somebody asked to look.
+    Noticed,
+    /// The agent is told, in a task that is queued with this event.
+    Given { kind: FeedbackKind, fingerprint: String, task: TaskId },
+    /// A person has to decide about this kind.
+    Exhausted { kind: FeedbackKind, fingerprint: String, reason: String },
+    /// The head is to be merged.
+    MergeDecided { head: String },
+    /// A person told kugetsu to stop.
+    Stopped,
+    /// A person told kugetsu to go on; the budgets begin again.
+    Resumed,
+    /// kugetsu commented.
+    Commented { comment: u64 },
+    /// The pull request was merged or closed.
+    Ended { ending: Ending },
+}
+
+impl FollowEvent {
+    /// The name under which the event is stored, shown and streamed. Scripts rely on it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Begun { .. } => "follow_begun",
+            Self::Published => "published",
+            Self::Waited { .. } => "follow_waited",
+            Self::Noticed => "follow_noticed",
+            Self::Given { .. } => "feedback_given",
+            Self::Exhausted { .. } => "feedback_exhausted",
+            Self::MergeDecided { .. } => "merge_decided",
+            Self::Stopped => "follow_stopped",
+            Self::Resumed => "follow_resumed",
+            Self::Commented { .. } => "commented",
+            Self::Ended { .. } => "follow_ended",
+        }
+    }
+}
+
+impl Follow {
+    pub fn new(watch: String) -> Self {
+        Self { watch, is_stopped: false, records: Vec::new(), comment: None, look_at: None, ending: None }
+    }
+
+    pub fn record(&self, kind: FeedbackKind) -> Option<&Record> {
+        self.records.iter().find(|record| record.kind == kind)
+    }
+
+    /// Whether something may still happen to the pull request.
+    pub const fn is_active(&self) -> bool {
+        !self.is_stopped && self.ending.is_none()
+    }
+
+    /// Looks at the server from this time on. Looks that were scheduled before are void.
+    pub(crate) fn look(&mut self, at: Timestamp) -> Vec<Effect> {
+        // The store keeps whole milliseconds.
+        let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+        self.look_at = Some(at);
+        vec![Effect::Follow { at }]
+    }
+
+    /// A task of the issue has ended. Feedback that it was about is settled only if it succeeded.
+    pub(crate) fn task_ended(&mut self, task: TaskId, succeeded: bool) {
+        for record in &mut self.records {
+            if succeeded && record.state == (RecordState::Given { task }) {
+                record.state = RecordState::Settled;
+            }
+        }
+    }
+
+    fn set(&mut self, record: Record) {
+        self.records.retain(|other| other.kind != record.kind);
+        self.records.push(record);
+        self.records.sort_by_key(|record| record.kind);
+    }
+}
+
+/// Moves a followed issue by one event. `is_known` is whether the issue has a pull request to look at.
+pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
+    if let FollowEvent::Begun { watch } = event {
+        *follow = Some(Follow::new(watch));
+        return vec![];
+    }
+    let Some(follow) = follow else { return vec![] };
+    match event {
+        FollowEvent::Begun { .. } => vec![],
+        FollowEvent::Published | FollowEvent::Noticed if follow.is_active() => follow.look(now),
+        FollowEvent::Waited { until } if follow.is_active() => follow.look(until.max(now)),
+        FollowEvent::Published | FollowEvent::Noticed | FollowEvent::Waited { .. } => vec![],
+        FollowEvent::Given { kind, fingerprint, task } => {
+            let given = follow.record(kind).map_or(0, |record| record.given).saturating_add(1);
+            follow.set(Record { kind, fingerprint, given, state: RecordState::Given { task } });
+            // The end of the task is the next occasion.
+            follow.look_at = None;
+            vec![]
+        }
+        FollowEvent::Exhausted { kind, fingerprint, reason } => {
+            let given = follow.record(kind).map_or(0, |record| record.given);
+            follow.set(Record { kind, fingerprint, given, state: RecordState::Stopped { reason } });
+            follow.look(now)
+        }
+        FollowEvent::MergeDecided { head: _ } => {
+            follow.look_at = None;
+            vec![]
+        }
+        FollowEvent::Stopped => {
+            (follow.is_stopped, follow.look_at) = (true, None);
+            vec![]
+        }
+        FollowEvent::Resumed => {
+            follow.is_stopped = false;
+            follow.records.clear();
+            if follow.ending.is_some() { vec![] } else { follow.look(now) }
+        }
+        FollowEvent::Commented { comment } => {
+            follow.comment = Some(comment);
+            vec![]
+        }
+        FollowEvent::Ended { ending } => {
+            (follow.ending, follow.look_at) = (Some(ending), None);
+            vec![Effect::Complete { ending }]
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! An issue that a watch handed over: what its events and the ends of its tasks lead to.
+
+use jiff::{SignedDuration, Timestamp};
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::{Event, Loss};
+use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::pull_request::PrState;
+use kugetsu_domain::run::{Outcome, Verdict};
+use kugetsu_domain::task::{MAX_ATTEMPTS, Task};
+use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
+use kugetsu_domain::watch::follow::FollowEvent;
+
+use crate::world::{World, outcome};
+
+fn followed() -> World {
+    let mut world = World::new();
+    follow(&mut world, FollowEvent::Begun { watch: "api".to_owned() });
+    world
+}
+
+fn follow(world: &mut World, event: FollowEvent) -> Vec<Effect> {
+    world.step(Event::Followed(event)).unwrap().1
+}
+
+/// Opens the pull request.
+fn open(world: &mut World) {
+    let url = "https://h/a/b/pulls/7".to_owned();
+    world.step(Event::PrChecked { url, state: PrState::Open }).unwrap();
+    follow(world, FollowEvent::Published);
+}
+
+fn look_at(world: &World) -> Option<Timestamp> {
+    world.issue.follow.as_ref().unwrap().look_at
+}
+
+fn given(world: &mut World, fingerprint: &str) -> TaskId {
+    let task = world.task();
+    let event = FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: fingerprint.to_owned(), task: task.id };
+    follow(world, event);
+    world.step(Event::TaskQueued { task: Task { ..task.clone() } }).unwrap();
+    task.id
+}
+
+fn state(world: &World) -> (u32, RecordState) {
+    let record = world.issue.follow.as_ref().unwrap().record(FeedbackKind::Ci).unwrap();
+    (record.given, record.state.clone())
+}
+
+#[test]
+fn push_is_published_and_then_looked_at() {
+    let mut world = followed();
+    let task = world.queue();
+    let lease = world.work(task);
+    let outcome = Outcome { pushed: true, ..outcome(Verdict::Done) };
+    let (_, effects) = world.step(Event::RunEnded { lease, outcome }).unwrap();
+    assert!(effects.contains(&Effect::Publish { run: lease.run }), "{effects:?}");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Announce { .. })), "{effects:?}");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::FindPullRequest { .. } | Effect::Follow { .. })));
+    open(&mut world);
+    assert_eq!(look_at(&world), Some(world.now));
+}
+
+#[test]
+fn only_the_latest_look_counts() {
+    let mut world = followed();
+    open(&mut world);
+    let until = world.now + SignedDuration::from_mins(5);
+    assert_eq!(follow(&mut world, FollowEvent::Waited { until }), [Effect::Follow { at: until }]);
+    assert_eq!(look_at(&world), Some(until));
+    let effects = follow(&mut world, FollowEvent::Noticed);
+    assert_eq!(effects, [Effect::Follow { at: world.now }]);
+    assert_eq!(look_at(&world), Some(world.now), "the look at {until} is void");
+}
+
+#[test]
+fn feedback_is_settled_by_a_turn_that_succeeded() {
+    for (verdict, is_settled) in [(Verdict::Done, true), (Verdict::Failed, false), (Verdict::Blocked, false)] {
+        let mut world = followed();
+        open(&mut world);
+        let task = given(&mut world, "c1");
+        assert_eq!((look_at(&world), state(&world)), (None, (1, RecordState::Given { task })));
+        let lease = world.work(task);
+        world.step(Event::RunEnded { lease, outcome: outcome(verdict) }).unwrap();
+        let expected = if is_settled { RecordState::Settled } else { RecordState::Given { task } };
+        assert_eq!(state(&world), (1, expected), "{verdict:?}");
+        assert_eq!(look_at(&world), Some(world.now), "the next look decides");
+    }
+}
+
+#[test]
+fn every_end_of_a_task_leads_to_a_look() {
+    let mut world = followed();
+    open(&mut world);
+    let task = given(&mut world, "c1");
+    for _ in 0..MAX_ATTEMPTS {
+        assert_eq!(look_at(&world), None);
+        let lease = world.work(task);
+        world.step(Event::RunnerLost { lease, loss: Loss::Disappeared, reason: String::new() }).unwrap();
+    }
+    assert_eq!(look_at(&world), Some(world.now), "it was given up");
+    let task = given(&mut world, "c2");
+    assert_eq!(state(&world).0, 2);
+    world.step(Event::CancelRequested { task }).unwrap();
+    assert_eq!(look_at(&world), Some(world.now), "it was canceled");
+}
+
+#[test]
+fn stopped_issue_is_not_looked_at_until_it_is_resumed() {
+    let mut world = followed();
+    open(&mut world);
+    given(&mut world, "c1");
+    follow(&mut world, FollowEvent::Stopped);
+    for event in [FollowEvent::Noticed, FollowEvent::Published, FollowEvent::Waited { until: world.now }] {
+        assert_eq!(
+            follow(&mut world, event).iter().filter(|effect| matches!(effect, Effect::Follow { .. })).count(),
+            0
+        );
+    }
+    let effects = follow(&mut world, FollowEvent::Resumed);
+    assert!(effects.contains(&Effect::Follow { at: world.now }), "{effects:?}");
+    assert!(world.issue.follow.as_ref().unwrap().records.is_empty(), "the budgets begin again");
+}
+
+#[test]
+fn end_of_the_pull_request_is_cleaned_up_once() {
+    let mut world = followed();
+    open(&mut world);
+    let ending = Ending::Merged;
+    let effects = follow(&mut world, FollowEvent::Ended { ending });
+    assert!(effects.contains(&Effect::Complete { ending }), "{effects:?}");
+    assert_eq!(look_at(&world), None);
+    assert_eq!(follow(&mut world, FollowEvent::Noticed), []);
+}
+
+#[test]
+fn issue_without_a_watch_is_not_followed() {
+    let mut world = World::new();
+    assert_eq!(follow(&mut world, FollowEvent::Noticed), []);
+    let task = world.queue();
+    let lease = world.work(task);
+    let outcome = Outcome { pushed: true, ..outcome(Verdict::Done) };
+    let (_, effects) = world.step(Event::RunEnded { lease, outcome }).unwrap();
+    assert!(effects.contains(&Effect::FindPullRequest { run: lease.run }), "{effects:?}");
+}
