@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Repo, RunView, StoredEvent};
+use crate::view::{Handover, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -73,6 +73,24 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// See [`Store::set_source`](crate::store::Store::set_source).
     fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()>;
+
+    /// See [`Store::watch`](crate::store::Store::watch).
+    fn watch(&self, repo: RepoRef) -> Reply<'_, WatchState>;
+
+    /// See [`Store::set_watch`](crate::store::Store::set_watch).
+    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()>;
+
+    /// See [`Store::handover`](crate::store::Store::handover).
+    fn handover(&self, repo: RepoRef, issue: u64) -> Reply<'_, Option<Handover>>;
+
+    /// See [`Store::set_handover`](crate::store::Store::set_handover).
+    fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Reply<'_, ()>;
+
+    /// See [`Store::is_delivered`](crate::store::Store::is_delivered).
+    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool>;
+
+    /// See [`Store::add_delivery`](crate::store::Store::add_delivery).
+    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()>;
 
     /// See [`Store::set_home`](crate::store::Store::set_home).
     fn set_home(&self, id: String) -> Reply<'_, ()>;

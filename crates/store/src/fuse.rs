@@ -21,7 +21,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{Repo, RunView, StoredEvent};
+use crate::view::{Handover, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -175,6 +175,30 @@ impl Driver for Fused {
 
     fn home(&self) -> Reply<'_, Option<String>> {
         self.read(|driver| driver.home())
+    }
+
+    fn watch(&self, repo: RepoRef) -> Reply<'_, WatchState> {
+        self.read(move |driver| driver.watch(repo))
+    }
+
+    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()> {
+        self.read(move |driver| driver.set_watch(repo, state))
+    }
+
+    fn handover(&self, repo: RepoRef, issue: u64) -> Reply<'_, Option<Handover>> {
+        self.read(move |driver| driver.handover(repo, issue))
+    }
+
+    fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Reply<'_, ()> {
+        self.read(move |driver| driver.set_handover(repo, issue, handover))
+    }
+
+    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {
+        self.read(move |driver| driver.is_delivered(server, id))
+    }
+
+    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()> {
+        self.read(move |driver| driver.add_delivery(server, id, at, forget))
     }
 
     fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {

@@ -15,7 +15,7 @@ use crate::driver::Driver;
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
-use crate::view::{DelegatedTask, Repo, RunView, StoredEvent};
+use crate::view::{DelegatedTask, Handover, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
 /// A handle to the database. Clones share it.
@@ -272,6 +272,41 @@ impl Store {
 
     pub async fn repo(&self, name: &RepoRef) -> Result<Option<Repo>, StoreError> {
         Ok(self.repos().await?.into_iter().find(|repo| repo.name == *name))
+    }
+
+    /// Returns what is known of a watched repository.
+    pub async fn watch(&self, repo: RepoRef) -> Result<WatchState, StoreError> {
+        self.driver.watch(repo).await
+    }
+
+    pub async fn set_watch(&self, repo: RepoRef, state: WatchState) -> Result<(), StoreError> {
+        self.driver.set_watch(repo, state).await
+    }
+
+    /// Returns with which text an issue of a watched repository was handed over; `None` if it was not.
+    pub async fn handover(&self, repo: RepoRef, issue: u64) -> Result<Option<Handover>, StoreError> {
+        self.driver.handover(repo, issue).await
+    }
+
+    /// Notes that an issue was handed over with this text. If that is known already, the first text stays; `None` forgets it.
+    pub async fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Result<(), StoreError> {
+        self.driver.set_handover(repo, issue, handover).await
+    }
+
+    /// Whether a webhook delivery of this server was noted.
+    pub async fn is_delivered(&self, server: String, id: String) -> Result<bool, StoreError> {
+        self.driver.is_delivered(server, id).await
+    }
+
+    /// Notes a webhook delivery, and forgets those that came before `forget`.
+    pub async fn add_delivery(
+        &self,
+        server: String,
+        id: String,
+        at: Timestamp,
+        forget: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.driver.add_delivery(server, id, at, forget).await
     }
 
     /// Returns the repositories without a server.

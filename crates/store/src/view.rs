@@ -18,6 +18,25 @@ pub struct Repo {
     pub source: String,
 }
 
+/// What is known of a watched repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchState {
+    /// Every change of its issues up to this time was read; `None` before the first poll.
+    pub since: Option<Timestamp>,
+    /// The last time that the server answered.
+    pub polled_at: Option<Timestamp>,
+    /// Why the last poll failed.
+    pub error: Option<String>,
+}
+
+/// An issue of a watched repository that was handed over, with the text that was approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// Of title and description when the issue was first seen with the label.
+    pub text_hash: String,
+    pub seen_at: Timestamp,
+}
+
 /// A task with its issue and its latest run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunView {

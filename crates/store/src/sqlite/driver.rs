@@ -22,12 +22,12 @@ use super::readers::Readers;
 use super::recover::add_missing_effects;
 use super::save::set_source;
 use super::writer::{Request, Writer};
-use super::{connection, error, read, schema};
+use super::{connection, error, read, schema, watches};
 use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Repo, RunView, StoredEvent};
+use crate::view::{Handover, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
@@ -214,6 +214,33 @@ impl Driver for Sqlite {
 
     fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {
         self.change(move |connection| set_source(connection, &repo, &source))
+    }
+
+    fn watch(&self, repo: RepoRef) -> Reply<'_, WatchState> {
+        self.readers.query(move |connection| watches::watch(connection, &repo))
+    }
+
+    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()> {
+        self.change(move |connection| watches::set_watch(connection, &repo, &state))
+    }
+
+    fn handover(&self, repo: RepoRef, issue: u64) -> Reply<'_, Option<Handover>> {
+        self.readers.query(move |connection| watches::handover(connection, &repo, issue))
+    }
+
+    fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Reply<'_, ()> {
+        self.change(move |connection| match handover {
+            Some(handover) => watches::add_handover(connection, &repo, issue, &handover),
+            None => watches::remove_handover(connection, &repo, issue),
+        })
+    }
+
+    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {
+        self.readers.query(move |connection| watches::is_delivered(connection, &server, &id))
+    }
+
+    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()> {
+        self.change(move |connection| watches::add_delivery(connection, &server, &id, at, forget))
     }
 
     fn set_home(&self, id: String) -> Reply<'_, ()> {

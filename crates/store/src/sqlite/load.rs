@@ -96,6 +96,14 @@ pub(super) fn issue(connection: &Connection, id: IssueId) -> Result<Option<Loade
     let mut rows = statement.query([&id])?;
     let Some(found) = rows.next()? else { return Ok(None) };
     let mut issue = row::issue(&mut Columns::of("issue", found))?;
+    if let Some(follow) = &mut issue.follow {
+        let mut statement = connection.prepare_cached(FEEDBACK)?;
+        let mut rows = statement.query([&id])?;
+        while let Some(found) = rows.next()? {
+            follow.records.push(row::feedback(&mut Columns::of("feedback", found))?);
+        }
+        follow.records.sort_by_key(|record| record.kind);
+    }
     let mut positions = Vec::new();
     let mut statement = connection.prepare_cached(LIVE_TASKS)?;
     let mut rows = statement.query([&id])?;
@@ -115,6 +123,8 @@ pub(super) fn issue(connection: &Connection, id: IssueId) -> Result<Option<Loade
 }
 
 const ISSUE: &str = concat!("SELECT ", issue_columns!(), " FROM issues i JOIN repos p ON p.id = i.repo WHERE i.id = ?");
+
+const FEEDBACK: &str = "SELECT issue, kind, fingerprint, given, state, task, reason FROM feedback WHERE issue = ?";
 
 // An issue may have had many tasks and runs: only the live ones are read.
 const LIVE_TASKS: &str = concat!(

@@ -14,6 +14,7 @@ mod recover;
 mod row;
 mod save;
 mod schema;
+mod watches;
 mod writer;
 
 pub(crate) use driver::{open, open_read_only, open_unused};

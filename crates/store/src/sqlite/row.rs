@@ -16,6 +16,8 @@ use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, Serve
 use kugetsu_domain::run::{Outcome, Run, RunState, Usage, Verdict};
 use kugetsu_domain::session::{Session, SessionState};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
+use kugetsu_domain::watch::follow::Follow;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
@@ -29,7 +31,7 @@ macro_rules! issue_columns {
     () => {
         "i.id, i.number, i.state, i.title, i.directory, i.branch, i.base_branch, i.base_sha, i.session, i.session_agent, \
          i.session_state, i.session_run_at, i.session_cost_usd, i.session_input_tokens, i.session_output_tokens, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.pushed_sha, \
-         i.fence, i.version, i.created_at, p.base, p.project"
+         i.watch, i.watch_stopped, i.watch_comment, i.watch_look_at, i.watch_ended, i.fence, i.version, i.created_at, p.base, p.project"
     };
 }
 
@@ -119,11 +121,11 @@ impl<'r> Columns<'r> {
         self.read(|value| optional(value, text))
     }
 
-    fn owned(&mut self) -> Result<String, StoreError> {
+    pub(super) fn owned(&mut self) -> Result<String, StoreError> {
         self.text().map(str::to_owned)
     }
 
-    fn optional_owned(&mut self) -> Result<Option<String>, StoreError> {
+    pub(super) fn optional_owned(&mut self) -> Result<Option<String>, StoreError> {
         Ok(self.optional_text()?.map(str::to_owned))
     }
 
@@ -221,7 +223,7 @@ fn time(value: ValueRef<'_>) -> Result<Timestamp, String> {
     Timestamp::from_millisecond(milliseconds).map_err(|error| error.to_string())
 }
 
-/// Reads an issue, without its tasks and its run.
+/// Reads an issue, without its tasks, its run and the records of feedback.
 pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
     columns.begin("issue");
     let (id, number, state, title) = (columns.parsed()?, columns.number()?, columns.state()?, columns.owned()?);
@@ -250,6 +252,20 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
     // Before there was a column for the origin, only the user named pull requests.
     let pr = url.map(|url| PrLink { url, origin: origin.unwrap_or(PrOrigin::Set), checked: pr_state.zip(checked_at) });
     let pushed = columns.optional_owned()?;
+    let follow = match columns.optional_owned()? {
+        Some(watch) => Some(Follow {
+            watch,
+            is_stopped: columns.flag()?,
+            records: vec![],
+            comment: columns.optional_number()?,
+            look_at: columns.optional_time()?,
+            ending: columns.optional_named(Ending::from_name)?,
+        }),
+        None => {
+            columns.skip(4);
+            None
+        }
+    };
     let (fence, version, created_at) = (columns.number()?, columns.number()?, columns.time()?);
     let reference = IssueRef { repo: repo_ref(columns)?, number };
     let state: IssueState = state;
@@ -264,10 +280,26 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
         pushed,
         tasks: vec![],
         run: None,
+        follow,
         fence,
         version,
         created_at,
     })
+}
+
+/// Reads `issue, kind, fingerprint, given, state, task, reason`.
+pub(super) fn feedback(columns: &mut Columns<'_>) -> Result<Record, StoreError> {
+    columns.skip(1);
+    let (kind, fingerprint) = (columns.named(FeedbackKind::from_name)?, columns.owned()?);
+    let (given, state) = (columns.number()?, columns.text()?);
+    let (task, reason) = (columns.optional_parsed()?, columns.optional_owned()?);
+    let state = match (state, task) {
+        ("settled", _) => RecordState::Settled,
+        ("given", Some(task)) => RecordState::Given { task },
+        // What cannot be read must not tell the agent again and again.
+        _ => RecordState::Stopped { reason: reason.unwrap_or_default() },
+    };
+    Ok(Record { kind, fingerprint, given, state })
 }
 
 fn repo_ref(columns: &mut Columns<'_>) -> Result<RepoRef, StoreError> {
@@ -360,6 +392,7 @@ pub(super) fn effect(row: &Row<'_>) -> Result<ClaimedEffect, StoreError> {
 pub(super) fn effect_of(kind: EffectKind, data: &Value, issue: IssueId) -> Option<Effect> {
     let run = || data["run"].as_str()?.parse::<RunId>().ok();
     let version = || data["version"].as_u64();
+    let time = |name: &str| Timestamp::from_millisecond(data[name].as_i64()?).ok();
     Some(match kind {
         EffectKind::Run => Effect::Run(Lease { issue, run: run()?, fence: data["fence"].as_u64()? }),
         EffectKind::CancelRun => Effect::CancelRun { run: run()? },
@@ -367,10 +400,12 @@ pub(super) fn effect_of(kind: EffectKind, data: &Value, issue: IssueId) -> Optio
         EffectKind::RemoveFiles => Effect::RemoveFiles { version: version()? },
         EffectKind::FindPullRequest => Effect::FindPullRequest { run: run()? },
         EffectKind::Report => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },
-        EffectKind::EndPause => Effect::EndPause {
-            task: data["task"].as_str()?.parse().ok()?,
-            until: Timestamp::from_millisecond(data["until"].as_i64()?).ok()?,
-        },
+        EffectKind::EndPause => Effect::EndPause { task: data["task"].as_str()?.parse().ok()?, until: time("until")? },
+        EffectKind::Publish => Effect::Publish { run: run()? },
+        EffectKind::Follow => Effect::Follow { at: time("at")? },
+        EffectKind::Merge => Effect::Merge { version: version()? },
+        EffectKind::Announce => Effect::Announce { version: version()? },
+        EffectKind::Complete => Effect::Complete { ending: Ending::from_name(data["ending"].as_str()?)? },
     })
 }
 

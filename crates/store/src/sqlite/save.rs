@@ -9,6 +9,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::run::Run;
+use kugetsu_domain::watch::feedback::{Ending, Record, RecordState};
 use rusqlite::{Connection, Params, params};
 use serde_json::{Value, json};
 
@@ -89,6 +90,7 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
     let IssueChange { issue, stored_version, shown } = change;
     let (worktree, session, pr) = (issue.worktree.as_ref(), issue.session.as_ref(), issue.pr.as_ref());
     let checked = pr.and_then(|pr| pr.checked);
+    let follow = issue.follow.as_ref();
     let common = params![
         id.to_string(),
         issue.state.name(),
@@ -114,31 +116,60 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
         session.and_then(|session| session.used.cost_usd),
         session.and_then(|session| session.used.input_tokens).map(number),
         session.and_then(|session| session.used.output_tokens).map(number),
+        follow.map(|follow| &follow.watch),
+        follow.is_some_and(|follow| follow.is_stopped),
+        follow.and_then(|follow| follow.comment).map(number),
+        follow.and_then(|follow| follow.look_at).map(Timestamp::as_millisecond),
+        follow.and_then(|follow| follow.ending).map(Ending::name),
     ];
     match stored_version {
-        Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice()),
+        Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice())?,
         None => {
             let own = params![repo, number(issue.reference.number), issue.created_at.as_millisecond()];
-            put(connection, INSERT_ISSUE, [common, own].concat().as_slice())
+            put(connection, INSERT_ISSUE, [common, own].concat().as_slice())?;
         }
     }
+    match follow {
+        Some(follow) => feedback(connection, id, &follow.records),
+        None => Ok(()),
+    }
 }
+
+/// Replaces the records of an issue, of which there are a few.
+fn feedback(connection: &Connection, issue: IssueId, records: &[Record]) -> Result<(), StoreError> {
+    let issue = issue.to_string();
+    connection.prepare_cached("DELETE FROM feedback WHERE issue = ?")?.execute([&issue])?;
+    for record in records {
+        let (state, task, reason) = match &record.state {
+            RecordState::Given { task } => ("given", Some(task.to_string()), None),
+            RecordState::Settled => ("settled", None, None),
+            RecordState::Stopped { reason } => ("stopped", None, Some(reason)),
+        };
+        let params = params![issue, record.kind.name(), record.fingerprint, record.given, state, task, reason];
+        put(connection, INSERT_FEEDBACK, params)?;
+    }
+    Ok(())
+}
+
+const INSERT_FEEDBACK: &str =
+    "INSERT INTO feedback (issue, kind, fingerprint, given, state, task, reason) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 const INSERT_ISSUE: &str = "\
     INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \
         session_state, session_run_at, change_url, change_by, change_state, change_seen_at, pushed_sha, fence, version, \
-        latest_task, shown_task, shown_as, session_cost_usd, session_input_tokens, session_output_tokens, repo, number, \
-        created_at) \
+        latest_task, shown_task, shown_as, session_cost_usd, session_input_tokens, session_output_tokens, watch, \
+        watch_stopped, watch_comment, watch_look_at, watch_ended, repo, number, created_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-        ?24, ?25, ?26, ?27)";
+        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
 
 const UPDATE_ISSUE: &str = "\
     UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
         session = ?8, session_agent = ?9, session_state = ?10, session_run_at = ?11, change_url = ?12, change_by = ?13, \
         change_state = ?14, change_seen_at = ?15, pushed_sha = ?16, fence = ?17, version = ?18, latest_task = ?19, \
         shown_task = ?20, shown_as = ?21, session_cost_usd = ?22, session_input_tokens = ?23, \
-        session_output_tokens = ?24 \
-    WHERE id = ?1 AND version = ?25";
+        session_output_tokens = ?24, watch = ?25, watch_stopped = ?26, watch_comment = ?27, watch_look_at = ?28, \
+        watch_ended = ?29 \
+    WHERE id = ?1 AND version = ?30";
 
 fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
     let TaskChange { issue, task, is_new } = change;
@@ -285,10 +316,15 @@ const FAIL_EFFECT: &str = "\
 fn effect_data(effect: &Effect) -> Value {
     match effect {
         Effect::Run(lease) => json!({ "run": lease.run.to_string(), "fence": lease.fence }),
-        Effect::CancelRun { run } | Effect::Rescue { run } | Effect::FindPullRequest { run } => {
-            json!({ "run": run.to_string() })
+        Effect::CancelRun { run }
+        | Effect::Rescue { run }
+        | Effect::FindPullRequest { run }
+        | Effect::Publish { run } => json!({ "run": run.to_string() }),
+        Effect::RemoveFiles { version } | Effect::Merge { version } | Effect::Announce { version } => {
+            json!({ "version": version })
         }
-        Effect::RemoveFiles { version } => json!({ "version": version }),
+        Effect::Follow { at } => json!({ "at": at.as_millisecond() }),
+        Effect::Complete { ending } => json!({ "ending": ending.name() }),
         Effect::Report { task, version } => json!({ "task": task.to_string(), "version": version }),
         Effect::EndPause { task, until } => json!({ "task": task.to_string(), "until": until.as_millisecond() }),
     }
@@ -319,6 +355,11 @@ mod tests {
                 EffectKind::FindPullRequest => Effect::FindPullRequest { run },
                 EffectKind::Report => Effect::Report { task: TaskId::new(id()), version },
                 EffectKind::EndPause => Effect::EndPause { task: TaskId::new(id()), until: Timestamp::UNIX_EPOCH },
+                EffectKind::Publish => Effect::Publish { run },
+                EffectKind::Follow => Effect::Follow { at: Timestamp::UNIX_EPOCH },
+                EffectKind::Merge => Effect::Merge { version },
+                EffectKind::Announce => Effect::Announce { version },
+                EffectKind::Complete => Effect::Complete { ending: Ending::Merged },
             };
             let stored = EffectKind::from_name(effect.kind().name()).unwrap();
             assert_eq!(effect_of(stored, &effect_data(&effect), issue), Some(effect), "{kind:?}");

@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "pushed", include_str!("../../migrations/0007_pushed.sql")),
     (8, "usage", include_str!("../../migrations/0008_usage.sql")),
     (9, "pauses", include_str!("../../migrations/0009_pauses.sql")),
+    (10, "watches", include_str!("../../migrations/0010_watches.sql")),
 ];
 
 const RECORD: &str = "

@@ -6,6 +6,7 @@ use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::run::{Outcome, Verdict};
 use kugetsu_domain::text::rfc3339;
+use kugetsu_domain::watch::follow::FollowEvent;
 use serde_json::{Value, json};
 
 use crate::view::StoredEvent;
@@ -73,6 +74,7 @@ fn data(event: &Event) -> Value {
         Event::TaskMoved { priority, .. } => json!({ "priority": priority }),
         Event::PrSet { url } => json!({ "url": url }),
         Event::PushFound { head } => json!({ "head_sha": head }),
+        Event::Followed(event) => of_follow(event),
         Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
         Event::RunnerLost { reason, .. } => json!({ "reason": reason }),
         Event::DestroyFailed { reason } => json!({ "reason": reason.text, "hint": reason.hint }),
@@ -83,6 +85,23 @@ fn data(event: &Event) -> Value {
         | Event::PrCleared
         | Event::DestroyRequested => json!({}),
         Event::Destroyed { rescue, notes } => json!({ "rescue": rescue, "notes": notes }),
+    }
+}
+
+fn of_follow(event: &FollowEvent) -> Value {
+    match event {
+        FollowEvent::Begun { watch } => json!({ "watch": watch }),
+        FollowEvent::Waited { until } => json!({ "until": rfc3339(*until) }),
+        FollowEvent::Given { kind, fingerprint, task } => {
+            json!({ "kind": kind.name(), "fingerprint": fingerprint, "task": task.to_string() })
+        }
+        FollowEvent::Exhausted { kind, fingerprint, reason } => {
+            json!({ "kind": kind.name(), "fingerprint": fingerprint, "reason": reason })
+        }
+        FollowEvent::MergeDecided { head } => json!({ "head_sha": head }),
+        FollowEvent::Commented { comment } => json!({ "comment": comment }),
+        FollowEvent::Ended { ending } => json!({ "state": ending.name() }),
+        FollowEvent::Published | FollowEvent::Noticed | FollowEvent::Stopped | FollowEvent::Resumed => json!({}),
     }
 }
 
@@ -115,6 +134,7 @@ fn subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
         | Event::PrCleared
         | Event::PrChecked { .. }
         | Event::PushFound { .. }
+        | Event::Followed(_)
         | Event::DestroyRequested
         | Event::DestroyFailed { .. }
         | Event::Destroyed { .. } => (None, None),

@@ -5,6 +5,7 @@ mod damage;
 mod delegated;
 mod earlier_schema;
 mod fence;
+mod following;
 mod lost_file;
 mod opening;
 mod queue;

@@ -1,0 +1,74 @@
+//! What is stored of an issue that a watch handed over.
+
+use kugetsu_domain::effect::EffectKind;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
+use kugetsu_domain::watch::follow::FollowEvent;
+
+use kugetsu_store::view::{Handover, WatchState};
+
+use crate::world::{World, later, now};
+
+#[tokio::test]
+async fn followed_issue_reads_back_as_stored() {
+    let mut world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let (other, _) = world.queued(2).await;
+    let until = later(60);
+    for event in [
+        FollowEvent::Begun { watch: "api".to_owned() },
+        FollowEvent::Given { kind: FeedbackKind::Review, fingerprint: "r1".to_owned(), task },
+        FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c1 failed test".to_owned(), task },
+        FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c2 failed test".to_owned(), task },
+        FollowEvent::Exhausted { kind: FeedbackKind::Review, fingerprint: "r2".to_owned(), reason: "often".to_owned() },
+        FollowEvent::Commented { comment: 77 },
+        FollowEvent::Waited { until },
+    ] {
+        world.store().apply(issue.id, Event::Followed(event), now()).await.unwrap();
+    }
+    let before = world.store().issue_by_id(issue.id).await.unwrap();
+    world.reopen().await;
+    let read = world.store().issue_by_id(issue.id).await.unwrap();
+    assert_eq!(read, before);
+    let follow = read.follow.unwrap();
+    assert_eq!((follow.watch.as_str(), follow.comment, follow.look_at), ("api", Some(77), Some(until)));
+    let ci = follow.record(FeedbackKind::Ci).unwrap();
+    assert_eq!((ci.fingerprint.as_str(), ci.given, &ci.state), ("c2 failed test", 2, &RecordState::Given { task }));
+    let review = follow.record(FeedbackKind::Review).unwrap();
+    assert_eq!(review.state, RecordState::Stopped { reason: "often".to_owned() });
+    assert_eq!(world.store().issue_by_id(other.id).await.unwrap().follow, None);
+
+    world.store().apply(issue.id, Event::Followed(FollowEvent::Ended { ending: Ending::Merged }), now()).await.unwrap();
+    let effects = world.store().effects_of(issue.id).await.unwrap();
+    let has = |kind| effects.iter().any(|effect| effect.kind == Some(kind));
+    assert!(has(EffectKind::Complete) && has(EffectKind::Follow) && has(EffectKind::Announce), "{effects:?}");
+    let events = world.store().events_after(Some(issue.id), 0, 100).await.unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert!(kinds.contains(&"feedback_given") && kinds.contains(&"follow_ended"), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn watch_handover_and_deliveries_read_back_as_stored() {
+    let mut world = World::new().await;
+    let (issue, _) = world.queued(1).await;
+    let repo = || issue.reference.repo.clone();
+    assert_eq!(world.store().watch(repo()).await.unwrap(), WatchState::default());
+    let state = WatchState { since: Some(now()), polled_at: Some(now()), error: Some("no answer".to_owned()) };
+    world.store().set_watch(repo(), state.clone()).await.unwrap();
+    let first = Handover { text_hash: "a".to_owned(), seen_at: now() };
+    let second = Handover { text_hash: "b".to_owned(), seen_at: now() };
+    for handover in [&first, &second] {
+        world.store().set_handover(repo(), 7, Some(handover.clone())).await.unwrap();
+    }
+    world.store().add_delivery("h".to_owned(), "1".to_owned(), later(-100), later(-200)).await.unwrap();
+    world.reopen().await;
+    assert_eq!(world.store().watch(repo()).await.unwrap(), state);
+    assert_eq!(world.store().handover(repo(), 7).await.unwrap(), Some(first), "the approved text stays");
+    assert_eq!(world.store().handover(repo(), 8).await.unwrap(), None);
+    world.store().set_handover(repo(), 7, None).await.unwrap();
+    assert_eq!(world.store().handover(repo(), 7).await.unwrap(), None);
+    let is_delivered = async |id: &str| world.store().is_delivered("h".to_owned(), id.to_owned()).await.unwrap();
+    assert!(is_delivered("1").await && !is_delivered("2").await);
+    world.store().add_delivery("h".to_owned(), "2".to_owned(), now(), later(-50)).await.unwrap();
+    assert!(!is_delivered("1").await && is_delivered("2").await, "old ones are forgotten");
+}
