@@ -86,6 +86,7 @@ fn task(number: u64) -> Enqueue {
         new_issue: IssueId::new(Uuid::now_v7()),
         title: "fix it".to_owned(),
         pr_url: None,
+        watch: None,
         task: Task::queued(
             TaskId::new(Uuid::now_v7()),
             TaskKind::Start,

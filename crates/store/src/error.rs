@@ -70,6 +70,9 @@ pub enum StoreError {
     Refused(#[from] Refused),
     #[error("no such issue")]
     NoSuchIssue,
+    /// The issue was to be new.
+    #[error("kugetsu knows the issue already")]
+    Known,
     /// A task of the issue has not ended.
     #[error("the issue already has a {state} task")]
     IssueBusy {
@@ -132,6 +135,7 @@ impl StoreError {
             ),
             Self::Refused(_)
             | Self::NoSuchIssue
+            | Self::Known
             | Self::IssueBusy { .. }
             | Self::NothingToContinue(_)
             | Self::Unstorable(_)

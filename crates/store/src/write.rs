@@ -19,6 +19,8 @@ pub enum Precondition {
     Continuable,
     /// None: the task is queued behind the others.
     Any,
+    /// kugetsu does not know it.
+    New,
 }
 
 /// A task to queue, with its repository and issue, which are created if they are new.
@@ -35,6 +37,8 @@ pub struct Enqueue {
     pub title: String,
     /// The pull request, if the caller named one.
     pub pr_url: Option<String>,
+    /// The watch that hands the issue over, if it is new.
+    pub watch: Option<String>,
     /// In state queued.
     pub task: Task,
     pub precondition: Precondition,

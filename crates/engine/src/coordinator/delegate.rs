@@ -168,6 +168,7 @@ pub(crate) fn enqueue(task: Task) -> Enqueue {
         new_issue: IssueId::new(Uuid::now_v7()),
         title: "coordinator".to_owned(),
         pr_url: None,
+        watch: None,
         task,
         precondition: Precondition::Any,
         interrupt: false,

@@ -175,6 +175,7 @@ fn enqueue(found: &FoundRun, kind: TaskKind, queued_at: Timestamp) -> Enqueue {
         new_issue: found.issue,
         title: title(&found.message),
         pr_url: None,
+        watch: None,
         task: Task { model: found.model.clone(), base: found.base.clone(), ..task },
         precondition: Precondition::Any,
         interrupt: false,

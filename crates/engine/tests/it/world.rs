@@ -297,6 +297,7 @@ pub(crate) fn request(id: TaskId, number: u64, kind: TaskKind, message: &str, pr
         new_issue: IssueId::new(Uuid::now_v7()),
         title: String::new(),
         pr_url: None,
+        watch: None,
         task: Task::queued(id, kind, "scripted".to_owned(), message.to_owned(), Timestamp::UNIX_EPOCH),
         precondition,
         interrupt: false,

@@ -324,6 +324,7 @@ mod tests {
             new_issue: IssueId::new(Uuid::now_v7()),
             title: String::new(),
             pr_url: None,
+            watch: None,
             task: Task::queued(id, TaskKind::Start, "a".to_owned(), message, now),
             precondition: Precondition::Idle,
             interrupt: false,

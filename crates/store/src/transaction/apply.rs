@@ -12,6 +12,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::Task;
+use kugetsu_domain::watch::follow::Follow;
 
 use super::changes::{Changes, EffectChange, IssueChange, RepoChange, Shown, TaskChange};
 use super::event_log::EventEntry;
@@ -112,6 +113,9 @@ impl Transaction {
             None => Issue::new(enqueue.new_issue, reference, enqueue.title.clone(), now),
         };
         check(enqueue.precondition, &issue)?;
+        if issue.version == 0 {
+            issue.follow = enqueue.watch.clone().map(Follow::new);
+        }
         if let Some(url) = &enqueue.pr_url {
             issue.pr = Some(PrLink::replacing(issue.pr.take(), url.clone()));
         }
@@ -288,7 +292,8 @@ fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
         Precondition::Continuable if issue.state == IssueState::Destroyed => {
             Err(StoreError::NothingToContinue("it was destroyed"))
         }
-        Precondition::Continuable | Precondition::Any => Ok(()),
+        Precondition::New if issue.version > 0 => Err(StoreError::Known),
+        Precondition::Continuable | Precondition::Any | Precondition::New => Ok(()),
     }
 }
 
@@ -459,8 +464,18 @@ mod tests {
     fn enqueue(repo: Repo, number: Option<u64>, task: Task, precondition: Precondition) -> Write {
         let new_issue = new_issue(&repo, number, &task);
         let (title, interrupt) = (String::new(), false);
-        let enqueue =
-            Enqueue { repo, number, used_numbers: 0, new_issue, title, pr_url: None, task, precondition, interrupt };
+        let enqueue = Enqueue {
+            repo,
+            number,
+            used_numbers: 0,
+            new_issue,
+            title,
+            pr_url: None,
+            watch: None,
+            task,
+            precondition,
+            interrupt,
+        };
         Write::Enqueue { enqueue: Box::new(enqueue), now: now() }
     }
 

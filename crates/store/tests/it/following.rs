@@ -5,9 +5,11 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
 use kugetsu_domain::watch::follow::FollowEvent;
 
+use kugetsu_store::error::StoreError;
 use kugetsu_store::view::{Handover, WatchState};
+use kugetsu_store::write::{Enqueue, Precondition};
 
-use crate::world::{World, later, now};
+use crate::world::{World, later, now, start};
 
 #[tokio::test]
 async fn followed_issue_reads_back_as_stored() {
@@ -71,4 +73,21 @@ async fn watch_handover_and_deliveries_read_back_as_stored() {
     assert!(is_delivered("1").await && !is_delivered("2").await);
     world.store().add_delivery("h".to_owned(), "2".to_owned(), now(), later(-50)).await.unwrap();
     assert!(!is_delivered("1").await && is_delivered("2").await, "old ones are forgotten");
+}
+
+#[tokio::test]
+async fn issue_is_handed_over_once_and_only_if_it_is_new() {
+    let world = World::new().await;
+    let handed = |number| Enqueue { watch: Some("api".to_owned()), precondition: Precondition::New, ..start(number) };
+    let first = handed(1);
+    let issue = world.store().enqueue(first.clone(), now()).await.unwrap().issue;
+    assert_eq!(issue.follow.map(|follow| follow.watch).as_deref(), Some("api"));
+    assert!(world.store().enqueue(first, now()).await.unwrap().repeated, "the same task again");
+    for number in [1, 2] {
+        if number == 2 {
+            world.enqueue(start(2)).await;
+        }
+        let refused = world.store().enqueue(handed(number), now()).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Known), "{refused}");
+    }
 }

@@ -156,6 +156,7 @@ pub(crate) fn start(number: u64) -> Enqueue {
         new_issue: IssueId::new(Uuid::now_v7()),
         title: format!("issue {number}"),
         pr_url: None,
+        watch: None,
         task: task(TaskKind::Start),
         precondition: Precondition::Idle,
         interrupt: false,
