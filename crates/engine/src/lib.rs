@@ -32,6 +32,7 @@ mod scheduler;
 pub mod schema;
 pub mod settings;
 mod sizes;
+pub mod watch;
 
 pub use engine::{Engine, Parts, StartRunner};
 pub use main_loop::serve_engine;

@@ -66,6 +66,7 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
         StoreError::IssueBusy { state } => conflict(format!("{issue} already has a {state} task")).hint(format!(
             "add to it with `kugetsu continue {issue} \"<message>\"`, or cancel it with `kugetsu queue cancel {issue}`"
         )),
+        StoreError::Known => conflict(format!("kugetsu knows {issue} already")),
         StoreError::NothingToContinue(why) => conflict(format!("{issue} has nothing to continue: {why}"))
             .hint(format!("start it again with `kugetsu start {issue} \"<message>\"`")),
         StoreError::NoSuchIssue => Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {issue}"))

@@ -41,6 +41,7 @@ pub struct Config {
 pub struct Entry {
     pub agents: AgentEntry,
     pub servers: ServerEntry,
+    pub watch: WatchEntry,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -273,6 +274,89 @@ pub struct AgentEntry {
     #[serde(default)]
     #[schemars(with = "Vec<String>", extend("examples" = [["models"]]))]
     pub models: Option<Vec<String>>,
+}
+
+/// A repository whose issues are handed over by a label or an assignee. `kugetsu watch add` writes such a section.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = ["api"]))]
+pub struct WatchEntry {
+    /// The repository: its address.
+    #[schemars(extend("examples" = ["https://git.example.com/acme/api"]))]
+    pub repo: String,
+    /// Label of the issues that are handed over. A label or an assignee is required.
+    #[schemars(extend("examples" = ["agent"]))]
+    pub label: Option<String>,
+    /// User to whom the issues that are handed over are assigned.
+    #[schemars(extend("examples" = ["robot"]))]
+    pub assignee: Option<String>,
+    /// Whose text enters prompts and whose comments are commands: `owners`, `members` (who may push), `collaborators` (who may
+    /// label issues), or logins with commas between them; `members` if not set. An issue of somebody else needs the label.
+    #[schemars(extend("examples" = ["members"]))]
+    pub trust: Option<String>,
+    /// Agent; `agent.default` if not set.
+    #[schemars(extend("examples" = ["claude"]))]
+    pub agent: Option<String>,
+    /// Model, as the agent names it; the agent's choice if not set.
+    #[schemars(extend("examples" = ["provider/model"]))]
+    pub model: Option<String>,
+    /// Branch that work starts from and is merged into; the default branch if not set.
+    #[schemars(extend("examples" = ["main"]))]
+    pub base: Option<String>,
+    /// Maximum number of runs of issues of this repository at once.
+    #[schemars(range(max = 1000), extend("examples" = [2]))]
+    pub max_running: Option<u32>,
+    /// Maximum number of open pull requests; 5 if not set. Further issues wait until some are merged or closed.
+    #[schemars(range(max = 1000), extend("examples" = [5]))]
+    pub max_open_prs: Option<u32>,
+    /// How many times the agent is told about failed checks, reviews, conflicts and refused merges, each, before a person is
+    /// asked; 3 if not set.
+    #[schemars(range(max = 100), extend("examples" = [3]))]
+    pub max_feedback: Option<u32>,
+    /// Commands that have to succeed at the head before anybody is asked to review it.
+    #[schemars(extend("examples" = [["cargo test"]]))]
+    pub verify: Option<Vec<String>>,
+    /// Whether pull requests are opened as drafts.
+    #[schemars(extend("examples" = [true]))]
+    pub draft: Option<bool>,
+    /// When pull requests are merged: `never` (if not set), `when-green` (its checks passed) or `when-approved` (and a trusted
+    /// person approved the head).
+    #[schemars(extend("examples" = ["when-approved"]))]
+    pub merge: Option<MergeWhen>,
+    /// How they are merged; what the repository allows if not set.
+    #[schemars(extend("examples" = ["squash"]))]
+    pub merge_method: Option<MergeMethodName>,
+    /// Whether a head without any checks is not merged; `true` if not set.
+    #[schemars(extend("examples" = [true]))]
+    pub needs_checks: Option<bool>,
+    /// Whether the issue is closed after the merge; `true` if not set.
+    #[schemars(extend("examples" = [true]))]
+    pub close_issue: Option<bool>,
+    /// Whether the branch is deleted after the merge; `true` if not set.
+    #[schemars(extend("examples" = [true]))]
+    pub delete_branch: Option<bool>,
+    /// Time between two polls; 30 seconds if not set, and 5 minutes with a webhook.
+    #[serde(default, deserialize_with = "optional_length")]
+    #[schemars(with = "Option<String>", extend("format" = "duration", "examples" = ["1m"]))]
+    pub poll: Option<Duration>,
+    /// Whether no further issues are started.
+    #[schemars(extend("examples" = [true]))]
+    pub paused: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MergeWhen {
+    Never,
+    WhenGreen,
+    WhenApproved,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MergeMethodName {
+    Merge,
+    Squash,
+    Rebase,
 }
 
 /// The JSON Schema of [`Config`] or [`Entry`], with everything inline.

@@ -11,6 +11,7 @@ use kugetsu_forge::servers::Servers;
 use secrecy::SecretString;
 
 use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Queue, Rescue, Run};
+use crate::watch::settings::Watch;
 
 /// The settings in effect.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Settings {
     pub profiles: Vec<AgentSettings>,
     /// The entries of `[servers]` and the default server.
     pub servers: Servers,
+    /// The entries of `[watch]`: repositories whose issues are handed over.
+    pub watches: Vec<Watch>,
     /// `repos.json`: clone locations of single repositories.
     pub repositories: Repositories,
     /// The variables of `env/default.env`, which contain the tokens of the servers. An agent gets them with those of its env
@@ -43,7 +46,7 @@ impl Settings {
         let Config { agent, agents, db, destroy, gc, pm, queue, rescue, run, server: _ } = config;
         let (profiles, variables) = (Vec::new(), Vec::new());
         let default_agent = agent.default.clone().unwrap_or_else(|| first_built_in().to_owned());
-        let (servers, repositories) = (Servers::default(), Repositories::default());
+        let (servers, watches, repositories) = (Servers::default(), Vec::new(), Repositories::default());
         Self {
             agent,
             default_agent,
@@ -57,6 +60,7 @@ impl Settings {
             run,
             profiles,
             servers,
+            watches,
             repositories,
             variables,
         }

@@ -1,5 +1,7 @@
 //! Users of a server, and what they may do in a project.
 
+pub use kugetsu_domain::watch::trust::Permission;
+
 /// A user as the server knows it. Names are the server's; nothing about a user is inferred from one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -14,23 +16,6 @@ pub struct Account {
     pub login: String,
     /// The permissions of the token itself, where the server reports them.
     pub scopes: Option<Vec<String>>,
-}
-
-/// The permission of a user in a project, from the least to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Permission {
-    /// No more than everybody.
-    None,
-    /// May read it, also if it is private.
-    Read,
-    /// May label and close issues.
-    Triage,
-    /// May push.
-    Write,
-    /// May change settings.
-    Maintain,
-    /// Owns it, or may do what owners may.
-    Admin,
 }
 
 /// The permission of the token in a project, and the settings that matter.

@@ -3,6 +3,8 @@ ALTER TABLE issues ADD COLUMN watch TEXT;
 ALTER TABLE issues ADD COLUMN watch_stopped INTEGER NOT NULL DEFAULT 0;  -- a person told kugetsu to stop
 ALTER TABLE issues ADD COLUMN watch_comment INTEGER;                     -- the server's ID of kugetsu's comment
 ALTER TABLE issues ADD COLUMN watch_look_at INTEGER;                     -- when the pull request is looked at next
+ALTER TABLE issues ADD COLUMN watch_head TEXT;                           -- of the pull request, as it was seen last
+ALTER TABLE issues ADD COLUMN watch_head_at INTEGER;
 ALTER TABLE issues ADD COLUMN watch_ended TEXT;                          -- merged, closed
 
 -- What an agent was told about its pull request: the latest of each kind.

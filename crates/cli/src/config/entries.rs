@@ -1,8 +1,8 @@
-//! The named entries of the settings: `[servers.<name>]` and `[agents.<name>]`.
+//! The named entries of the settings: `[servers.<name>]`, `[agents.<name>]` and `[watch.<name>]`.
 
 use kugetsu_agent::{AgentSettings, is_built_in};
 use kugetsu_domain::redact::is_secret;
-use kugetsu_engine::schema::{AgentEntry, ServerEntry};
+use kugetsu_engine::schema::{AgentEntry, ServerEntry, WatchEntry};
 use kugetsu_forge::servers::{Server, ServerAddress};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -21,6 +21,8 @@ pub(crate) fn check(section: &str, name: &str, fields: Map<String, Value>) -> Re
     let entry = Value::Object([(name.to_owned(), Value::Object(fields))].into_iter().collect());
     match section {
         "servers" => all(&entry, server).map(drop),
+        // Its server may have an entry of its own, which is not known here.
+        "watch" => all::<WatchEntry, _>(&entry, |_, _| Ok(())).map(drop),
         _ => all(&entry, profile).map(drop),
     }
 }

@@ -11,6 +11,7 @@ use kugetsu_api::regular_file;
 use kugetsu_domain::reason::Reason;
 use kugetsu_engine::Settings;
 use kugetsu_engine::schema::{Config, defaults};
+use kugetsu_engine::watch::settings::Watch;
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;
@@ -151,12 +152,13 @@ fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Lo
             false => errors.push(error),
         }
     }
-    let Resolved { config, values, servers, profiles, .. } = resolved;
+    let Resolved { config, values, servers, profiles, watches, .. } = resolved;
     let repositories = repositories(home, &servers, &mut warnings)?;
     let env = env_files::merged(home, &[]);
     let env = env.map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
     warnings.extend(env.diagnostics);
-    let mut settings = Settings { profiles, servers, repositories, variables: env.variables, ..Settings::new(config) };
+    let mut settings =
+        Settings { profiles, servers, watches, repositories, variables: env.variables, ..Settings::new(config) };
     let mut values = values;
     if settings.agent.default.is_none() {
         let chosen = choice::first(home, &settings.profiles, environment);
@@ -194,6 +196,7 @@ struct Resolved {
     values: Layer,
     servers: Servers,
     profiles: Vec<AgentSettings>,
+    watches: Vec<Watch>,
     /// `server.default` names no server. It is left out of the rest.
     unknown_default: Option<(Origin, ConfigError)>,
 }
@@ -232,7 +235,9 @@ impl Resolved {
             unknown_default = Some((origin, error));
             Servers::new(list, None).unwrap_or_default()
         });
-        Ok(Self { config, values, servers, profiles, unknown_default })
+        let known = servers.known();
+        let watches = entries::all(&named["watch"], |name, entry| Watch::new(name, entry, &known)).map_err(invalid)?;
+        Ok(Self { config, values, servers, profiles, watches, unknown_default })
     }
 }
 

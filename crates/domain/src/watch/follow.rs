@@ -19,6 +19,10 @@ pub struct Follow {
     pub comment: Option<u64>,
     /// When kugetsu looks at the server next; `None` while nothing is to be seen there, or after the end.
     pub look_at: Option<Timestamp>,
+    /// The head of the pull request as it was seen last.
+    pub head: Option<String>,
+    /// When it was first seen.
+    pub head_since: Option<Timestamp>,
     /// How the pull request ended.
     pub ending: Option<Ending>,
 }
@@ -32,6 +36,8 @@ pub enum FollowEvent {
     Published,
     /// Nothing is to be done before this time, unless the server reports a change.
     Waited { until: Timestamp },
+    /// The pull request has this head now.
+    HeadSeen { head: String },
     /// The server reported a change, or somebody asked to look.
     Noticed,
     /// The agent is told, in a task that is queued with this event.
@@ -57,6 +63,7 @@ impl FollowEvent {
             Self::Begun { .. } => "follow_begun",
             Self::Published => "published",
             Self::Waited { .. } => "follow_waited",
+            Self::HeadSeen { .. } => "head_seen",
             Self::Noticed => "follow_noticed",
             Self::Given { .. } => "feedback_given",
             Self::Exhausted { .. } => "feedback_exhausted",
@@ -71,7 +78,16 @@ impl FollowEvent {
 
 impl Follow {
     pub fn new(watch: String) -> Self {
-        Self { watch, is_stopped: false, records: Vec::new(), comment: None, look_at: None, ending: None }
+        Self {
+            watch,
+            is_stopped: false,
+            records: Vec::new(),
+            comment: None,
+            look_at: None,
+            head: None,
+            head_since: None,
+            ending: None,
+        }
     }
 
     pub fn record(&self, kind: FeedbackKind) -> Option<&Record> {
@@ -119,6 +135,10 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         FollowEvent::Published | FollowEvent::Noticed if follow.is_active() => follow.look(now),
         FollowEvent::Waited { until } if follow.is_active() => follow.look(until.max(now)),
         FollowEvent::Published | FollowEvent::Noticed | FollowEvent::Waited { .. } => vec![],
+        FollowEvent::HeadSeen { head } => {
+            (follow.head, follow.head_since) = (Some(head), Some(now));
+            vec![]
+        }
         FollowEvent::Given { kind, fingerprint, task } => {
             let given = follow.record(kind).map_or(0, |record| record.given).saturating_add(1);
             follow.set(Record { kind, fingerprint, given, state: RecordState::Given { task } });

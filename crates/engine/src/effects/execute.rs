@@ -4,7 +4,10 @@ use kugetsu_domain::effect::Effect;
 use kugetsu_store::effect::ClaimedEffect;
 
 use super::outcome::Outcome;
-use super::{cancel_run, end_pause, find_pull_request, remove_files, report, rescue, run};
+use super::{
+    announce, cancel_run, complete, end_pause, find_pull_request, follow, merge, publish, remove_files, report, rescue,
+    run,
+};
 use crate::engine::Engine;
 
 /// Executes a claimed effect. It may have been executed before, wholly or in part: the process can die at any point.
@@ -21,5 +24,10 @@ pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome
         Effect::EndPause { task, until } => {
             end_pause::execute(engine, claimed.issue, task, until, claimed.created_at).await
         }
+        Effect::Publish { run } => publish::execute(engine, claimed.issue, run).await,
+        Effect::Follow { at } => follow::execute(engine, claimed.issue, at).await,
+        Effect::Merge { .. } => merge::execute(engine, claimed.issue).await,
+        Effect::Announce { .. } => announce::execute(engine, claimed.issue, claimed.attempt).await,
+        Effect::Complete { ending } => complete::execute(engine, claimed.issue, ending).await,
     }
 }

@@ -1,11 +1,16 @@
 //! One file per effect: how each is executed. `execute.rs` picks the file.
 
+mod announce;
 pub(crate) mod backoff;
 mod cancel_run;
+mod complete;
 mod end_pause;
 pub(crate) mod execute;
 mod find_pull_request;
+mod follow;
+mod merge;
 pub(crate) mod outcome;
+mod publish;
 mod remove_files;
 mod report;
 mod rescue;

@@ -64,6 +64,24 @@ pub(super) async fn latest_notice(engine: &Engine, run: RunId) -> Option<(Timest
     }
 }
 
+/// Returns the text with which the agent of a run ended, after its last tool call; `None` if there is none, or if the records cannot
+/// be read.
+pub(crate) async fn last_text(engine: &Engine, run: RunId) -> Option<String> {
+    let path = engine.home().run(run).records();
+    let read = tokio::task::spawn_blocking(move || end_of(&path)).await.map_err(io::Error::other).flatten();
+    let end = read.inspect_err(|error| tracing::debug!(%run, %error, "the end of a transcript cannot be read")).ok()?;
+    let mut text = String::new();
+    // The first line may be the rest of one.
+    for line in end.split(|byte| *byte == b'\n') {
+        match serde_json::from_slice::<Record>(line).map(|record| record.body) {
+            Ok(Body::Text { text: piece }) => text.push_str(&piece),
+            Ok(Body::ToolStarted { .. } | Body::Prompt { .. }) => text.clear(),
+            _ => {}
+        }
+    }
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// The last bytes of a file, at most [`CHUNK`].
 fn end_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = regular_file::open_to_read(path)?;

@@ -113,6 +113,11 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
         Some(EffectKind::FindPullRequest) => "looking up its pull request",
         Some(EffectKind::Report) => "reporting its end to the coordinator",
         Some(EffectKind::EndPause) => "ending its pause",
+        Some(EffectKind::Publish) => "opening its pull request",
+        Some(EffectKind::Follow) => "looking at its pull request",
+        Some(EffectKind::Merge) => "merging its pull request",
+        Some(EffectKind::Announce) => "commenting on the issue",
+        Some(EffectKind::Complete) => "cleaning up after its pull request",
         None => "something that another version of kugetsu began",
     };
     let attempts = counted(u64::from(effect.attempt), "attempt");

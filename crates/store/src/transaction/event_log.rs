@@ -98,7 +98,7 @@ fn of_follow(event: &FollowEvent) -> Value {
         FollowEvent::Exhausted { kind, fingerprint, reason } => {
             json!({ "kind": kind.name(), "fingerprint": fingerprint, "reason": reason })
         }
-        FollowEvent::MergeDecided { head } => json!({ "head_sha": head }),
+        FollowEvent::MergeDecided { head } | FollowEvent::HeadSeen { head } => json!({ "head_sha": head }),
         FollowEvent::Commented { comment } => json!({ "comment": comment }),
         FollowEvent::Ended { ending } => json!({ "state": ending.name() }),
         FollowEvent::Published | FollowEvent::Noticed | FollowEvent::Stopped | FollowEvent::Resumed => json!({}),

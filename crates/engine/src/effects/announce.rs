@@ -1,0 +1,81 @@
+//! Keeps one comment of kugetsu's on the issue, which says what holds now.
+
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::watch::feedback::{Ending, RecordState};
+use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_domain::watch::publication::{comment, harmless, has_marker};
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Subject;
+
+use super::outcome::Outcome;
+use crate::engine::Engine;
+use crate::queries::tasks;
+use crate::watch::followed::{Followed, failed};
+
+/// Failed executions after which it is given up. The next change is announced again.
+const ATTEMPTS_MAX: u32 = 20;
+
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
+    let followed = match Followed::read(engine, issue).await {
+        Ok(followed) => followed,
+        Err(outcome) => return outcome,
+    };
+    let text = comment(&progress(engine, &followed).await, &followed.marker());
+    match announce(&followed, &text).await {
+        Ok(None) => Outcome::done(),
+        Ok(Some(comment)) => Outcome::event(issue, Event::Followed(FollowEvent::Commented { comment })),
+        Err(error) if error.is_transient() => failed(&error),
+        Err(error) => Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
+    }
+}
+
+/// What holds now, for people.
+async fn progress(engine: &Engine, followed: &Followed) -> String {
+    let (issue, follow) = (&followed.issue, &followed.follow);
+    let pull_request = issue.pr.as_ref().map(|pr| pr.url.clone());
+    let latest = tasks::latest(engine, issue).await.ok();
+    let mut text = match (&follow.ending, latest.as_ref().map(|view| &view.task)) {
+        (Some(Ending::Merged), _) => "kugetsu: the pull request is merged.".to_owned(),
+        (Some(Ending::ClosedUnmerged), _) => "kugetsu: the pull request was closed; the work is kept.".to_owned(),
+        (None, _) if follow.is_stopped => "kugetsu was told to stop.".to_owned(),
+        (None, Some(task)) if !task.state.is_final() => format!("kugetsu: an agent's task is {}.", task.state.name()),
+        (None, Some(task)) => {
+            let reason = task.reason.as_ref().map(|reason| format!(": {}", harmless(&reason.text))).unwrap_or_default();
+            format!("kugetsu: the agent's task is {}{reason}.", task.state.name())
+        }
+        (None, None) => "kugetsu has taken this issue.".to_owned(),
+    };
+    if let Some(url) = pull_request {
+        text.push_str(&format!("\n\nPull request: {url}"));
+    }
+    for record in &follow.records {
+        if let RecordState::Stopped { reason } = &record.state {
+            text.push_str(&format!("\n\nA person has to decide ({}): {}.", record.kind.name(), harmless(reason)));
+        }
+    }
+    text
+}
+
+/// Returns the ID of a comment that is new. One that an earlier attempt wrote is found by its author and its marker.
+async fn announce(followed: &Followed, text: &str) -> Result<Option<u64>, ForgeError> {
+    let (forge, project) = (followed.forge.as_ref(), followed.project());
+    let subject = Subject::Issue(followed.issue.reference.number);
+    if let Some(comment) = followed.follow.comment {
+        forge.edit_comment(project, subject, comment, text).await?;
+        return Ok(None);
+    }
+    let own = forge.whoami().await?.login;
+    let comments = forge.comments(project, subject).await?.entries;
+    let is_own = |author: &Option<kugetsu_forge::user::User>| author.as_ref().is_some_and(|author| author.login == own);
+    let found =
+        comments.iter().find(|comment| is_own(&comment.author) && has_marker(&comment.body, &followed.marker()));
+    match found {
+        Some(comment) => {
+            forge.edit_comment(project, subject, comment.id, text).await?;
+            Ok(Some(comment.id))
+        }
+        None => forge.add_comment(project, subject, text).await.map(|comment| Some(comment.id)),
+    }
+}

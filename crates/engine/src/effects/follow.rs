@@ -1,0 +1,163 @@
+//! Looks at the pull request of a followed issue, and stores what follows from it.
+
+use jiff::Timestamp;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::pull_request::PrState;
+use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_domain::watch::feedback::{Action, FeedbackKind, decide};
+use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_forge::references::address::Target;
+use kugetsu_forge::references::parser::parse;
+use kugetsu_store::write::{Enqueue, Precondition, Settlement};
+use tokio::sync::broadcast::error::RecvError;
+use uuid::Uuid;
+
+use super::outcome::Outcome;
+use crate::engine::Engine;
+use crate::watch::followed::{Followed, failed};
+use crate::watch::look::Look;
+use crate::watch::message::message;
+
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> Outcome {
+    match wait(engine, issue, at).await {
+        Ok(true) => {}
+        Ok(false) => return Outcome::done(),
+        Err(outcome) => return outcome,
+    }
+    let followed = match Followed::read(engine, issue).await {
+        Ok(followed) => followed,
+        Err(outcome) => return outcome,
+    };
+    let Some(number) = pull_request_number(engine, &followed) else { return Outcome::done() };
+    let now = engine.now();
+    let look = match Look::at(&followed, number, now).await {
+        Ok(look) => look,
+        Err(error) => return failed(&error),
+    };
+    let is_busy = !followed.issue.tasks.is_empty();
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
+    settle(engine, &followed, &look, actions, now).await
+}
+
+/// Waits until then. Returns whether the look is still wanted.
+async fn wait(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<bool, Outcome> {
+    // Before the issue is read: a change after that is noticed.
+    let mut events = engine.store().listen();
+    let wait = engine.clock().sleep_until(at);
+    tokio::pin!(wait);
+    loop {
+        match engine.store().issue_by_id(issue).await {
+            Ok(issue) if issue.follow.as_ref().is_some_and(|follow| follow.look_at == Some(at)) => {}
+            Ok(_) => return Ok(false),
+            Err(error) => return Err(Outcome::retry(error)),
+        }
+        loop {
+            tokio::select! {
+                () = &mut wait => return Ok(true),
+                event = events.recv() => match event {
+                    Ok(event) if event.issue != issue => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => break,
+                    // The daemon stops; the next one waits for the rest.
+                    Err(RecvError::Closed) => std::future::pending().await,
+                },
+            }
+        }
+    }
+}
+
+pub(crate) fn pull_request_number(engine: &Engine, followed: &Followed) -> Option<u64> {
+    let url = &followed.issue.pr.as_ref()?.url;
+    let address = parse(url, &engine.settings().servers.known(), None).ok()?;
+    match address.target {
+        Target::PullRequest(number) => Some(number),
+        _ => None,
+    }
+}
+
+async fn settle(engine: &Engine, followed: &Followed, look: &Look, actions: Vec<Action>, now: Timestamp) -> Outcome {
+    let issue = followed.issue.id;
+    let (mut events, mut given) = (Vec::new(), Vec::new());
+    let state = look.pull.state;
+    if followed.issue.pr.as_ref().and_then(|pr| pr.checked).map(|(state, _)| state) != Some(state) {
+        events.push(Event::PrChecked { url: look.pull.url.clone(), state });
+    }
+    if followed.follow.head.as_deref() != Some(look.seen.head.as_str()) {
+        events.push(Event::Followed(FollowEvent::HeadSeen { head: look.seen.head.clone() }));
+    }
+    for action in actions {
+        match action {
+            Action::Wait { until, why } => {
+                tracing::debug!(issue = %followed.issue.reference, why, "nothing to do about the pull request yet");
+                let poll = now.saturating_add(followed.watch.poll(false)).unwrap_or(Timestamp::MAX);
+                events
+                    .push(Event::Followed(FollowEvent::Waited { until: until.map_or(poll, |until| until.min(poll)) }));
+            }
+            Action::Give { kind, fingerprint } => given.push((kind, fingerprint)),
+            Action::Stop { kind, fingerprint, reason } => {
+                events.push(Event::Followed(FollowEvent::Exhausted { kind, fingerprint, reason }));
+            }
+            Action::Merge { head } => events.push(Event::Followed(FollowEvent::MergeDecided { head })),
+            Action::Complete(ending) => events.push(Event::Followed(FollowEvent::Ended { ending })),
+        }
+    }
+    let mut enqueue = Vec::new();
+    if !given.is_empty() {
+        let kinds: Vec<FeedbackKind> = given.iter().map(|(kind, _)| *kind).collect();
+        let text = match message(followed, look, &kinds).await {
+            Ok(text) => text,
+            Err(error) => return failed(&error),
+        };
+        let task = TaskId::new(Uuid::now_v7());
+        match continuation(engine, followed, task, text).await {
+            Ok(continuation) => enqueue.push(continuation),
+            Err(outcome) => return outcome,
+        }
+        for (kind, fingerprint) in given {
+            let fingerprint = all_remarks(look, kind).unwrap_or(fingerprint);
+            events.push(Event::Followed(FollowEvent::Given { kind, fingerprint, task }));
+        }
+    }
+    let events = events.into_iter().map(|event| (issue, event)).collect();
+    Outcome::Settled(Settlement { events, enqueue })
+}
+
+/// The fingerprint of remarks contains those that were answered before, so that they are not told again.
+fn all_remarks(look: &Look, kind: FeedbackKind) -> Option<String> {
+    let of_bots = match kind {
+        FeedbackKind::Review => false,
+        FeedbackKind::BotReview => true,
+        FeedbackKind::Conflict | FeedbackKind::Ci | FeedbackKind::Merge => return None,
+    };
+    let ids: Vec<&str> =
+        look.remarks.iter().filter(|remark| remark.is_bot == of_bots).map(|remark| remark.id.as_str()).collect();
+    Some(ids.join(" "))
+}
+
+/// The task that continues the issue's session.
+async fn continuation(engine: &Engine, followed: &Followed, id: TaskId, text: String) -> Result<Enqueue, Outcome> {
+    let issue = &followed.issue;
+    let repo = engine.store().repo(&issue.reference.repo).await.map_err(Outcome::retry)?;
+    let Some(repo) = repo else { return Err(Outcome::GivenUp { error: "its repository is not stored".to_owned() }) };
+    let agent = issue.session.as_ref().map(|session| session.agent.clone());
+    let agent =
+        agent.or_else(|| followed.watch.agent.clone()).unwrap_or_else(|| engine.settings().default_agent.clone());
+    let task = Task::queued(id, TaskKind::Continue, agent, text, engine.now());
+    Ok(Enqueue {
+        repo,
+        number: Some(issue.reference.number),
+        used_numbers: 0,
+        new_issue: issue.id,
+        title: issue.title.clone(),
+        pr_url: None,
+        watch: None,
+        task: Task { model: followed.watch.model.clone(), ..task },
+        precondition: Precondition::Continuable,
+        interrupt: false,
+    })
+}
+
+/// Whether a pull request in this state is over.
+pub(crate) const fn is_over(state: PrState) -> bool {
+    matches!(state, PrState::Merged | PrState::Closed)
+}

@@ -1,0 +1,62 @@
+//! Merges the pull request of a followed issue, with the head that was looked at.
+
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::watch::feedback::{Action, FeedbackKind, decide};
+use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::pull_request::{Merge, MergeMethod};
+
+use super::follow::{is_over, pull_request_number};
+use super::outcome::Outcome;
+use crate::engine::Engine;
+use crate::watch::followed::{Followed, failed};
+use crate::watch::look::Look;
+
+pub(crate) async fn execute(engine: &Engine, issue: IssueId) -> Outcome {
+    let followed = match Followed::read(engine, issue).await {
+        Ok(followed) => followed,
+        Err(outcome) => return outcome,
+    };
+    let look_again = || Outcome::event(issue, Event::Followed(FollowEvent::Noticed));
+    let Some(number) = pull_request_number(engine, &followed) else { return Outcome::done() };
+    let now = engine.now();
+    let look = match Look::at(&followed, number, now).await {
+        Ok(look) => look,
+        Err(error) => return failed(&error),
+    };
+    // Much may have happened since the decision, also an earlier attempt of this effect.
+    let is_busy = !followed.issue.tasks.is_empty();
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
+    let [Action::Merge { head }] = actions.as_slice() else { return look_again() };
+    let method = match followed.watch.method {
+        Some(method) => method,
+        None => match followed.forge.project(followed.project()).await {
+            Ok(project) => project.merge_methods.first().copied().unwrap_or(MergeMethod::Merge),
+            Err(error) => return failed(&error),
+        },
+    };
+    let merge = Merge { head_sha: head.clone(), method, when_ready: false };
+    match followed.forge.merge(followed.project(), number, &merge).await {
+        Ok(()) => look_again(),
+        Err(error @ ForgeError::Refused { .. }) => refused(&followed, number, head, &error).await,
+        Err(error) => failed(&error),
+    }
+}
+
+/// A refusal may mean that it is merged already, was closed, or has another head. Only otherwise a person has to decide.
+async fn refused(followed: &Followed, number: u64, head: &str, error: &ForgeError) -> Outcome {
+    let pull = match followed.forge.pull_request(followed.project(), number).await {
+        Ok(pull) => pull,
+        Err(error) => return failed(&error),
+    };
+    let event = match is_over(pull.state) || pull.head_sha != head {
+        true => FollowEvent::Noticed,
+        false => FollowEvent::Exhausted {
+            kind: FeedbackKind::Merge,
+            fingerprint: head.to_owned(),
+            reason: format!("the server refused to merge it: {error}"),
+        },
+    };
+    Outcome::event(followed.issue.id, Event::Followed(event))
+}

@@ -1,0 +1,222 @@
+//! Looks at a pull request on its server.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kugetsu_domain::watch::command::commands;
+use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen};
+use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
+use kugetsu_forge::comment::Comment;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Subject;
+use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
+use kugetsu_forge::review::{Review, ReviewThread, ReviewVerdict};
+use kugetsu_forge::user::User;
+
+use super::followed::Followed;
+
+/// What was found.
+pub(crate) struct Look {
+    pub(crate) pull: PullRequest,
+    pub(crate) seen: Seen,
+    pub(crate) ci: CiStatus,
+    /// The remarks of trusted people and of programs, answered or not.
+    pub(crate) remarks: Vec<Remark>,
+    /// Comments of others, which nobody is told.
+    pub(crate) left_out: usize,
+}
+
+/// Something that a reviewer said.
+pub(crate) struct Remark {
+    /// Identifies it together with its latest change.
+    pub(crate) id: String,
+    pub(crate) author: String,
+    pub(crate) is_bot: bool,
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) said: Said,
+}
+
+pub(crate) enum Said {
+    Review { asks_for_changes: bool, body: String },
+    Thread(ReviewThread),
+    Comment { body: String },
+}
+
+impl Look {
+    /// Asks the server for everything about the pull request.
+    pub(crate) async fn at(followed: &Followed, number: u64, now: Timestamp) -> Result<Self, ForgeError> {
+        let (forge, project) = (followed.forge.as_ref(), followed.project());
+        let pull = forge.pull_request(project, number).await?;
+        let ci = match pull.head_sha.is_empty() {
+            true => CiStatus { checks: Vec::new() },
+            false => forge.ci(project, &pull.head_sha).await?,
+        };
+        let own = forge.whoami().await?.login;
+        let reviews = forge.reviews(project, number).await?;
+        let threads = forge.review_threads(project, number).await?;
+        let comments = forge.comments(project, Subject::PullRequest(number)).await?.entries;
+        let people = Trusted::ask(followed, &own, &reviews, &threads, &comments).await?;
+        let decisions = decisions(&reviews, &people, &pull.head_sha);
+        let (remarks, left_out) = remarks(reviews, threads, comments, &people);
+        let ending = match pull.state {
+            kugetsu_domain::pull_request::PrState::Merged => Some(Ending::Merged),
+            kugetsu_domain::pull_request::PrState::Closed => Some(Ending::ClosedUnmerged),
+            _ => None,
+        };
+        let seen = Seen {
+            ending,
+            head: pull.head_sha.clone(),
+            head_since: followed.follow.head_since.unwrap_or(now),
+            base: pull.base_branch.clone(),
+            is_draft: pull.draft,
+            conflicts: match pull.merge {
+                MergeCheck::Mergeable => Some(false),
+                MergeCheck::Conflict => Some(true),
+                MergeCheck::Unknown => None,
+            },
+            checks: checks(&ci),
+            reviews: open(followed, &remarks, FeedbackKind::Review),
+            bot_reviews: open(followed, &remarks, FeedbackKind::BotReview),
+            changes_requested: decisions.changes_requested,
+            is_approved: decisions.is_approved,
+            merge_refusal: None,
+        };
+        Ok(Self { pull, seen, ci, remarks, left_out })
+    }
+}
+
+fn checks(ci: &CiStatus) -> Checks {
+    match ci.verdict() {
+        CiVerdict::None => Checks::None,
+        CiVerdict::Pending => Checks::Pending,
+        CiVerdict::Success => Checks::Success,
+        CiVerdict::Failure => {
+            let failed = ci.checks.iter().filter(|check| check.state == CheckState::Failure);
+            Checks::Failure(failed.map(|check| check.name.clone()).collect())
+        }
+    }
+}
+
+/// The remarks that no settled turn has answered.
+fn open(followed: &Followed, remarks: &[Remark], kind: FeedbackKind) -> Remarks {
+    let record = followed.follow.record(kind).filter(|record| record.state == RecordState::Settled);
+    let answered: Vec<&str> = record.map(|record| record.fingerprint.split(' ').collect()).unwrap_or_default();
+    let of_kind = remarks.iter().filter(|remark| remark.is_bot == (kind == FeedbackKind::BotReview));
+    let open: Vec<&Remark> = of_kind.filter(|remark| !answered.contains(&remark.id.as_str())).collect();
+    Remarks {
+        ids: open.iter().map(|remark| remark.id.clone()).collect(),
+        latest: open.iter().filter_map(|remark| remark.at).max(),
+    }
+}
+
+/// Who among the authors is trusted, as the server says.
+struct Trusted {
+    own: String,
+    by_login: BTreeMap<String, bool>,
+}
+
+impl Trusted {
+    async fn ask(
+        followed: &Followed,
+        own: &str,
+        reviews: &[Review],
+        threads: &[ReviewThread],
+        comments: &[Comment],
+    ) -> Result<Self, ForgeError> {
+        let of_threads = threads.iter().flat_map(|thread| &thread.comments).map(|comment| &comment.author);
+        let authors = reviews.iter().map(|review| &review.author);
+        let authors = authors.chain(of_threads).chain(comments.iter().map(|comment| &comment.author));
+        let mut by_login = BTreeMap::new();
+        for login in authors.flatten().map(|author| author.login.clone()) {
+            if login == own || by_login.contains_key(&login) {
+                continue;
+            }
+            let permission = followed.forge.permission(followed.project(), &login).await?;
+            let is_trusted = followed.watch.policy.trust.includes(&login, Some(permission));
+            by_login.insert(login, is_trusted);
+        }
+        Ok(Self { own: own.to_owned(), by_login })
+    }
+
+    /// `None` for what kugetsu wrote itself.
+    fn of(&self, author: Option<&User>) -> Option<bool> {
+        let Some(author) = author else { return Some(false) };
+        match author.login == self.own {
+            true => None,
+            false => Some(self.by_login.get(&author.login).copied().unwrap_or(false)),
+        }
+    }
+}
+
+struct Decisions {
+    changes_requested: bool,
+    is_approved: bool,
+}
+
+/// The latest decision of each trusted reviewer. An approval of another commit than the head approves nothing.
+fn decisions(reviews: &[Review], people: &Trusted, head: &str) -> Decisions {
+    let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
+    for review in reviews {
+        let Some(author) = review.author.as_ref().filter(|author| people.of(Some(author)) == Some(true)) else {
+            continue;
+        };
+        let decides = matches!(
+            review.verdict,
+            ReviewVerdict::Approved | ReviewVerdict::ChangesRequested | ReviewVerdict::Dismissed
+        );
+        if decides {
+            latest.insert(&author.login, review);
+        }
+    }
+    let is_of_head = |review: &&Review| review.commit.as_deref().is_none_or(|commit| commit == head);
+    Decisions {
+        changes_requested: latest.values().any(|review| review.verdict == ReviewVerdict::ChangesRequested),
+        is_approved: latest.values().any(|review| review.verdict == ReviewVerdict::Approved && is_of_head(review)),
+    }
+}
+
+/// Returns the remarks that count, and the number of those that do not.
+fn remarks(
+    reviews: Vec<Review>,
+    threads: Vec<ReviewThread>,
+    comments: Vec<Comment>,
+    people: &Trusted,
+) -> (Vec<Remark>, usize) {
+    let (mut remarks, mut left_out) = (Vec::new(), 0);
+    let mut add = |id: String, author: Option<&User>, at: Option<Timestamp>, said: Said| match people.of(author) {
+        // A program that the policy trusts is one all the same.
+        Some(true) => {
+            let (login, is_bot) = author.map(|author| (author.login.clone(), author.is_bot)).unwrap_or_default();
+            remarks.push(Remark { id, author: login, is_bot, at, said });
+        }
+        Some(false) => left_out += 1,
+        None => {}
+    };
+    for review in reviews {
+        let asks_for_changes = review.verdict == ReviewVerdict::ChangesRequested;
+        let says_something = asks_for_changes || !review.body.trim().is_empty();
+        if says_something && !matches!(review.verdict, ReviewVerdict::Approved | ReviewVerdict::Dismissed) {
+            let said = Said::Review { asks_for_changes, body: review.body };
+            add(format!("review:{}", review.id), review.author.as_ref(), review.submitted, said);
+        }
+    }
+    for thread in threads.into_iter().filter(|thread| thread.is_resolved != Some(true)) {
+        let Some(last) = thread.comments.last().cloned() else { continue };
+        add(
+            format!("thread:{}:{}", thread.id.replace(' ', "_"), last.id),
+            last.author.as_ref(),
+            last.created,
+            Said::Thread(thread),
+        );
+    }
+    for comment in comments {
+        // A command is for kugetsu, not for the agent.
+        if !commands(&comment.body).is_empty() {
+            continue;
+        }
+        let changed = comment.updated.map(Timestamp::as_millisecond).unwrap_or_default();
+        let said = Said::Comment { body: comment.body };
+        add(format!("comment:{}:{changed}", comment.id), comment.author.as_ref(), comment.created, said);
+    }
+    (remarks, left_out)
+}

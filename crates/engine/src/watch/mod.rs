@@ -1,0 +1,6 @@
+//! Repositories whose issues are handed over to kugetsu: which begin, what their pull requests lead to, and how they end.
+
+pub(crate) mod followed;
+pub(crate) mod look;
+pub(crate) mod message;
+pub mod settings;
