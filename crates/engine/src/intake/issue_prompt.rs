@@ -54,7 +54,12 @@ pub(crate) async fn issue_prompt(engine: &Engine, issue: &IssueRef) -> Result<Is
         IssueState::Open => vec![],
         IssueState::Closed => vec![format!("{issue} is closed on its server; starting anyway")],
     };
-    Ok(IssuePrompt { message: message(&found), title: one_line(&found.title), notes })
+    Ok(IssuePrompt { notes, ..of(&found) })
+}
+
+/// Makes a prompt of an issue that was read.
+pub(crate) fn of(issue: &Issue) -> IssuePrompt {
+    IssuePrompt { message: message(issue), title: one_line(&issue.title), notes: Vec::new() }
 }
 
 /// Quotes the issue, since other people than the user may have written it: it describes the work and must not be taken as

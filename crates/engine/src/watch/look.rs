@@ -1,6 +1,6 @@
 //! Looks at a pull request on its server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kugetsu_domain::watch::command::commands;
@@ -126,9 +126,10 @@ impl Trusted {
         let of_threads = threads.iter().flat_map(|thread| &thread.comments).map(|comment| &comment.author);
         let authors = reviews.iter().map(|review| &review.author);
         let authors = authors.chain(of_threads).chain(comments.iter().map(|comment| &comment.author));
+        let logins: BTreeSet<String> = authors.flatten().map(|author| author.login.clone()).collect();
         let mut by_login = BTreeMap::new();
-        for login in authors.flatten().map(|author| author.login.clone()) {
-            if login == own || by_login.contains_key(&login) {
+        for login in logins {
+            if login == own {
                 continue;
             }
             let permission = followed.forge.permission(followed.project(), &login).await?;

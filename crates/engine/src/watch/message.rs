@@ -3,7 +3,7 @@
 use kugetsu_domain::watch::feedback::FeedbackKind;
 use kugetsu_domain::watch::log_excerpt::excerpt;
 use kugetsu_domain::watch::quote::quoted;
-use kugetsu_forge::ci::CheckState;
+use kugetsu_forge::ci::{Check, CheckState};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::review::ReviewThread;
 
@@ -46,8 +46,8 @@ pub(crate) async fn message(followed: &Followed, look: &Look, kinds: &[FeedbackK
 
 async fn failed_checks(followed: &Followed, look: &Look) -> Result<String, ForgeError> {
     let mut text = format!("## Failed checks of {}\n", look.pull.head_sha);
-    let failed = look.ci.checks.iter().filter(|check| check.state == CheckState::Failure);
-    for (number, check) in failed.enumerate() {
+    let failed: Vec<&Check> = look.ci.checks.iter().filter(|check| check.state == CheckState::Failure).collect();
+    for (number, check) in failed.into_iter().enumerate() {
         text.push_str(&format!("\n{}\n", quoted("name of a check", &check.name)));
         if !check.summary.trim().is_empty() {
             text.push_str(&format!("{}\n", quoted("its summary", &check.summary)));

@@ -1,6 +1,8 @@
 //! Repositories whose issues are handed over to kugetsu: which begin, what their pull requests lead to, and how they end.
 
 pub(crate) mod followed;
+pub(crate) mod handover;
 pub(crate) mod look;
 pub(crate) mod message;
+pub(crate) mod poll;
 pub mod settings;
