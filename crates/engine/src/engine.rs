@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::connections::RunnerConnections;
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
+use crate::watch::turns::Turns;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with
 /// the runner and returns what is known about its end, for people.
@@ -75,6 +76,8 @@ struct Inner {
     collecting: Mutex<()>,
     /// The last measurement of the home.
     home_sizes: StdMutex<Option<Sizes>>,
+    /// Held while kugetsu comments on an issue.
+    announcements: Turns,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
     started_at: Timestamp,
@@ -98,6 +101,7 @@ impl Engine {
             stored_repos: StdMutex::default(),
             collecting: Mutex::new(()),
             home_sizes: StdMutex::default(),
+            announcements: Turns::default(),
             trouble: StdMutex::default(),
             started_at,
         }))
@@ -163,6 +167,10 @@ impl Engine {
     }
 
     /// The last measurement of the home.
+    pub(crate) fn announcements(&self) -> &Turns {
+        &self.0.announcements
+    }
+
     pub(crate) fn home_sizes(&self) -> Option<Sizes> {
         self.0.home_sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -41,5 +41,6 @@ mod terminal;
 mod times;
 mod unfinished;
 mod waiting;
+mod watch;
 mod world;
 mod wrong_input;

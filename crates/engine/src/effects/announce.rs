@@ -1,5 +1,6 @@
 //! Keeps one comment of kugetsu's on the issue, which says what holds now.
 
+use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::machine::Machine;
@@ -8,6 +9,8 @@ use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::publication::{comment, harmless, has_marker};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
+use kugetsu_forge::user::User;
+use kugetsu_store::error::StoreError;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
@@ -17,7 +20,14 @@ use crate::watch::followed::{Followed, failed};
 /// Failed executions after which it is given up. The next change is announced again.
 const ATTEMPTS_MAX: u32 = 20;
 
-pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failures: u32) -> Outcome {
+    // Two at once would write two comments.
+    let _turn = engine.announcements().take(issue).await;
+    match is_superseded(engine, issue, version).await {
+        Ok(true) => return Outcome::done(),
+        Ok(false) => {}
+        Err(error) => return Outcome::retry(error),
+    }
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
         Err(outcome) => return outcome,
@@ -25,10 +35,22 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
     let text = comment(&progress(engine, &followed).await, &followed.marker());
     match announce(&followed, &text).await {
         Ok(None) => Outcome::done(),
-        Ok(Some(comment)) => Outcome::event(issue, Event::Followed(FollowEvent::Commented { comment })),
+        // Stored before the next one reads it.
+        Ok(Some(comment)) => match engine.apply(issue, Event::Followed(FollowEvent::Commented { comment })).await {
+            Ok(_) => Outcome::done(),
+            Err(error) => Outcome::retry(error),
+        },
         Err(error) if error.is_transient() => failed(&error),
         Err(error) => Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
     }
+}
+
+/// Whether a later announcement is about to say what holds.
+async fn is_superseded(engine: &Engine, issue: IssueId, version: u64) -> Result<bool, StoreError> {
+    let pending = engine.store().effects_of(issue).await?;
+    let versions = pending.iter().filter(|effect| effect.kind == Some(EffectKind::Announce) && !effect.failed);
+    let later = versions.filter_map(|effect| effect.key.rsplit('/').next()?.parse::<u64>().ok());
+    Ok(later.into_iter().any(|later| later > version))
 }
 
 /// What holds now, for people.
@@ -68,7 +90,7 @@ async fn announce(followed: &Followed, text: &str) -> Result<Option<u64>, ForgeE
     }
     let own = forge.whoami().await?.login;
     let comments = forge.comments(project, subject).await?.entries;
-    let is_own = |author: &Option<kugetsu_forge::user::User>| author.as_ref().is_some_and(|author| author.login == own);
+    let is_own = |author: &Option<User>| author.as_ref().is_some_and(|author| author.login == own);
     let found =
         comments.iter().find(|comment| is_own(&comment.author) && has_marker(&comment.body, &followed.marker()));
     match found {

@@ -6,3 +6,4 @@ pub(crate) mod look;
 pub(crate) mod message;
 pub(crate) mod poll;
 pub mod settings;
+pub(crate) mod turns;

@@ -194,6 +194,14 @@ impl ForgeServer {
         found.expect("the pull request")
     }
 
+    /// All pull requests with their numbers, oldest first.
+    pub fn pull_requests_of(&self, project: &str) -> Vec<(u64, PullRequest)> {
+        self.state.forge.read(|forge| {
+            let pulls = forge.projects.get(project).map(|project| &project.pull_requests);
+            pulls.into_iter().flatten().map(|(number, pull)| (*number, pull.clone())).collect()
+        })
+    }
+
     pub fn hooks_of(&self, project: &str) -> Vec<Hook> {
         self.state
             .forge
