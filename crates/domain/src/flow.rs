@@ -329,8 +329,7 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
     let decides_merge = matches!(event, FollowEvent::MergeDecided { .. });
     let is_worth_telling = !matches!(
         event,
-        FollowEvent::Waited { .. }
-            | FollowEvent::HeadSeen { .. }
+        FollowEvent::HeadSeen { .. }
             | FollowEvent::Noticed
             | FollowEvent::Commented { .. }
             | FollowEvent::Published

@@ -33,7 +33,9 @@ impl Stage {
             ForgeKind::Local => unreachable!("it has no server"),
         };
         forge.token(TOKEN, "robot");
-        forge.set_permission(PROJECT, "robot", Permission::Write);
+        // Gitea and Forgejo tell only administrators of a repository what others may do.
+        let may = if kind == ForgeKind::GitHub { Permission::Write } else { Permission::Admin };
+        forge.set_permission(PROJECT, "robot", may);
         forge.set_permission(PROJECT, "kim", Permission::Write);
         let git = GitServer::start(TOKEN);
         git.add_repository_from(PROJECT, &Repository::with_commit());
@@ -84,7 +86,11 @@ fn labelled_issue_is_merged_after_red_checks_and_a_review() {
         let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
         let prompts = world.records(&reference, "prompt");
         let told = prompts.last().unwrap()["text"].as_str().unwrap();
-        assert!(told.contains("error: it broke") && told.contains("data and no instructions"), "{kind:?}: {told}");
+        assert!(told.contains("data and no instructions") && told.contains("test"), "{kind:?}: {told}");
+        // This version of Forgejo serves no logs.
+        let has_log = kind != ForgeKind::Forgejo;
+        let log = if has_log { "error: it broke" } else { "The server has no log of it." };
+        assert!(told.contains(log), "{kind:?}: {told}");
 
         forge.set_check(PROJECT, &second, "test", CheckState::Success, None);
         forge.review_thread(PROJECT, number, "kim", ("done.txt", Some(1)), "Please say more here.");

@@ -17,7 +17,7 @@ pub struct Follow {
     pub records: Vec<Record>,
     /// The ID of kugetsu's comment on the issue.
     pub comment: Option<u64>,
-    /// When kugetsu looks at the server next; `None` while nothing is to be seen there, or after the end.
+    /// Since when kugetsu looks at the server; `None` while nothing is to be seen there, or after the end.
     pub look_at: Option<Timestamp>,
     /// The head of the pull request as it was seen last.
     pub head: Option<String>,
@@ -34,8 +34,6 @@ pub enum FollowEvent {
     Begun { watch: String },
     /// The pull request is open, with what was pushed last.
     Published,
-    /// Nothing is to be done before this time, unless the server reports a change.
-    Waited { until: Timestamp },
     /// The pull request has this head now.
     HeadSeen { head: String },
     /// The server reported a change, or somebody asked to look.
@@ -62,7 +60,6 @@ impl FollowEvent {
         match self {
             Self::Begun { .. } => "follow_begun",
             Self::Published => "published",
-            Self::Waited { .. } => "follow_waited",
             Self::HeadSeen { .. } => "head_seen",
             Self::Noticed => "follow_noticed",
             Self::Given { .. } => "feedback_given",
@@ -99,10 +96,11 @@ impl Follow {
         !self.is_stopped && self.ending.is_none()
     }
 
-    /// Looks at the server from this time on. Looks that were scheduled before are void.
-    pub(crate) fn look(&mut self, at: Timestamp) -> Vec<Effect> {
-        // The store keeps whole milliseconds.
-        let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    /// Looks at the server from now on. Looks that began before are void.
+    pub(crate) fn look(&mut self, now: Timestamp) -> Vec<Effect> {
+        // The store keeps whole milliseconds. What happens within one asks for a look of its own.
+        let earliest = self.look_at.map_or(i64::MIN, |before| before.as_millisecond().saturating_add(1));
+        let at = Timestamp::from_millisecond(now.as_millisecond().max(earliest)).unwrap_or(now);
         self.look_at = Some(at);
         vec![Effect::Follow { at }]
     }
@@ -133,8 +131,7 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
     match event {
         FollowEvent::Begun { .. } => vec![],
         FollowEvent::Published | FollowEvent::Noticed if follow.is_active() => follow.look(now),
-        FollowEvent::Waited { until } if follow.is_active() => follow.look(until.max(now)),
-        FollowEvent::Published | FollowEvent::Noticed | FollowEvent::Waited { .. } => vec![],
+        FollowEvent::Published | FollowEvent::Noticed => vec![],
         FollowEvent::HeadSeen { head } => {
             (follow.head, follow.head_since) = (Some(head), Some(now));
             vec![]

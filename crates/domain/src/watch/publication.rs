@@ -41,6 +41,9 @@ pub fn title(issue: &str) -> String {
     }
 }
 
+const MARKER: &str = "<!-- kugetsu: ";
+const MARKER_END: &str = " -->";
+
 /// The description of a pull request. `marker` identifies it as kugetsu's.
 pub fn description(work: &Work, marker: &str) -> String {
     let mut text = harmless(&bounded(&work.summary, SUMMARY_MAX)).trim().to_owned();
@@ -86,8 +89,14 @@ pub fn has_marker(text: &str, marker: &str) -> bool {
     text.trim_end().ends_with(&marked(marker))
 }
 
+/// Whether a text ends with a marker of kugetsu's, whatever it is about.
+pub fn is_marked(text: &str) -> bool {
+    let last = text.trim_end().lines().next_back().unwrap_or_default();
+    last.strip_prefix(MARKER).and_then(|rest| rest.strip_suffix(MARKER_END)).is_some_and(|marker| !marker.contains("-->"))
+}
+
 fn marked(marker: &str) -> String {
-    format!("<!-- kugetsu: {marker} -->")
+    format!("{MARKER}{marker}{MARKER_END}")
 }
 
 /// Text of an agent or of other people that notifies nobody, refers to nothing, closes no issue and contains no marker.
@@ -160,6 +169,8 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(has_marker(&text, "m") && !has_marker(&text, "n"));
+        assert!(is_marked(&text) && is_marked(&comment("text", "n")));
+        assert!(!is_marked("text <!-- kugetsu: m -->") && !is_marked("<!-- kugetsu: m -->\ntext") && !is_marked(""));
         let unknown = description(&Work { number: 3, ..Work::default() }, "m");
         assert!(unknown.contains("For #3.") && unknown.contains("are not known"), "{unknown}");
     }

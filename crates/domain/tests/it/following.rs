@@ -64,12 +64,15 @@ fn push_is_published_and_then_looked_at() {
 fn only_the_latest_look_counts() {
     let mut world = followed();
     open(&mut world);
-    let until = world.now + SignedDuration::from_mins(5);
-    assert_eq!(follow(&mut world, FollowEvent::Waited { until }), [Effect::Follow { at: until }]);
-    assert_eq!(look_at(&world), Some(until));
+    follow(&mut world, FollowEvent::Noticed);
+    let first = look_at(&world).unwrap();
+    // Within the same millisecond.
     let effects = follow(&mut world, FollowEvent::Noticed);
-    assert_eq!(effects, [Effect::Follow { at: world.now }]);
-    assert_eq!(look_at(&world), Some(world.now), "the look at {until} is void");
+    let second = first + SignedDuration::from_millis(1);
+    assert_eq!(effects, [Effect::Follow { at: second }]);
+    assert_eq!(look_at(&world), Some(second), "the look of {first} is void");
+    world.now += SignedDuration::from_mins(5);
+    assert_eq!(follow(&mut world, FollowEvent::Noticed), [Effect::Follow { at: world.now }]);
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn stopped_issue_is_not_looked_at_until_it_is_resumed() {
     open(&mut world);
     given(&mut world, "c1");
     follow(&mut world, FollowEvent::Stopped);
-    for event in [FollowEvent::Noticed, FollowEvent::Published, FollowEvent::Waited { until: world.now }] {
+    for event in [FollowEvent::Noticed, FollowEvent::Published] {
         assert_eq!(
             follow(&mut world, event).iter().filter(|effect| matches!(effect, Effect::Follow { .. })).count(),
             0

@@ -19,32 +19,54 @@ use crate::watch::followed::{Followed, failed};
 use crate::watch::look::Look;
 use crate::watch::message::message;
 
-pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> Outcome {
-    match wait(engine, issue, at).await {
-        Ok(true) => {}
-        Ok(false) => return Outcome::done(),
-        Err(outcome) => return outcome,
-    }
-    let followed = match Followed::read(engine, issue).await {
-        Ok(followed) => followed,
-        Err(outcome) => return outcome,
-    };
-    let Some(number) = pull_request_number(engine, &followed) else { return Outcome::done() };
-    let now = engine.now();
-    let look = match Look::at(&followed, number, now).await {
-        Ok(look) => look,
-        Err(error) => return failed(&error),
-    };
-    let is_busy = !followed.issue.tasks.is_empty();
-    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
-    settle(engine, &followed, &look, actions, now).await
+/// How a look ended.
+enum Found {
+    /// Nothing is to be done before this time, unless the server reports a change.
+    Nothing { until: Timestamp },
+    Something(Settlement),
 }
 
-/// Waits until then. Returns whether the look is still wanted.
-async fn wait(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<bool, Outcome> {
+/// Looks until something is to be done. A look that finds nothing is not stored: there are many.
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> Outcome {
+    let mut until = at;
+    loop {
+        match wait(engine, issue, at, until).await {
+            Ok(true) => {}
+            Ok(false) => return Outcome::done(),
+            Err(outcome) => return outcome,
+        }
+        match look(engine, issue).await {
+            Ok(Found::Nothing { until: next }) => until = next,
+            Ok(Found::Something(settlement)) => return Outcome::Settled(settlement),
+            Err(outcome) => return outcome,
+        }
+    }
+}
+
+async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
+    let followed = Followed::read(engine, issue).await?;
+    let Some(number) = pull_request_number(engine, &followed) else { return Err(Outcome::done()) };
+    let now = engine.now();
+    let look = Look::at(&followed, number, now).await.map_err(|error| failed(&error))?;
+    let is_busy = !followed.issue.tasks.is_empty();
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
+    let seen = seen(&followed, &look);
+    if let [Action::Wait { until, why }] = actions.as_slice() {
+        tracing::debug!(issue = %followed.issue.reference, why, "nothing to do about the pull request yet");
+        for event in seen {
+            engine.apply(issue, event).await.map_err(Outcome::retry)?;
+        }
+        let poll = now.saturating_add(followed.watch.poll(false)).unwrap_or(Timestamp::MAX);
+        return Ok(Found::Nothing { until: until.map_or(poll, |until| until.min(poll)) });
+    }
+    settle(engine, &followed, &look, seen, actions).await.map(Found::Something)
+}
+
+/// Waits until then. Returns whether the look of `at` is still wanted.
+async fn wait(engine: &Engine, issue: IssueId, at: Timestamp, until: Timestamp) -> Result<bool, Outcome> {
     // Before the issue is read: a change after that is noticed.
     let mut events = engine.store().listen();
-    let wait = engine.clock().sleep_until(at);
+    let wait = engine.clock().sleep_until(until);
     tokio::pin!(wait);
     loop {
         match engine.store().issue_by_id(issue).await {
@@ -75,9 +97,9 @@ pub(crate) fn pull_request_number(engine: &Engine, followed: &Followed) -> Optio
     }
 }
 
-async fn settle(engine: &Engine, followed: &Followed, look: &Look, actions: Vec<Action>, now: Timestamp) -> Outcome {
-    let issue = followed.issue.id;
-    let (mut events, mut given) = (Vec::new(), Vec::new());
+/// What is new about the pull request itself.
+fn seen(followed: &Followed, look: &Look) -> Vec<Event> {
+    let mut events = Vec::new();
     let state = look.pull.state;
     if followed.issue.pr.as_ref().and_then(|pr| pr.checked).map(|(state, _)| state) != Some(state) {
         events.push(Event::PrChecked { url: look.pull.url.clone(), state });
@@ -85,14 +107,22 @@ async fn settle(engine: &Engine, followed: &Followed, look: &Look, actions: Vec<
     if followed.follow.head.as_deref() != Some(look.seen.head.as_str()) {
         events.push(Event::Followed(FollowEvent::HeadSeen { head: look.seen.head.clone() }));
     }
+    events
+}
+
+async fn settle(
+    engine: &Engine,
+    followed: &Followed,
+    look: &Look,
+    mut events: Vec<Event>,
+    actions: Vec<Action>,
+) -> Result<Settlement, Outcome> {
+    let issue = followed.issue.id;
+    let mut given = Vec::new();
     for action in actions {
         match action {
-            Action::Wait { until, why } => {
-                tracing::debug!(issue = %followed.issue.reference, why, "nothing to do about the pull request yet");
-                let poll = now.saturating_add(followed.watch.poll(false)).unwrap_or(Timestamp::MAX);
-                events
-                    .push(Event::Followed(FollowEvent::Waited { until: until.map_or(poll, |until| until.min(poll)) }));
-            }
+            // Whatever else is to be done, is done first.
+            Action::Wait { .. } => {}
             Action::Give { kind, fingerprint } => given.push((kind, fingerprint)),
             Action::Stop { kind, fingerprint, reason } => {
                 events.push(Event::Followed(FollowEvent::Exhausted { kind, fingerprint, reason }));
@@ -104,22 +134,16 @@ async fn settle(engine: &Engine, followed: &Followed, look: &Look, actions: Vec<
     let mut enqueue = Vec::new();
     if !given.is_empty() {
         let kinds: Vec<FeedbackKind> = given.iter().map(|(kind, _)| *kind).collect();
-        let text = match message(followed, look, &kinds).await {
-            Ok(text) => text,
-            Err(error) => return failed(&error),
-        };
+        let text = message(followed, look, &kinds).await.map_err(|error| failed(&error))?;
         let task = TaskId::new(Uuid::now_v7());
-        match continuation(engine, followed, task, text).await {
-            Ok(continuation) => enqueue.push(continuation),
-            Err(outcome) => return outcome,
-        }
+        enqueue.push(continuation(engine, followed, task, text).await?);
         for (kind, fingerprint) in given {
             let fingerprint = all_remarks(look, kind).unwrap_or(fingerprint);
             events.push(Event::Followed(FollowEvent::Given { kind, fingerprint, task }));
         }
     }
     let events = events.into_iter().map(|event| (issue, event)).collect();
-    Outcome::Settled(Settlement { events, enqueue })
+    Ok(Settlement { events, enqueue })
 }
 
 /// The fingerprint of remarks contains those that were answered before, so that they are not told again.

@@ -23,6 +23,7 @@ use thiserror::Error;
 use uuid::{Builder, Uuid};
 
 use super::settings::Watch;
+use super::trusted::is_trusted;
 use crate::engine::Engine;
 use crate::intake::issue_prompt;
 
@@ -96,8 +97,7 @@ async fn facts(
         return Ok((facts, load));
     }
     if let Some(author) = &mut facts.author {
-        let permission = forge.permission(&watch.repo.project, &author.login).await?;
-        author.is_trusted = Some(watch.policy.trust.includes(&author.login, Some(permission)));
+        author.is_trusted = is_trusted(&watch.policy.trust, forge, &watch.repo.project, &author.login).await?;
     }
     facts.open_dependencies = Some(forge.open_dependencies(&watch.repo.project, issue.number).await?);
     let branch = naming::branch(issue.number, &issue.title);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kugetsu_domain::watch::command::commands;
 use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen};
+use kugetsu_domain::watch::publication::is_marked;
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
 use kugetsu_forge::comment::Comment;
 use kugetsu_forge::error::ForgeError;
@@ -14,6 +15,7 @@ use kugetsu_forge::review::{Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::user::User;
 
 use super::followed::Followed;
+use super::trusted::is_trusted;
 
 /// What was found.
 pub(crate) struct Look {
@@ -129,24 +131,32 @@ impl Trusted {
         let logins: BTreeSet<String> = authors.flatten().map(|author| author.login.clone()).collect();
         let mut by_login = BTreeMap::new();
         for login in logins {
-            if login == own {
-                continue;
-            }
-            let permission = followed.forge.permission(followed.project(), &login).await?;
-            let is_trusted = followed.watch.policy.trust.includes(&login, Some(permission));
-            by_login.insert(login, is_trusted);
+            let trust = &followed.watch.policy.trust;
+            let is_trusted = is_trusted(trust, followed.forge.as_ref(), followed.project(), &login).await?;
+            by_login.insert(login, is_trusted == Some(true));
         }
         Ok(Self { own: own.to_owned(), by_login })
     }
 
-    /// `None` for what kugetsu wrote itself.
-    fn of(&self, author: Option<&User>) -> Option<bool> {
-        let Some(author) = author else { return Some(false) };
-        match author.login == self.own {
-            true => None,
-            false => Some(self.by_login.get(&author.login).copied().unwrap_or(false)),
+    fn of(&self, author: Option<&User>) -> bool {
+        author.is_some_and(|author| self.by_login.get(&author.login).copied().unwrap_or(false))
+    }
+
+    /// Who has to be listened to. A person may have lent kugetsu the own account, so what kugetsu wrote has its marker, too.
+    fn voice(&self, author: Option<&User>, text: &str) -> Voice {
+        match author {
+            Some(author) if author.login == self.own && is_marked(text) => Voice::Kugetsu,
+            _ if self.of(author) => Voice::Trusted,
+            _ => Voice::Other,
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    Kugetsu,
+    Trusted,
+    Other,
 }
 
 struct Decisions {
@@ -158,7 +168,7 @@ struct Decisions {
 fn decisions(reviews: &[Review], people: &Trusted, head: &str) -> Decisions {
     let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
     for review in reviews {
-        let Some(author) = review.author.as_ref().filter(|author| people.of(Some(author)) == Some(true)) else {
+        let Some(author) = review.author.as_ref().filter(|author| people.of(Some(author))) else {
             continue;
         };
         let decides = matches!(
@@ -184,35 +194,41 @@ fn remarks(
     people: &Trusted,
 ) -> (Vec<Remark>, usize) {
     let (mut remarks, mut left_out) = (Vec::new(), 0);
-    let mut add = |id: String, author: Option<&User>, at: Option<Timestamp>, said: Said| match people.of(author) {
+    let mut voice = |author: Option<&User>, text: &str| {
+        let voice = people.voice(author, text);
+        left_out += usize::from(voice == Voice::Other);
+        voice
+    };
+    let mut add = |id: String, author: Option<&User>, at: Option<Timestamp>, said: Said| {
         // A program that the policy trusts is one all the same.
-        Some(true) => {
-            let (login, is_bot) = author.map(|author| (author.login.clone(), author.is_bot)).unwrap_or_default();
-            remarks.push(Remark { id, author: login, is_bot, at, said });
-        }
-        Some(false) => left_out += 1,
-        None => {}
+        let (author, is_bot) = author.map(|author| (author.login.clone(), author.is_bot)).unwrap_or_default();
+        remarks.push(Remark { id, author, is_bot, at, said });
     };
     for review in reviews {
         let asks_for_changes = review.verdict == ReviewVerdict::ChangesRequested;
         let says_something = asks_for_changes || !review.body.trim().is_empty();
-        if says_something && !matches!(review.verdict, ReviewVerdict::Approved | ReviewVerdict::Dismissed) {
+        let counts = says_something && !matches!(review.verdict, ReviewVerdict::Approved | ReviewVerdict::Dismissed);
+        if counts && voice(review.author.as_ref(), &review.body) == Voice::Trusted {
             let said = Said::Review { asks_for_changes, body: review.body };
             add(format!("review:{}", review.id), review.author.as_ref(), review.submitted, said);
         }
     }
-    for thread in threads.into_iter().filter(|thread| thread.is_resolved != Some(true)) {
+    for mut thread in threads.into_iter().filter(|thread| thread.is_resolved != Some(true)) {
+        // A stranger's reply neither enters the prompt nor hides what was said before it.
+        thread.comments.retain(|comment| voice(comment.author.as_ref(), &comment.body) != Voice::Other);
         let Some(last) = thread.comments.last().cloned() else { continue };
-        add(
-            format!("thread:{}:{}", thread.id.replace(' ', "_"), last.id),
-            last.author.as_ref(),
-            last.created,
-            Said::Thread(thread),
-        );
+        // kugetsu has answered.
+        if people.voice(last.author.as_ref(), &last.body) == Voice::Kugetsu {
+            continue;
+        }
+        let id = format!("thread:{}:{}", thread.id.replace(' ', "_"), last.id);
+        add(id, last.author.as_ref(), last.created, Said::Thread(thread));
     }
     for comment in comments {
         // A command is for kugetsu, not for the agent.
-        if !commands(&comment.body).is_empty() {
+        if !commands(&comment.body).is_empty()
+            || voice(comment.author.as_ref(), &comment.body) != Voice::Trusted
+        {
             continue;
         }
         let changed = comment.updated.map(Timestamp::as_millisecond).unwrap_or_default();

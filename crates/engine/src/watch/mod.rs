@@ -6,4 +6,5 @@ pub(crate) mod look;
 pub(crate) mod message;
 pub(crate) mod poll;
 pub mod settings;
+pub(crate) mod trusted;
 pub(crate) mod turns;

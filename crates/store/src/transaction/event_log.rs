@@ -91,7 +91,6 @@ fn data(event: &Event) -> Value {
 fn of_follow(event: &FollowEvent) -> Value {
     match event {
         FollowEvent::Begun { watch } => json!({ "watch": watch }),
-        FollowEvent::Waited { until } => json!({ "until": rfc3339(*until) }),
         FollowEvent::Given { kind, fingerprint, task } => {
             json!({ "kind": kind.name(), "fingerprint": fingerprint, "task": task.to_string() })
         }

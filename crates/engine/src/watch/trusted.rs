@@ -1,0 +1,30 @@
+//! Whether somebody is trusted, as the server says.
+
+use kugetsu_domain::reference::ProjectPath;
+use kugetsu_domain::watch::trust::Trust;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Forge;
+
+/// Returns whether the policy trusts `login`; `None` if the token may not ask for what others may do, which is no trust. A list of
+/// names costs no request.
+///
+/// # Errors
+/// The server could not be asked.
+pub(crate) async fn is_trusted(
+    trust: &Trust,
+    forge: &dyn Forge,
+    project: &ProjectPath,
+    login: &str,
+) -> Result<Option<bool>, ForgeError> {
+    if let Trust::Names(_) = trust {
+        return Ok(Some(trust.includes(login, None)));
+    }
+    match forge.permission(project, login).await {
+        Ok(permission) => Ok(Some(trust.includes(login, Some(permission)))),
+        Err(error @ ForgeError::Forbidden { .. }) => {
+            tracing::warn!(login, project = %project, %error, "nobody is trusted whose permission cannot be read");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
