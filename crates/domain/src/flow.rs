@@ -329,10 +329,7 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
     let decides_merge = matches!(event, FollowEvent::MergeDecided { .. });
     let is_worth_telling = !matches!(
         event,
-        FollowEvent::HeadSeen { .. }
-            | FollowEvent::Noticed
-            | FollowEvent::Commented { .. }
-            | FollowEvent::Published
+        FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. } | FollowEvent::Published
     );
     let mut effects = follow::step(&mut issue.follow, event, now);
     if issue.follow.is_none() {

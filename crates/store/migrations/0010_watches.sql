@@ -29,13 +29,15 @@ CREATE TABLE watches (
     PRIMARY KEY (base, project)
 ) STRICT, WITHOUT ROWID;
 
--- Issues of watched repositories that were handed over, with the text that was approved.
+-- Issues of watched repositories that were handed over.
 CREATE TABLE candidates (
     base TEXT NOT NULL,
     project TEXT NOT NULL,
     number INTEGER NOT NULL,
     text_hash TEXT NOT NULL,     -- of title and description when the issue was first seen with the label
     seen_at INTEGER NOT NULL,
+    conditions TEXT NOT NULL,    -- JSON: what was found the last time
+    read_at INTEGER NOT NULL,
     PRIMARY KEY (base, project, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Handover, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -80,11 +80,11 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// See [`Store::set_watch`](crate::store::Store::set_watch).
     fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()>;
 
-    /// See [`Store::handover`](crate::store::Store::handover).
-    fn handover(&self, repo: RepoRef, issue: u64) -> Reply<'_, Option<Handover>>;
+    /// The candidates of the repository, or one of them.
+    fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>>;
 
-    /// See [`Store::set_handover`](crate::store::Store::set_handover).
-    fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Reply<'_, ()>;
+    /// See [`Store::set_candidate`](crate::store::Store::set_candidate).
+    fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()>;
 
     /// See [`Store::is_delivered`](crate::store::Store::is_delivered).
     fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool>;

@@ -21,7 +21,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{Handover, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -185,12 +185,12 @@ impl Driver for Fused {
         self.read(move |driver| driver.set_watch(repo, state))
     }
 
-    fn handover(&self, repo: RepoRef, issue: u64) -> Reply<'_, Option<Handover>> {
-        self.read(move |driver| driver.handover(repo, issue))
+    fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
+        self.read(move |driver| driver.candidates(repo, issue))
     }
 
-    fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Reply<'_, ()> {
-        self.read(move |driver| driver.set_handover(repo, issue, handover))
+    fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {
+        self.read(move |driver| driver.set_candidate(repo, issue, candidate))
     }
 
     fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {

@@ -15,7 +15,7 @@ use crate::driver::Driver;
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
-use crate::view::{DelegatedTask, Handover, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, DelegatedTask, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
 /// A handle to the database. Clones share it.
@@ -283,14 +283,25 @@ impl Store {
         self.driver.set_watch(repo, state).await
     }
 
-    /// Returns with which text an issue of a watched repository was handed over; `None` if it was not.
-    pub async fn handover(&self, repo: RepoRef, issue: u64) -> Result<Option<Handover>, StoreError> {
-        self.driver.handover(repo, issue).await
+    /// Returns the issues of a watched repository that were handed over, by number.
+    pub async fn candidates(&self, repo: RepoRef) -> Result<Vec<(u64, Candidate)>, StoreError> {
+        self.driver.candidates(repo, None).await
     }
 
-    /// Notes that an issue was handed over with this text. If that is known already, the first text stays; `None` forgets it.
-    pub async fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Result<(), StoreError> {
-        self.driver.set_handover(repo, issue, handover).await
+    /// Returns what is known of an issue that was handed over; `None` if it was not.
+    pub async fn candidate(&self, repo: RepoRef, issue: u64) -> Result<Option<Candidate>, StoreError> {
+        let found = self.driver.candidates(repo, Some(issue)).await?;
+        Ok(found.into_iter().next().map(|(_, candidate)| candidate))
+    }
+
+    /// Notes that an issue was handed over. If that is known already, the first text stays; `None` forgets it.
+    pub async fn set_candidate(
+        &self,
+        repo: RepoRef,
+        issue: u64,
+        candidate: Option<Candidate>,
+    ) -> Result<(), StoreError> {
+        self.driver.set_candidate(repo, issue, candidate).await
     }
 
     /// Whether a webhook delivery of this server was noted.

@@ -7,6 +7,7 @@ use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use kugetsu_domain::run::{Run, Usage};
 use kugetsu_domain::task::Task;
+use kugetsu_domain::watch::conditions::Condition;
 
 /// A stored repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +30,15 @@ pub struct WatchState {
     pub error: Option<String>,
 }
 
-/// An issue of a watched repository that was handed over, with the text that was approved.
+/// An issue of a watched repository that was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handover {
-    /// Of title and description when the issue was first seen with the label.
+pub struct Candidate {
+    /// Of title and description when the issue was first seen with the label: what the label approves.
     pub text_hash: String,
     pub seen_at: Timestamp,
+    /// What was found the last time.
+    pub conditions: Vec<Condition>,
+    pub read_at: Timestamp,
 }
 
 /// A task with its issue and its latest run.

@@ -1,7 +1,5 @@
 //! The conditions under which an issue of a watched repository begins.
 
-use std::fmt;
-
 use jiff::Timestamp;
 
 use crate::pull_request::PrState;
@@ -62,10 +60,66 @@ pub struct Load {
     pub is_paused: bool,
 }
 
+/// What a condition is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionKind {
+    Open,
+    Label,
+    Assignee,
+    Trust,
+    Dependencies,
+    PullRequest,
+    New,
+    Repository,
+    Running,
+    OpenPullRequests,
+}
+
+impl ConditionKind {
+    pub const ALL: &'static [Self] = &[
+        Self::Open,
+        Self::Label,
+        Self::Assignee,
+        Self::Trust,
+        Self::Dependencies,
+        Self::PullRequest,
+        Self::New,
+        Self::Repository,
+        Self::Running,
+        Self::OpenPullRequests,
+    ];
+
+    /// The name under which it is stored and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Label => "label",
+            Self::Assignee => "assignee",
+            Self::Trust => "trust",
+            Self::Dependencies => "dependencies",
+            Self::PullRequest => "pull request",
+            Self::New => "new",
+            Self::Repository => "repository",
+            Self::Running => "running",
+            Self::OpenPullRequests => "open pull requests",
+        }
+    }
+
+    /// The kind with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Whether kugetsu knows by itself when it changes. Of the others the server has to be asked.
+    pub const fn is_local(self) -> bool {
+        matches!(self, Self::New | Self::Repository | Self::Running | Self::OpenPullRequests)
+    }
+}
+
 /// One condition, with the fact that decides it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    pub name: &'static str,
+    pub kind: ConditionKind,
     pub met: Met,
     /// A sentence about what is the case.
     pub fact: String,
@@ -79,20 +133,26 @@ pub enum Met {
     Unknown,
 }
 
-impl fmt::Display for Met {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Met {
+    /// The name under which it is stored and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Yes => "yes",
             Self::No => "no",
             Self::Unknown => "unknown",
-        })
+        }
+    }
+
+    /// The one with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Yes, Self::No, Self::Unknown].into_iter().find(|met| met.name() == name)
     }
 }
 
 /// Returns every condition. The issue begins if all are met.
 pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> {
     let mut found = Vec::new();
-    let mut add = |name, met: Met, fact: String| found.push(Condition { name, met, fact });
+    let mut add = |kind, met: Met, fact: String| found.push(Condition { kind, met, fact });
     let met = |is_met: bool| if is_met { Met::Yes } else { Met::No };
     let is_issue = facts.is_open && !facts.is_pull_request;
     let state = match (facts.is_pull_request, facts.is_open) {
@@ -100,15 +160,19 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         (false, true) => "it is open",
         (false, false) => "it is closed",
     };
-    add("open", met(is_issue), state.to_owned());
+    add(ConditionKind::Open, met(is_issue), state.to_owned());
     if let Some(label) = &policy.label {
         let has = facts.labels.contains(label);
-        add("label", met(has), format!("it {} the label {label:?}", if has { "has" } else { "does not have" }));
+        add(
+            ConditionKind::Label,
+            met(has),
+            format!("it {} the label {label:?}", if has { "has" } else { "does not have" }),
+        );
     }
     if let Some(assignee) = &policy.assignee {
         let is_assigned = facts.assignees.iter().any(|login| login.eq_ignore_ascii_case(assignee));
         let negation = if is_assigned { "" } else { "not " };
-        add("assignee", met(is_assigned), format!("it is {negation}assigned to {assignee}"));
+        add(ConditionKind::Assignee, met(is_assigned), format!("it is {negation}assigned to {assignee}"));
     }
     let (author, is_trusted) = match &facts.author {
         None => ("a deleted user".to_owned(), Some(false)),
@@ -128,7 +192,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         (Some(false), _) => (Met::No, format!("{author} wrote it, who is not one of {}", policy.trust)),
         (None, _) => (Met::Unknown, format!("the server did not say what {author} may do")),
     };
-    add("trust", trusted, fact);
+    add(ConditionKind::Trust, trusted, fact);
     let (met_dependencies, fact) = match facts.open_dependencies.as_deref() {
         None => (Met::Unknown, "the server did not say what it depends on".to_owned()),
         Some([]) => (Met::Yes, "it depends on no open issue".to_owned()),
@@ -140,29 +204,29 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
             )
         }
     };
-    add("dependencies", met_dependencies, fact);
+    add(ConditionKind::Dependencies, met_dependencies, fact);
     let (free, fact) = match facts.pull_request {
         None => (Met::Yes, "its branch has no pull request".to_owned()),
         Some(state) => (Met::No, format!("the pull request of its branch is {}", state.name())),
     };
-    add("pull request", free, fact);
+    add(ConditionKind::PullRequest, free, fact);
     let (is_new, fact) = match (&facts.task, facts.is_stopped) {
         (_, true) => (Met::No, "it was stopped".to_owned()),
         (Some(task), false) => (Met::No, format!("kugetsu has worked on it: its latest task is {task}")),
         (None, false) => (Met::Yes, "kugetsu has not worked on it".to_owned()),
     };
-    add("new", is_new, fact);
+    add(ConditionKind::New, is_new, fact);
     add(
-        "repository",
+        ConditionKind::Repository,
         met(!load.is_paused),
         if load.is_paused { "it is paused" } else { "it is not paused" }.to_owned(),
     );
-    for (name, what, count, max) in [
-        ("running", "running", load.running, policy.max_running),
-        ("open pull requests", "open pull requests", load.open_pull_requests, policy.max_open_pull_requests),
+    for (kind, count, max) in [
+        (ConditionKind::Running, load.running, policy.max_running),
+        (ConditionKind::OpenPullRequests, load.open_pull_requests, policy.max_open_pull_requests),
     ] {
         if let Some(max) = max {
-            add(name, met(count < max), format!("{count} of at most {max} {what}"));
+            add(kind, met(count < max), format!("{count} of at most {max} {}", kind.name()));
         }
     }
     found
@@ -204,7 +268,7 @@ mod tests {
         let all = conditions(policy, facts, load);
         let unmet: Vec<_> = all.iter().filter(|condition| condition.met != Met::Yes).collect();
         assert_eq!(unmet.is_empty(), is_eligible(&all));
-        unmet.into_iter().map(|condition| (condition.name, condition.met)).collect()
+        unmet.into_iter().map(|condition| (condition.kind.name(), condition.met)).collect()
     }
 
     #[test]

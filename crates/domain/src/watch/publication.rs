@@ -92,7 +92,9 @@ pub fn has_marker(text: &str, marker: &str) -> bool {
 /// Whether a text ends with a marker of kugetsu's, whatever it is about.
 pub fn is_marked(text: &str) -> bool {
     let last = text.trim_end().lines().next_back().unwrap_or_default();
-    last.strip_prefix(MARKER).and_then(|rest| rest.strip_suffix(MARKER_END)).is_some_and(|marker| !marker.contains("-->"))
+    last.strip_prefix(MARKER)
+        .and_then(|rest| rest.strip_suffix(MARKER_END))
+        .is_some_and(|marker| !marker.contains("-->"))
 }
 
 fn marked(marker: &str) -> String {

@@ -22,7 +22,9 @@ use crate::watch::message::message;
 /// How a look ended.
 enum Found {
     /// Nothing is to be done before this time, unless the server reports a change.
-    Nothing { until: Timestamp },
+    Nothing {
+        until: Timestamp,
+    },
     Something(Settlement),
 }
 

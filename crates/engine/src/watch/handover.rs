@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use kugetsu_domain::hash::fnv1a;
 use kugetsu_domain::ids::{IssueId, TaskId};
-use kugetsu_domain::issue::Issue as KnownIssue;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::{Task, TaskKind};
-use kugetsu_domain::watch::conditions::{Author, Condition, Facts, Load, Met, conditions, is_eligible};
+use kugetsu_domain::watch::conditions::{Author, Condition, ConditionKind, Facts, Load, Met, conditions, is_eligible};
 use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
@@ -16,7 +15,7 @@ use kugetsu_forge::issue::{Issue, IssueState};
 use kugetsu_forge::references::parser::parse;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::IssueFilter;
-use kugetsu_store::view::{Handover, Repo};
+use kugetsu_store::view::{Candidate, Repo};
 use kugetsu_store::write::{Enqueue, Precondition};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -46,6 +45,14 @@ pub(crate) async fn consider(
 ) -> Result<Vec<Condition>, HandoverError> {
     let (facts, load) = facts(engine, watch, forge, issue).await?;
     let found = conditions(&watch.policy, &facts, load);
+    let candidate = is_handed_over(&found).then(|| Candidate {
+        text_hash: facts.text.clone(),
+        seen_at: engine.now(),
+        conditions: found.clone(),
+        read_at: engine.now(),
+    });
+    // Before the start: the text is the one that was approved, whatever happens to the daemon now.
+    engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
     if is_eligible(&found) {
         start(engine, watch, issue, &facts.text).await?;
     }
@@ -62,12 +69,9 @@ async fn facts(
     let store = engine.store();
     let reference = IssueRef { repo: watch.repo.clone(), number: issue.number };
     let text = text_hash(issue);
-    let is_labeled = watch.policy.label.as_ref().is_some_and(|label| issue.labels.contains(label));
-    let now = engine.now();
-    let handover = is_labeled.then(|| Handover { text_hash: text.clone(), seen_at: now });
-    store.set_handover(watch.repo.clone(), issue.number, handover).await?;
-    let approved = store.handover(watch.repo.clone(), issue.number).await?.map(|handover| handover.text_hash);
-    let open = store.issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
+    let candidate = store.candidate(watch.repo.clone(), issue.number).await?;
+    // It is approved as it is now, if it was not before.
+    let approved = candidate.map_or_else(|| text.clone(), |candidate| candidate.text_hash);
     let known = store.issue(&reference).await?;
     let task = match &known {
         Some(known) => store.view(known.id).await?.map(|view| view.task.state.name().to_owned()),
@@ -79,19 +83,19 @@ async fn facts(
         labels: issue.labels.clone(),
         assignees: issue.assignees.clone(),
         author: issue.author.as_ref().map(|author| Author { login: author.login.clone(), is_trusted: None }),
-        approved,
+        approved: Some(approved),
         text,
         open_dependencies: Some(Vec::new()),
         pull_request: None,
         task,
         is_stopped: known.and_then(|known| known.follow).is_some_and(|follow| follow.is_stopped),
-        read_at: Some(now),
+        read_at: Some(engine.now()),
     };
-    let load = load(watch, &open);
+    let load = load(engine, watch).await?;
     // The rest costs requests. Trust may depend on what the server says about the author.
     let unmet = |facts: &Facts| {
         let found = conditions(&watch.policy, facts, load);
-        found.iter().any(|condition| condition.met == Met::No && condition.name != "trust")
+        found.iter().any(|condition| condition.met == Met::No && condition.kind != ConditionKind::Trust)
     };
     if unmet(&facts) {
         return Ok((facts, load));
@@ -106,18 +110,26 @@ async fn facts(
     Ok((facts, load))
 }
 
-fn load(watch: &Watch, open: &[KnownIssue]) -> Load {
+/// Whether the repository's people want it done, whatever else is the case.
+fn is_handed_over(found: &[Condition]) -> bool {
+    let says_so = [ConditionKind::Open, ConditionKind::Label, ConditionKind::Assignee];
+    found.iter().all(|condition| condition.met == Met::Yes || !says_so.contains(&condition.kind))
+}
+
+/// What else is going on in the repository.
+pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreError> {
+    let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
     let own = || open.iter().filter(|issue| issue.follow.as_ref().is_some_and(|follow| follow.watch == watch.name));
-    let is_open = |issue: &&KnownIssue| {
+    let is_open = |issue: &&kugetsu_domain::issue::Issue| {
         let state = issue.pr.as_ref().and_then(|pr| pr.checked).map(|(state, _)| state);
         state.is_some_and(|state| state.is_open())
     };
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Load {
+    Ok(Load {
         running: count(own().filter(|issue| !issue.tasks.is_empty()).count()),
         open_pull_requests: count(own().filter(is_open).count()),
         is_paused: watch.is_paused,
-    }
+    })
 }
 
 async fn start(engine: &Engine, watch: &Watch, issue: &Issue, text: &str) -> Result<(), HandoverError> {

@@ -226,9 +226,7 @@ fn remarks(
     }
     for comment in comments {
         // A command is for kugetsu, not for the agent.
-        if !commands(&comment.body).is_empty()
-            || voice(comment.author.as_ref(), &comment.body) != Voice::Trusted
-        {
+        if !commands(&comment.body).is_empty() || voice(comment.author.as_ref(), &comment.body) != Voice::Trusted {
             continue;
         }
         let changed = comment.updated.map(Timestamp::as_millisecond).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Repositories whose issues are handed over to kugetsu: which begin, what their pull requests lead to, and how they end.
 
+pub(crate) mod candidates;
 pub(crate) mod followed;
 pub(crate) mod handover;
 pub(crate) mod look;

@@ -27,7 +27,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Handover, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
@@ -224,14 +224,14 @@ impl Driver for Sqlite {
         self.change(move |connection| watches::set_watch(connection, &repo, &state))
     }
 
-    fn handover(&self, repo: RepoRef, issue: u64) -> Reply<'_, Option<Handover>> {
-        self.readers.query(move |connection| watches::handover(connection, &repo, issue))
+    fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
+        self.readers.query(move |connection| watches::candidates(connection, &repo, issue))
     }
 
-    fn set_handover(&self, repo: RepoRef, issue: u64, handover: Option<Handover>) -> Reply<'_, ()> {
-        self.change(move |connection| match handover {
-            Some(handover) => watches::add_handover(connection, &repo, issue, &handover),
-            None => watches::remove_handover(connection, &repo, issue),
+    fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {
+        self.change(move |connection| match candidate {
+            Some(candidate) => watches::set_candidate(connection, &repo, issue, &candidate),
+            None => watches::remove_candidate(connection, &repo, issue),
         })
     }
 

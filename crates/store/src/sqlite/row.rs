@@ -16,6 +16,7 @@ use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, Serve
 use kugetsu_domain::run::{Outcome, Run, RunState, Usage, Verdict};
 use kugetsu_domain::session::{Session, SessionState};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
 use kugetsu_domain::watch::follow::Follow;
 use rusqlite::Row;
@@ -181,6 +182,23 @@ impl<'r> Columns<'r> {
             cost_usd: self.optional_real()?,
             input_tokens: self.optional_number()?,
             output_tokens: self.optional_number()?,
+        })
+    }
+
+    /// Conditions of a candidate, from JSON.
+    pub(super) fn conditions(&mut self) -> Result<Vec<Condition>, StoreError> {
+        let condition = |value: &Value| {
+            let text = |key: &str| value.get(key).and_then(Value::as_str).ok_or_else(|| format!("no {key}"));
+            let (name, met) = (text("name")?, text("met")?);
+            Ok(Condition {
+                kind: ConditionKind::from_name(name).ok_or_else(|| format!("unknown condition {name:?}"))?,
+                met: Met::from_name(met).ok_or_else(|| format!("unknown answer {met:?}"))?,
+                fact: text("fact")?.to_owned(),
+            })
+        };
+        self.read(|value| {
+            let all: Vec<Value> = serde_json::from_str(text(value)?).map_err(|error| error.to_string())?;
+            all.iter().map(condition).collect()
         })
     }
 

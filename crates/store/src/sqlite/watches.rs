@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;
 use rusqlite::{Connection, params};
+use serde_json::{Value, json};
 
 use super::load::number;
 use super::row::Columns;
 use crate::error::StoreError;
-use crate::view::{Handover, WatchState};
+use crate::view::{Candidate, WatchState};
 
 pub(super) fn watch(connection: &Connection, repo: &RepoRef) -> Result<WatchState, StoreError> {
     let mut statement =
@@ -31,30 +32,59 @@ pub(super) fn set_watch(connection: &Connection, repo: &RepoRef, state: &WatchSt
     Ok(())
 }
 
-pub(super) fn handover(connection: &Connection, repo: &RepoRef, issue: u64) -> Result<Option<Handover>, StoreError> {
-    let select = "SELECT text_hash, seen_at FROM candidates WHERE base = ? AND project = ? AND number = ?";
+/// All of the repository, or one of them.
+pub(super) fn candidates(
+    connection: &Connection,
+    repo: &RepoRef,
+    issue: Option<u64>,
+) -> Result<Vec<(u64, Candidate)>, StoreError> {
+    let select = "SELECT number, text_hash, seen_at, conditions, read_at FROM candidates
+        WHERE base = ? AND project = ? AND number = coalesce(?, number) ORDER BY number";
     let mut statement = connection.prepare_cached(select)?;
-    let mut rows = statement.query(params![repo.base.as_str(), repo.project.as_str(), number(issue)])?;
-    let Some(found) = rows.next()? else { return Ok(None) };
-    let mut columns = Columns::of("candidate", found);
-    Ok(Some(Handover { text_hash: columns.owned()?, seen_at: columns.time()? }))
+    let mut rows = statement.query(params![repo.base.as_str(), repo.project.as_str(), issue.map(number)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of("candidate", row);
+        let number = columns.number()?;
+        let candidate = Candidate {
+            text_hash: columns.owned()?,
+            seen_at: columns.time()?,
+            conditions: columns.conditions()?,
+            read_at: columns.time()?,
+        };
+        found.push((number, candidate));
+    }
+    Ok(found)
 }
 
-/// The first one stays: a later text was not approved.
-pub(super) fn add_handover(
+/// The first text stays: a later one was not approved.
+pub(super) fn set_candidate(
     connection: &Connection,
     repo: &RepoRef,
     issue: u64,
-    handover: &Handover,
+    candidate: &Candidate,
 ) -> Result<(), StoreError> {
-    let insert = "INSERT OR IGNORE INTO candidates (base, project, number, text_hash, seen_at) VALUES (?, ?, ?, ?, ?)";
-    let seen_at = handover.seen_at.as_millisecond();
-    let params = params![repo.base.as_str(), repo.project.as_str(), number(issue), handover.text_hash, seen_at];
-    connection.prepare_cached(insert)?.execute(params)?;
+    let upsert = "INSERT INTO candidates (base, project, number, text_hash, seen_at, conditions, read_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET conditions = excluded.conditions, read_at = excluded.read_at";
+    let conditions: Vec<Value> = candidate
+        .conditions
+        .iter()
+        .map(|found| json!({ "name": found.kind.name(), "met": found.met.name(), "fact": found.fact }))
+        .collect();
+    connection.prepare_cached(upsert)?.execute(params![
+        repo.base.as_str(),
+        repo.project.as_str(),
+        number(issue),
+        candidate.text_hash,
+        candidate.seen_at.as_millisecond(),
+        Value::Array(conditions).to_string(),
+        candidate.read_at.as_millisecond(),
+    ])?;
     Ok(())
 }
 
-pub(super) fn remove_handover(connection: &Connection, repo: &RepoRef, issue: u64) -> Result<(), StoreError> {
+pub(super) fn remove_candidate(connection: &Connection, repo: &RepoRef, issue: u64) -> Result<(), StoreError> {
     let delete = "DELETE FROM candidates WHERE base = ? AND project = ? AND number = ?";
     connection.prepare_cached(delete)?.execute(params![repo.base.as_str(), repo.project.as_str(), number(issue)])?;
     Ok(())

@@ -2,11 +2,12 @@
 
 use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
 use kugetsu_domain::watch::follow::FollowEvent;
 
 use kugetsu_store::error::StoreError;
-use kugetsu_store::view::{Handover, WatchState};
+use kugetsu_store::view::{Candidate, WatchState};
 use kugetsu_store::write::{Enqueue, Precondition};
 
 use crate::world::{World, later, now, start};
@@ -24,7 +25,7 @@ async fn followed_issue_reads_back_as_stored() {
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c2 failed test".to_owned(), task },
         FollowEvent::Exhausted { kind: FeedbackKind::Review, fingerprint: "r2".to_owned(), reason: "often".to_owned() },
         FollowEvent::Commented { comment: 77 },
-        FollowEvent::Resumed,
+        FollowEvent::Noticed,
     ] {
         world.store().apply(issue.id, Event::Followed(event), at).await.unwrap();
     }
@@ -51,25 +52,34 @@ async fn followed_issue_reads_back_as_stored() {
 }
 
 #[tokio::test]
-async fn watch_handover_and_deliveries_read_back_as_stored() {
+async fn watch_candidates_and_deliveries_read_back_as_stored() {
     let mut world = World::new().await;
     let (issue, _) = world.queued(1).await;
     let repo = || issue.reference.repo.clone();
     assert_eq!(world.store().watch(repo()).await.unwrap(), WatchState::default());
     let state = WatchState { since: Some(now()), polled_at: Some(now()), error: Some("no answer".to_owned()) };
     world.store().set_watch(repo(), state.clone()).await.unwrap();
-    let first = Handover { text_hash: "a".to_owned(), seen_at: now() };
-    let second = Handover { text_hash: "b".to_owned(), seen_at: now() };
-    for handover in [&first, &second] {
-        world.store().set_handover(repo(), 7, Some(handover.clone())).await.unwrap();
+    let found =
+        |met| ConditionKind::ALL.iter().map(move |kind| Condition { kind: *kind, met, fact: "a \"b\"".to_owned() });
+    let candidate = |text: &str, met| Candidate {
+        text_hash: text.to_owned(),
+        seen_at: now(),
+        conditions: found(met).collect(),
+        read_at: now(),
+    };
+    let (first, second) = (candidate("a", Met::Unknown), candidate("b", Met::No));
+    for candidate in [&first, &second] {
+        world.store().set_candidate(repo(), 7, Some(candidate.clone())).await.unwrap();
     }
+    let kept = Candidate { text_hash: first.text_hash, seen_at: first.seen_at, ..second };
     world.store().add_delivery("h".to_owned(), "1".to_owned(), later(-100), later(-200)).await.unwrap();
     world.reopen().await;
     assert_eq!(world.store().watch(repo()).await.unwrap(), state);
-    assert_eq!(world.store().handover(repo(), 7).await.unwrap(), Some(first), "the approved text stays");
-    assert_eq!(world.store().handover(repo(), 8).await.unwrap(), None);
-    world.store().set_handover(repo(), 7, None).await.unwrap();
-    assert_eq!(world.store().handover(repo(), 7).await.unwrap(), None);
+    assert_eq!(world.store().candidate(repo(), 7).await.unwrap(), Some(kept.clone()), "the approved text stays");
+    assert_eq!(world.store().candidate(repo(), 8).await.unwrap(), None);
+    assert_eq!(world.store().candidates(repo()).await.unwrap(), [(7, kept)]);
+    world.store().set_candidate(repo(), 7, None).await.unwrap();
+    assert_eq!(world.store().candidate(repo(), 7).await.unwrap(), None);
     let is_delivered = async |id: &str| world.store().is_delivered("h".to_owned(), id.to_owned()).await.unwrap();
     assert!(is_delivered("1").await && !is_delivered("2").await);
     world.store().add_delivery("h".to_owned(), "2".to_owned(), now(), later(-50)).await.unwrap();
