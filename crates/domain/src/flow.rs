@@ -16,7 +16,7 @@ use crate::reason::Reason;
 use crate::run::{Outcome, Run, RunState, Usage, Verdict};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskState, counted_attempts};
-use crate::watch::follow::{self, FollowEvent};
+use crate::watch::follow::{self, FollowEvent, Next};
 
 /// A fact about one issue.
 #[derive(Clone, Debug, PartialEq)]
@@ -317,10 +317,19 @@ fn follow_tasks(issue: &mut Issue, mut effects: Vec<Effect>, before: Vec<TaskSta
     let publishes = effects.iter().any(|effect| matches!(effect, Effect::Publish { .. }));
     let are_over = states.iter().all(|state| state.is_final());
     if are_over && !publishes && issue.pr.is_some() && follow.is_active() {
-        effects.extend(follow.look(now));
+        effects.extend(follow.look(now).map(Effect::from));
     }
     effects.push(Effect::Announce { version });
     effects
+}
+
+impl From<Next> for Effect {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Look { at } => Self::Follow { at },
+            Next::Complete { ending } => Self::Complete { ending },
+        }
+    }
 }
 
 /// What is worth telling on the server is told by an effect of its own, which reads what holds then.
@@ -331,7 +340,7 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
         event,
         FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. } | FollowEvent::Published
     );
-    let mut effects = follow::step(&mut issue.follow, event, now);
+    let mut effects: Vec<Effect> = follow::step(&mut issue.follow, event, now).map(Effect::from).into_iter().collect();
     if issue.follow.is_none() {
         return vec![];
     }

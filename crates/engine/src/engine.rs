@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::connections::RunnerConnections;
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
-use crate::watch::turns::Turns;
+use crate::turns::Turns;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with
 /// the runner and returns what is known about its end, for people.

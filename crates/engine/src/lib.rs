@@ -32,7 +32,9 @@ mod scheduler;
 pub mod schema;
 pub mod settings;
 mod sizes;
-pub mod watch;
+mod turns;
+mod watch;
+pub mod watches;
 
 pub use engine::{Engine, Parts, StartRunner};
 pub use main_loop::serve_engine;

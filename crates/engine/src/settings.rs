@@ -11,7 +11,7 @@ use kugetsu_forge::servers::Servers;
 use secrecy::SecretString;
 
 use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Queue, Rescue, Run};
-use crate::watch::settings::Watch;
+use crate::watches::Watch;
 
 /// The settings in effect.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use kugetsu_api::regular_file;
 use kugetsu_domain::reason::Reason;
 use kugetsu_engine::Settings;
 use kugetsu_engine::schema::{Config, defaults};
-use kugetsu_engine::watch::settings::Watch;
+use kugetsu_engine::watches::Watch;
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;

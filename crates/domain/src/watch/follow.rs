@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use crate::effect::Effect;
 use crate::ids::TaskId;
 use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
 
@@ -54,6 +53,12 @@ pub enum FollowEvent {
     Ended { ending: Ending },
 }
 
+/// The effect that an event leads to.
+pub(crate) enum Next {
+    Look { at: Timestamp },
+    Complete { ending: Ending },
+}
+
 impl FollowEvent {
     /// The name under which the event is stored, shown and streamed. Scripts rely on it.
     pub const fn name(&self) -> &'static str {
@@ -97,12 +102,12 @@ impl Follow {
     }
 
     /// Looks at the server from now on. Looks that began before are void.
-    pub(crate) fn look(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub(crate) fn look(&mut self, now: Timestamp) -> Option<Next> {
         // The store keeps whole milliseconds. What happens within one asks for a look of its own.
         let earliest = self.look_at.map_or(i64::MIN, |before| before.as_millisecond().saturating_add(1));
         let at = Timestamp::from_millisecond(now.as_millisecond().max(earliest)).unwrap_or(now);
         self.look_at = Some(at);
-        vec![Effect::Follow { at }]
+        Some(Next::Look { at })
     }
 
     /// A task of the issue has ended. Feedback that it was about is settled only if it succeeded.
@@ -122,26 +127,26 @@ impl Follow {
 }
 
 /// Moves a followed issue by one event. `is_known` is whether the issue has a pull request to look at.
-pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
+pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timestamp) -> Option<Next> {
     if let FollowEvent::Begun { watch } = event {
         *follow = Some(Follow::new(watch));
-        return vec![];
+        return None;
     }
-    let Some(follow) = follow else { return vec![] };
+    let Some(follow) = follow else { return None };
     match event {
-        FollowEvent::Begun { .. } => vec![],
+        FollowEvent::Begun { .. } => None,
         FollowEvent::Published | FollowEvent::Noticed if follow.is_active() => follow.look(now),
-        FollowEvent::Published | FollowEvent::Noticed => vec![],
+        FollowEvent::Published | FollowEvent::Noticed => None,
         FollowEvent::HeadSeen { head } => {
             (follow.head, follow.head_since) = (Some(head), Some(now));
-            vec![]
+            None
         }
         FollowEvent::Given { kind, fingerprint, task } => {
             let given = follow.record(kind).map_or(0, |record| record.given).saturating_add(1);
             follow.set(Record { kind, fingerprint, given, state: RecordState::Given { task } });
             // The end of the task is the next occasion.
             follow.look_at = None;
-            vec![]
+            None
         }
         FollowEvent::Exhausted { kind, fingerprint, reason } => {
             let given = follow.record(kind).map_or(0, |record| record.given);
@@ -150,24 +155,24 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         }
         FollowEvent::MergeDecided { head: _ } => {
             follow.look_at = None;
-            vec![]
+            None
         }
         FollowEvent::Stopped => {
             (follow.is_stopped, follow.look_at) = (true, None);
-            vec![]
+            None
         }
         FollowEvent::Resumed => {
             follow.is_stopped = false;
             follow.records.clear();
-            if follow.ending.is_some() { vec![] } else { follow.look(now) }
+            if follow.ending.is_some() { None } else { follow.look(now) }
         }
         FollowEvent::Commented { comment } => {
             follow.comment = Some(comment);
-            vec![]
+            None
         }
         FollowEvent::Ended { ending } => {
             (follow.ending, follow.look_at) = (Some(ending), None);
-            vec![Effect::Complete { ending }]
+            Some(Next::Complete { ending })
         }
     }
 }

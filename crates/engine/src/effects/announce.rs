@@ -15,7 +15,7 @@ use kugetsu_store::error::StoreError;
 use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::queries::tasks;
-use crate::watch::followed::{Followed, failed};
+use crate::watch::followed::Followed;
 
 /// Failed executions after which it is given up. The next change is announced again.
 const ATTEMPTS_MAX: u32 = 20;
@@ -30,7 +30,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failu
     }
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
-        Err(outcome) => return outcome,
+        Err(reason) => return reason.into(),
     };
     let text = comment(&progress(engine, &followed).await, &followed.marker());
     match announce(&followed, &text).await {
@@ -40,7 +40,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failu
             Ok(_) => Outcome::done(),
             Err(error) => Outcome::retry(error),
         },
-        Err(error) if error.is_transient() => failed(&error),
+        Err(error) if error.is_transient() => error.into(),
         Err(error) => Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
     }
 }

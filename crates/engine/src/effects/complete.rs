@@ -10,7 +10,7 @@ use kugetsu_forge::issue::{IssueEdit, IssueState as OnServer};
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::watch::followed::{Followed, failed};
+use crate::watch::followed::Followed;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending) -> Outcome {
     if ending != Ending::Merged {
@@ -18,10 +18,10 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending) -> 
     }
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
-        Err(outcome) => return outcome,
+        Err(reason) => return reason.into(),
     };
     if let Err(error) = clean_up(&followed).await {
-        return failed(&error);
+        return error.into();
     }
     // Work that is not on the server is rescued before the files are removed; a task that is not over keeps them.
     let issue = &followed.issue;

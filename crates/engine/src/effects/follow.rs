@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::watch::followed::{Followed, failed};
+use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 use crate::watch::message::message;
 
@@ -49,7 +49,7 @@ async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
     let followed = Followed::read(engine, issue).await?;
     let Some(number) = pull_request_number(engine, &followed) else { return Err(Outcome::done()) };
     let now = engine.now();
-    let look = Look::at(&followed, number, now).await.map_err(|error| failed(&error))?;
+    let look = Look::at(&followed, number, now).await?;
     let is_busy = !followed.issue.tasks.is_empty();
     let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
     let seen = seen(&followed, &look);
@@ -136,7 +136,7 @@ async fn settle(
     let mut enqueue = Vec::new();
     if !given.is_empty() {
         let kinds: Vec<FeedbackKind> = given.iter().map(|(kind, _)| *kind).collect();
-        let text = message(followed, look, &kinds).await.map_err(|error| failed(&error))?;
+        let text = message(followed, look, &kinds).await?;
         let task = TaskId::new(Uuid::now_v7());
         enqueue.push(continuation(engine, followed, task, text).await?);
         for (kind, fingerprint) in given {

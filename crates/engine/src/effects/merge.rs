@@ -10,20 +10,20 @@ use kugetsu_forge::pull_request::{Merge, MergeMethod};
 use super::follow::{is_over, pull_request_number};
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::watch::followed::{Followed, failed};
+use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId) -> Outcome {
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
-        Err(outcome) => return outcome,
+        Err(reason) => return reason.into(),
     };
     let look_again = || Outcome::event(issue, Event::Followed(FollowEvent::Noticed));
     let Some(number) = pull_request_number(engine, &followed) else { return Outcome::done() };
     let now = engine.now();
     let look = match Look::at(&followed, number, now).await {
         Ok(look) => look,
-        Err(error) => return failed(&error),
+        Err(error) => return error.into(),
     };
     // Much may have happened since the decision, also an earlier attempt of this effect.
     let is_busy = !followed.issue.tasks.is_empty();
@@ -33,14 +33,14 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId) -> Outcome {
         Some(method) => method,
         None => match followed.forge.project(followed.project()).await {
             Ok(project) => project.merge_methods.first().copied().unwrap_or(MergeMethod::Merge),
-            Err(error) => return failed(&error),
+            Err(error) => return error.into(),
         },
     };
     let merge = Merge { head_sha: head.clone(), method, when_ready: false };
     match followed.forge.merge(followed.project(), number, &merge).await {
         Ok(()) => look_again(),
         Err(error @ ForgeError::Refused { .. }) => refused(&followed, number, head, &error).await,
-        Err(error) => failed(&error),
+        Err(error) => error.into(),
     }
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId) -> Outcome {
 async fn refused(followed: &Followed, number: u64, head: &str, error: &ForgeError) -> Outcome {
     let pull = match followed.forge.pull_request(followed.project(), number).await {
         Ok(pull) => pull,
-        Err(error) => return failed(&error),
+        Err(error) => return error.into(),
     };
     let event = match is_over(pull.state) || pull.head_sha != head {
         true => FollowEvent::Noticed,

@@ -4,8 +4,11 @@ use std::fmt::Display;
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
+use kugetsu_forge::error::ForgeError;
 use kugetsu_store::write::Enqueue;
 use kugetsu_store::write::Settlement;
+
+use crate::watch::followed::NotFollowed;
 
 /// Decides what becomes of an effect that was executed.
 #[derive(Debug)]
@@ -46,6 +49,24 @@ impl Outcome {
         match failures.saturating_add(1) < max {
             true => Self::retry(error),
             false => Self::GivenUp { error: error.to_string() },
+        }
+    }
+}
+
+/// A failed request is repeated, also one that a person has to correct: `kugetsu why` shows it.
+impl From<ForgeError> for Outcome {
+    fn from(error: ForgeError) -> Self {
+        let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Self::retry(format!("{error}{hint}"))
+    }
+}
+
+impl From<NotFollowed> for Outcome {
+    fn from(reason: NotFollowed) -> Self {
+        match reason {
+            NotFollowed::Over => Self::done(),
+            NotFollowed::Store(error) => Self::retry(error),
+            NotFollowed::Forge(error) => error.into(),
         }
     }
 }

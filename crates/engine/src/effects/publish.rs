@@ -13,7 +13,7 @@ use kugetsu_store::write::Settlement;
 use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::queries::transcript;
-use crate::watch::followed::{Followed, failed};
+use crate::watch::followed::Followed;
 
 /// The run is one of the latest: those of an issue follow each other.
 const RUNS_MAX: u32 = 20;
@@ -21,7 +21,7 @@ const RUNS_MAX: u32 = 20;
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outcome {
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
-        Err(outcome) => return outcome,
+        Err(reason) => return reason.into(),
     };
     if !followed.follow.is_active() {
         return Outcome::done();
@@ -42,7 +42,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
             Outcome::Settled(Settlement { events, ..Settlement::default() })
         }
         Ok(None) => Outcome::done(),
-        Err(error) => failed(&error),
+        Err(error) => error.into(),
     }
 }
 

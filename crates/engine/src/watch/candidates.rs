@@ -5,8 +5,8 @@ use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Load, Met, Pol
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::Candidate;
 
-use super::settings::Watch;
 use crate::engine::Engine;
+use crate::watches::Watch;
 
 /// After this time the server is asked again what it did not answer.
 const UNKNOWN_AGAIN: SignedDuration = SignedDuration::from_mins(15);

@@ -9,11 +9,23 @@ use kugetsu_domain::watch::follow::Follow;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_store::error::StoreError;
+use thiserror::Error;
 
-use super::settings::Watch;
-use crate::effects::outcome::Outcome;
 use crate::engine::Engine;
 use crate::forges::forge;
+use crate::watches::Watch;
+
+/// Why there is nothing to do about an issue now.
+#[derive(Debug, Error)]
+pub(crate) enum NotFollowed {
+    /// The issue is gone, is not followed, or its watch was removed.
+    #[error("the issue is not followed")]
+    Over,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+}
 
 /// A followed issue whose watch is still set.
 pub(crate) struct Followed {
@@ -24,25 +36,23 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    /// Reads the issue. An error is the outcome of the effect: nothing is left to do for an issue that is not followed, or whose
-    /// watch was removed.
-    pub(crate) async fn read(engine: &Engine, issue: IssueId) -> Result<Self, Outcome> {
+    pub(crate) async fn read(engine: &Engine, issue: IssueId) -> Result<Self, NotFollowed> {
         let issue = match engine.store().issue_by_id(issue).await {
             Ok(issue) => issue,
-            Err(StoreError::NoSuchIssue) => return Err(Outcome::done()),
-            Err(error) => return Err(Outcome::retry(error)),
+            Err(StoreError::NoSuchIssue) => return Err(NotFollowed::Over),
+            Err(error) => return Err(error.into()),
         };
-        let Some(follow) = issue.follow.clone() else { return Err(Outcome::done()) };
+        let Some(follow) = issue.follow.clone() else { return Err(NotFollowed::Over) };
         let settings = engine.settings();
         let Some(watch) = settings.watches.iter().find(|watch| watch.name == follow.watch).cloned() else {
             tracing::info!(issue = %issue.reference, watch = follow.watch, "the watch was removed, so the issue is not followed");
-            return Err(Outcome::done());
+            return Err(NotFollowed::Over);
         };
         let base = &issue.reference.repo.base;
         match forge(engine, base) {
             Ok(Some(forge)) => Ok(Self { issue, follow, watch, forge }),
-            Ok(None) => Err(Outcome::retry(format!("the kind of server at {base} is not known"))),
-            Err(error) => Err(failed(&error)),
+            Ok(None) => Err(ForgeError::NoKind { server: base.to_string() }.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -54,11 +64,4 @@ impl Followed {
     pub(crate) fn marker(&self) -> String {
         self.issue.id.to_string()
     }
-}
-
-/// A failed request. It is repeated as long as that may help; what a person has to correct is repeated, too, and `kugetsu why` shows
-/// it.
-pub(crate) fn failed(error: &ForgeError) -> Outcome {
-    let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    Outcome::retry(format!("{error}{hint}"))
 }

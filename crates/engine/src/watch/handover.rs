@@ -21,10 +21,10 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::{Builder, Uuid};
 
-use super::settings::Watch;
 use super::trusted::is_trusted;
 use crate::engine::Engine;
 use crate::intake::issue_prompt;
+use crate::watches::Watch;
 
 #[derive(Debug, Error)]
 pub(crate) enum HandoverError {

@@ -6,6 +6,4 @@ pub(crate) mod handover;
 pub(crate) mod look;
 pub(crate) mod message;
 pub(crate) mod poll;
-pub mod settings;
 pub(crate) mod trusted;
-pub(crate) mod turns;

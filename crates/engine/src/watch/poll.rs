@@ -10,9 +10,9 @@ use kugetsu_store::view::WatchState;
 
 use super::candidates::{is_due, remove};
 use super::handover::{HandoverError, consider, load};
-use super::settings::Watch;
 use crate::engine::Engine;
 use crate::forges::forge;
+use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
