@@ -332,7 +332,7 @@ impl From<Next> for Effect {
     }
 }
 
-/// What is worth telling on the server is told by an effect of its own, which reads what holds then.
+/// A separate effect tells the server about it, and reads the state at that time.
 fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
     let version = issue.version;
     let decides_merge = matches!(event, FollowEvent::MergeDecided { .. });

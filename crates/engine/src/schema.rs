@@ -290,7 +290,7 @@ pub struct WatchEntry {
     #[schemars(extend("examples" = ["robot"]))]
     pub assignee: Option<String>,
     /// Whose text enters prompts and whose comments are commands: `owners`, `members` (who may push), `collaborators` (who may
-    /// label issues), or logins with commas between them; `members` if not set. An issue of somebody else needs the label.
+    /// label issues), or logins with commas between them; `members` if not set. An issue of another user needs the label.
     #[schemars(extend("examples" = ["members"]))]
     pub trust: Option<String>,
     /// Agent; `agent.default` if not set.
@@ -308,11 +308,11 @@ pub struct WatchEntry {
     /// Maximum number of open pull requests; 5 if not set. Further issues wait until some are merged or closed.
     #[schemars(range(max = 1000), extend("examples" = [5]))]
     pub max_open_prs: Option<u32>,
-    /// How many times the agent is told about failed checks, reviews, conflicts and refused merges, each, before a person is
-    /// asked; 3 if not set.
+    /// How many times the agent gets feedback of one kind (failed checks, reviews, conflicts, refused merges) before a person has
+    /// to decide; 3 if not set.
     #[schemars(range(max = 100), extend("examples" = [3]))]
     pub max_feedback: Option<u32>,
-    /// Commands that have to succeed at the head before anybody is asked to review it.
+    /// Commands that have to succeed at the head before a review is requested.
     #[schemars(extend("examples" = [["cargo test"]]))]
     pub verify: Option<Vec<String>>,
     /// Whether pull requests are opened as drafts.

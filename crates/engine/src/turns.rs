@@ -11,12 +11,12 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 pub(crate) struct Turns(Arc<StdMutex<HashMap<IssueId, Arc<Mutex<()>>>>>);
 
 impl Turns {
-    /// Waits until nobody else has the turn of this issue.
+    /// Waits until the turn of this issue is free.
     pub(crate) async fn take(&self, issue: IssueId) -> OwnedMutexGuard<()> {
         let lock = {
             // Every change is one call, so a panic cannot have left one half done.
             let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // Only locks that somebody holds or waits for are kept.
+            // Only locks in use are kept.
             locks.retain(|other, lock| *other == issue || Arc::strong_count(lock) > 1);
             Arc::clone(locks.entry(issue).or_default())
         };

@@ -13,7 +13,7 @@ use kugetsu_forge::references::server_index::KnownServer;
 
 use crate::schema::{MergeMethodName, MergeWhen, WatchEntry};
 
-/// Feedback of one kind before a person is asked, if the entry does not say.
+/// Feedback of one kind before a person has to decide, if the entry does not say.
 const BUDGET: u32 = 3;
 /// Open pull requests, if the entry does not say.
 const OPEN_MAX: u32 = 5;
@@ -35,7 +35,7 @@ pub struct Watch {
     pub model: Option<String>,
     /// The branch that work starts from, and that pull requests merge into; the default branch if not set.
     pub base: Option<String>,
-    /// Commands that have to succeed at the head before anybody is asked to review it.
+    /// Commands that have to succeed at the head before a review is requested.
     pub verify: Vec<String>,
     pub is_draft: bool,
     pub method: Option<MergeMethod>,
@@ -53,7 +53,7 @@ impl Watch {
             return Err(format!("repo must be a repository on a known server, not {:?}", entry.repo));
         };
         if base.is_local() {
-            return Err("repo must be on a server: nobody hands over issues of a local repository".to_owned());
+            return Err("repo must be on a server: a local repository has no labels".to_owned());
         }
         let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let (label, assignee) = (non_empty(entry.label), non_empty(entry.assignee));

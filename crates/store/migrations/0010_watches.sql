@@ -1,18 +1,18 @@
 -- An issue that a watch handed over. NULL: a person started it.
 ALTER TABLE issues ADD COLUMN watch TEXT;
-ALTER TABLE issues ADD COLUMN watch_stopped INTEGER NOT NULL DEFAULT 0;  -- a person told kugetsu to stop
+ALTER TABLE issues ADD COLUMN watch_stopped INTEGER NOT NULL DEFAULT 0;  -- a user stopped it
 ALTER TABLE issues ADD COLUMN watch_comment INTEGER;                     -- the server's ID of kugetsu's comment
 ALTER TABLE issues ADD COLUMN watch_look_at INTEGER;                     -- when the pull request is looked at next
 ALTER TABLE issues ADD COLUMN watch_head TEXT;                           -- of the pull request, as it was seen last
 ALTER TABLE issues ADD COLUMN watch_head_at INTEGER;
 ALTER TABLE issues ADD COLUMN watch_ended TEXT;                          -- merged, closed
 
--- What an agent was told about its pull request: the latest of each kind.
+-- The latest feedback of each kind about a pull request.
 CREATE TABLE feedback (
     issue TEXT NOT NULL REFERENCES issues (id),
     kind TEXT NOT NULL,
     fingerprint TEXT NOT NULL,   -- the head, and what was decided about it
-    given INTEGER NOT NULL,      -- how many times the agent was told since the budget began
+    given INTEGER NOT NULL,      -- how many times since the budget began
     state TEXT NOT NULL,         -- given, settled, stopped
     task TEXT,                   -- of given
     reason TEXT,                 -- of stopped, for people

@@ -19,7 +19,7 @@ pub struct Repo {
     pub source: String,
 }
 
-/// What is known of a watched repository.
+/// The state of a watched repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchState {
     /// Every change of its issues up to this time was read; `None` before the first poll.
@@ -36,7 +36,7 @@ pub struct Candidate {
     /// Of title and description when the issue was first seen with the label: what the label approves.
     pub text_hash: String,
     pub seen_at: Timestamp,
-    /// What was found the last time.
+    /// As they were found the last time.
     pub conditions: Vec<Condition>,
     pub read_at: Timestamp,
 }

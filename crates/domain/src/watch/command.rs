@@ -1,6 +1,6 @@
 //! Commands in comments: `/kugetsu <verb>` at the start of a line.
 
-/// What a comment asks for.
+/// A request in a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Start the issue, whatever its labels are.
@@ -13,7 +13,7 @@ pub enum Command {
     Ask(String),
 }
 
-/// A line that looks like a command and is none.
+/// A line that looks like a command but is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCommand {
     /// The word after the name, shortened.

@@ -13,7 +13,7 @@ pub struct Policy {
     /// The issue has to be assigned to this login.
     pub assignee: Option<String>,
     pub trust: Trust,
-    /// Runs of issues of this repository at once; `None` is no maximum of its own.
+    /// Runs of issues of this repository at once; `None` is no maximum.
     pub max_running: Option<u32>,
     /// Open pull requests of kugetsu in this repository. Who reviews them is the bottleneck.
     pub max_open_pull_requests: Option<u32>,
@@ -32,26 +32,26 @@ pub struct Facts {
     pub approved: Option<String>,
     /// The same now.
     pub text: String,
-    /// The issues that have to be closed before; `None` if the server could not be asked.
+    /// The issues that have to be closed before; `None` if it is not known.
     pub open_dependencies: Option<Vec<u64>>,
-    /// The pull request of the issue's branch, whoever opened it.
+    /// The pull request of the issue's branch, opened by any user.
     pub pull_request: Option<PrState>,
     /// The state of kugetsu's latest task for the issue.
     pub task: Option<String>,
-    /// Whether somebody told kugetsu to stop, and nobody to go on since.
+    /// Whether a user stopped the issue and did not resume it.
     pub is_stopped: bool,
-    /// When the server was asked.
+    /// When the server was read.
     pub read_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
     pub login: String,
-    /// Whether the policy trusts the author; `None` if the server could not be asked.
+    /// Whether the policy trusts the author; `None` if it is not known.
     pub is_trusted: Option<bool>,
 }
 
-/// What else is going on.
+/// The load of the repository.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     pub running: u32,
@@ -60,7 +60,7 @@ pub struct Load {
     pub is_paused: bool,
 }
 
-/// What a condition is about.
+/// The subject of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionKind {
     Open,
@@ -110,7 +110,7 @@ impl ConditionKind {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// Whether kugetsu knows by itself when it changes. Of the others the server has to be asked.
+    /// Whether it changes in kugetsu only, and not on the server.
     pub const fn is_local(self) -> bool {
         matches!(self, Self::New | Self::Repository | Self::Running | Self::OpenPullRequests)
     }

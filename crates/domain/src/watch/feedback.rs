@@ -1,6 +1,6 @@
-//! What happens with an open pull request: what the agent is told, when a person is asked, and when it is merged.
+//! Decisions about an open pull request: which feedback the agent gets, when a person has to decide, and when it is merged.
 //!
-//! Every kind of feedback has a record of its own with a budget. What a record is about is its fingerprint: the head and what was
+//! Every kind of feedback has one record with a budget. The subject of a record is its fingerprint: the head and what was
 //! decided about it. It is settled only when the turn that it caused has succeeded, and no kind hides another one.
 
 use jiff::{SignedDuration, Timestamp};
@@ -54,7 +54,7 @@ impl FeedbackKind {
     }
 }
 
-/// What was done about one kind of feedback of an issue.
+/// The progress of one kind of feedback of an issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub kind: FeedbackKind,
@@ -67,7 +67,7 @@ pub struct Record {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordState {
-    /// The agent was told, in this task.
+    /// The agent got it, in this task.
     Given { task: TaskId },
     /// The turn succeeded.
     Settled,
@@ -75,7 +75,7 @@ pub enum RecordState {
     Stopped { reason: String },
 }
 
-/// How many times feedback is given before a person is asked. 0 gives none.
+/// How many times feedback is given before a person has to decide. 0 gives none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budgets {
     pub conflict: u32,
@@ -181,7 +181,7 @@ pub struct Rules {
     pub needs_checks: bool,
 }
 
-/// What to do now.
+/// A decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing before this time, or before the server reports a change.
@@ -192,11 +192,11 @@ pub enum Action {
     Stop { kind: FeedbackKind, fingerprint: String, reason: String },
     /// Merge exactly this head.
     Merge { head: String },
-    /// It is over, whoever ended it.
+    /// It was merged or closed, by any user.
     Complete(Ending),
 }
 
-/// Decides what follows. `is_busy` is whether a task of the issue is queued or running: it works on what it was told, and the head
+/// Decides what follows. `is_busy` is whether a task of the issue is queued or running: it works on earlier feedback, and the head
 /// may move.
 pub fn decide(seen: &Seen, records: &[Record], rules: Rules, is_busy: bool, now: Timestamp) -> Vec<Action> {
     if let Some(ending) = seen.ending {
@@ -286,14 +286,14 @@ fn give_or_stop(kind: FeedbackKind, fingerprint: String, record: Option<&Record>
         // It was reported when it stopped.
         Some(RecordState::Stopped { .. }) => return None,
         Some(RecordState::Settled) if is_same => {
-            let reason = format!("the agent was told about this ({}) and changed nothing about it", kind.name());
+            let reason = format!("the agent got this feedback ({}) and changed nothing about it", kind.name());
             return Some(Action::Stop { kind, fingerprint, reason });
         }
         _ => {}
     }
     let given = record.map_or(0, |record| record.given);
     if given >= budget {
-        let reason = format!("the agent was told {given} times about such feedback ({}), and it goes on", kind.name());
+        let reason = format!("the agent got such feedback ({}) {given} times, and there is more", kind.name());
         return Some(Action::Stop { kind, fingerprint, reason });
     }
     Some(Action::Give { kind, fingerprint })
@@ -312,7 +312,7 @@ fn is_mergeable(seen: &Seen, rules: Rules, waits: &mut Vec<Action>) -> bool {
         MergePolicy::WhenApproved => seen.is_approved,
     };
     if is_green && rules.merge == MergePolicy::WhenApproved && !seen.is_approved {
-        waits.push(Action::Wait { until: None, why: "nobody has approved the head yet" });
+        waits.push(Action::Wait { until: None, why: "the head is not approved yet" });
     }
     is_green
         && is_allowed
@@ -422,14 +422,14 @@ mod tests {
 
     #[test]
     fn same_failure_of_the_same_head_stops_after_a_turn_that_succeeded() {
-        let told = |state| record(FeedbackKind::Ci, RED, 1, state);
+        let given = |state| record(FeedbackKind::Ci, RED, 1, state);
         let task = TaskId::new(Uuid::from_u128(1));
-        let again = decided(&red(), &[told(RecordState::Given { task })]);
+        let again = decided(&red(), &[given(RecordState::Given { task })]);
         assert!(matches!(again[..], [Action::Give { .. }]), "the turn did not succeed: {again:?}");
-        let stopped = decided(&red(), &[told(RecordState::Settled)]);
+        let stopped = decided(&red(), &[given(RecordState::Settled)]);
         assert!(matches!(&stopped[..], [Action::Stop { kind: FeedbackKind::Ci, .. }]), "{stopped:?}");
         let moved = Seen { head: "c2".to_owned(), ..red() };
-        assert!(matches!(decided(&moved, &[told(RecordState::Settled)])[..], [Action::Give { .. }]));
+        assert!(matches!(decided(&moved, &[given(RecordState::Settled)])[..], [Action::Give { .. }]));
     }
 
     #[test]

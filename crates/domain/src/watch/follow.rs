@@ -1,4 +1,4 @@
-//! An issue that a watch handed over, from its start to its merge: what was told and decided so far, and when kugetsu looks next.
+//! An issue that a watch handed over, from its start to its merge: its feedback, its decisions, and the next look.
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
 pub struct Follow {
     /// The name of the watch.
     pub watch: String,
-    /// Whether a person told kugetsu to stop, and nobody to go on since.
+    /// Whether a user stopped the issue and did not resume it.
     pub is_stopped: bool,
     /// One record per kind at most.
     pub records: Vec<Record>,
@@ -30,22 +30,22 @@ pub struct Follow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FollowEvent {
     /// A watch handed the issue over.
-    Begun { watch: String },
+    Started { watch: String },
     /// The pull request is open, with what was pushed last.
     Published,
     /// The pull request has this head now.
     HeadSeen { head: String },
-    /// The server reported a change, or somebody asked to look.
+    /// The server reported a change, or a user requested a look.
     Noticed,
-    /// The agent is told, in a task that is queued with this event.
+    /// The agent gets feedback, in a task that is queued with this event.
     Given { kind: FeedbackKind, fingerprint: String, task: TaskId },
     /// A person has to decide about this kind.
     Exhausted { kind: FeedbackKind, fingerprint: String, reason: String },
     /// The head is to be merged.
     MergeDecided { head: String },
-    /// A person told kugetsu to stop.
+    /// A user stopped the issue.
     Stopped,
-    /// A person told kugetsu to go on; the budgets begin again.
+    /// A user resumed the issue; the budgets begin again.
     Resumed,
     /// kugetsu commented.
     Commented { comment: u64 },
@@ -63,7 +63,7 @@ impl FollowEvent {
     /// The name under which the event is stored, shown and streamed. Scripts rely on it.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Begun { .. } => "follow_begun",
+            Self::Started { .. } => "follow_started",
             Self::Published => "published",
             Self::HeadSeen { .. } => "head_seen",
             Self::Noticed => "follow_noticed",
@@ -103,7 +103,7 @@ impl Follow {
 
     /// Looks at the server from now on. Looks that began before are void.
     pub(crate) fn look(&mut self, now: Timestamp) -> Option<Next> {
-        // The store keeps whole milliseconds. What happens within one asks for a look of its own.
+        // The store keeps whole milliseconds. Each event within one needs another look.
         let earliest = self.look_at.map_or(i64::MIN, |before| before.as_millisecond().saturating_add(1));
         let at = Timestamp::from_millisecond(now.as_millisecond().max(earliest)).unwrap_or(now);
         self.look_at = Some(at);
@@ -128,13 +128,13 @@ impl Follow {
 
 /// Moves a followed issue by one event. `is_known` is whether the issue has a pull request to look at.
 pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timestamp) -> Option<Next> {
-    if let FollowEvent::Begun { watch } = event {
+    if let FollowEvent::Started { watch } = event {
         *follow = Some(Follow::new(watch));
         return None;
     }
     let Some(follow) = follow else { return None };
     match event {
-        FollowEvent::Begun { .. } => None,
+        FollowEvent::Started { .. } => None,
         FollowEvent::Published | FollowEvent::Noticed if follow.is_active() => follow.look(now),
         FollowEvent::Published | FollowEvent::Noticed => None,
         FollowEvent::HeadSeen { head } => {

@@ -11,7 +11,7 @@ const END: usize = 30;
 /// Characters of one line.
 const LINE_MAX: usize = 500;
 
-/// What lines of errors contain, in lower case.
+/// Parts of lines that report errors, in lower case.
 const SIGNS: &[&str] = &[
     "error",
     "failed",

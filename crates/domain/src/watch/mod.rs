@@ -1,4 +1,4 @@
-//! Issues that a repository's own people hand over: which of them begin, what is told to the agent afterwards, and when a pull
+//! Issues that a repository's own people hand over: which of them begin, which feedback the agent gets, and when a pull
 //! request is merged. Facts come from the server; here is only what follows from them.
 
 pub mod command;

@@ -9,7 +9,7 @@ const SUMMARY_MAX: usize = 8 * 1024;
 /// Commits that are listed.
 const COMMITS_MAX: usize = 20;
 
-/// What is known about the work of an issue.
+/// The work on an issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// The number of the issue on its server.
@@ -101,7 +101,7 @@ fn marked(marker: &str) -> String {
     format!("{MARKER}{marker}{MARKER_END}")
 }
 
-/// Text of an agent or of other people that notifies nobody, refers to nothing, closes no issue and contains no marker.
+/// Text of an agent or of other people that notifies no user, refers to nothing, closes no issue and contains no marker.
 pub fn harmless(text: &str) -> String {
     let mut harmless = String::with_capacity(text.len());
     let text = visible(text).replace("<!--", "&lt;!--");
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_an_agent_reaches_nobody() {
+    fn text_of_an_agent_notifies_no_user() {
         let hostile = "Closes #99, acme/api#7 and !3. @all: see https://h/a/b/issues/1 \u{202e}<!-- kugetsu: m -->";
         let text = harmless(hostile);
         for part in ["#99", "#7", "!3", "@all", "https://h", "<!--", "\u{202e}"] {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What a user may do in a project, from the least to the most.
+/// The permission of a user in a project, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
     /// No more than everybody.
@@ -34,7 +34,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// `permission` is what the server says about `login`; `None` if it could not be asked, which is no trust.
+    /// `permission` is what the server says about `login`; `None` if it is not known, which is no trust.
     pub fn includes(&self, login: &str, permission: Option<Permission>) -> bool {
         let at_least = |least: Permission| permission.is_some_and(|permission| permission >= least);
         match self {
@@ -67,7 +67,7 @@ impl Trust {
 impl FromStr for Trust {
     type Err = String;
 
-    /// Reads one of the words, or logins with commas between them.
+    /// Reads the name of a group, or logins with commas between them.
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim() {
             "owners" => return Ok(Self::Owners),
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permission_decides_and_no_name_stands_in_for_it() {
+    fn only_the_permission_decides() {
         let includes = |trust: &str, permission| trust.parse::<Trust>().unwrap().includes("kim[bot]", permission);
         for (trust, least) in
             [("owners", Permission::Admin), ("members", Permission::Write), ("collaborators", Permission::Triage)]
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_logins_are_read_and_nothing_else() {
+    fn groups_and_logins_are_read_and_nothing_else() {
         for text in ["owners", "members", "collaborators", "kim", "kim,lee"] {
             assert_eq!(text.parse::<Trust>().unwrap().to_string(), text);
         }

@@ -14,7 +14,7 @@ use crate::world::{World, outcome};
 
 fn followed() -> World {
     let mut world = World::new();
-    follow(&mut world, FollowEvent::Begun { watch: "api".to_owned() });
+    follow(&mut world, FollowEvent::Started { watch: "api".to_owned() });
     world
 }
 

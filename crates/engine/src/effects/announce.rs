@@ -53,7 +53,7 @@ async fn is_superseded(engine: &Engine, issue: IssueId, version: u64) -> Result<
     Ok(later.into_iter().any(|later| later > version))
 }
 
-/// What holds now, for people.
+/// The current state, for people.
 async fn progress(engine: &Engine, followed: &Followed) -> String {
     let (issue, follow) = (&followed.issue, &followed.follow);
     let pull_request = issue.pr.as_ref().map(|pr| pr.url.clone());
@@ -61,7 +61,7 @@ async fn progress(engine: &Engine, followed: &Followed) -> String {
     let mut text = match (&follow.ending, latest.as_ref().map(|view| &view.task)) {
         (Some(Ending::Merged), _) => "kugetsu: the pull request is merged.".to_owned(),
         (Some(Ending::ClosedUnmerged), _) => "kugetsu: the pull request was closed; the work is kept.".to_owned(),
-        (None, _) if follow.is_stopped => "kugetsu was told to stop.".to_owned(),
+        (None, _) if follow.is_stopped => "kugetsu has stopped, as a user requested.".to_owned(),
         (None, Some(task)) if !task.state.is_final() => format!("kugetsu: an agent's task is {}.", task.state.name()),
         (None, Some(task)) => {
             let reason = task.reason.as_ref().map(|reason| format!(": {}", harmless(&reason.text))).unwrap_or_default();

@@ -99,7 +99,7 @@ pub(crate) fn pull_request_number(engine: &Engine, followed: &Followed) -> Optio
     }
 }
 
-/// What is new about the pull request itself.
+/// Changes of the pull request since the last look.
 fn seen(followed: &Followed, look: &Look) -> Vec<Event> {
     let mut events = Vec::new();
     let state = look.pull.state;
@@ -148,7 +148,7 @@ async fn settle(
     Ok(Settlement { events, enqueue })
 }
 
-/// The fingerprint of remarks contains those that were answered before, so that they are not told again.
+/// The fingerprint of remarks contains those that were answered before, so that the agent does not get them again.
 fn all_remarks(look: &Look, kind: FeedbackKind) -> Option<String> {
     let of_bots = match kind {
         FeedbackKind::Review => false,

@@ -64,7 +64,7 @@ pub(super) async fn latest_notice(engine: &Engine, run: RunId) -> Option<(Timest
     }
 }
 
-/// Returns the text with which the agent of a run ended, after its last tool call; `None` if there is none, or if the records cannot
+/// Returns the text with which the agent of a run ended, after its last tool call; `None` without one, or if the records cannot
 /// be read.
 pub(crate) async fn last_text(engine: &Engine, run: RunId) -> Option<String> {
     let path = engine.home().run(run).records();

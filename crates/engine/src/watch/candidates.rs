@@ -8,13 +8,13 @@ use kugetsu_store::view::Candidate;
 use crate::engine::Engine;
 use crate::watches::Watch;
 
-/// After this time the server is asked again what it did not answer.
+/// After this time a condition that the server did not answer is read again.
 const UNKNOWN_AGAIN: SignedDuration = SignedDuration::from_mins(15);
-/// After this time the server is asked again about what may change without a change in the repository: who is a member, and issues
+/// After this time conditions are read again that may change without a change in the repository: who is a member, and issues
 /// elsewhere.
 const ANSWER_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Whether the server has to be asked again. `has_news` is whether anything else changed in the repository.
+/// Whether the issue has to be read again. `has_news` is whether anything else changed in the repository.
 pub(crate) fn is_due(candidate: &Candidate, policy: &Policy, load: Load, has_news: bool, now: Timestamp) -> bool {
     let is_free = !load.is_paused
         && policy.max_running.is_none_or(|max| load.running < max)
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_issue_is_asked_for_when_what_it_waits_for_may_have_changed() {
+    fn waiting_issue_is_read_again_when_its_conditions_may_have_changed() {
         let free = Load { running: 1, open_pull_requests: 2, is_paused: false };
         for kind in [ConditionKind::Running, ConditionKind::OpenPullRequests, ConditionKind::Repository] {
             assert!(due(&[(kind, Met::No)], free, false, 0), "{kind:?}");

@@ -1,4 +1,4 @@
-//! What the effects of a followed issue need: the issue, its watch and its server.
+//! A followed issue with its watch and its server, for the effects.
 
 use std::sync::Arc;
 

@@ -59,7 +59,7 @@ pub(crate) async fn consider(
     Ok(found)
 }
 
-/// Reads what the conditions depend on. The server is asked only about what decides: an issue without the label costs nothing.
+/// Reads what the conditions depend on. Only what decides is requested: an issue without the label costs nothing.
 async fn facts(
     engine: &Engine,
     watch: &Watch,
@@ -70,7 +70,7 @@ async fn facts(
     let reference = IssueRef { repo: watch.repo.clone(), number: issue.number };
     let text = text_hash(issue);
     let candidate = store.candidate(watch.repo.clone(), issue.number).await?;
-    // It is approved as it is now, if it was not before.
+    // The current text is approved, if none was before.
     let approved = candidate.map_or_else(|| text.clone(), |candidate| candidate.text_hash);
     let known = store.issue(&reference).await?;
     let task = match &known {
@@ -116,7 +116,7 @@ fn is_handed_over(found: &[Condition]) -> bool {
     found.iter().all(|condition| condition.met == Met::Yes || !says_so.contains(&condition.kind))
 }
 
-/// What else is going on in the repository.
+/// The load of the repository.
 pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreError> {
     let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
     let own = || open.iter().filter(|issue| issue.follow.as_ref().is_some_and(|follow| follow.watch == watch.name));
@@ -155,7 +155,7 @@ async fn start(engine: &Engine, watch: &Watch, issue: &Issue, text: &str) -> Res
             tracing::info!(issue = %applied.issue.reference, watch = watch.name, "the issue was handed over");
             Ok(())
         }
-        // Somebody started it meanwhile.
+        // It was started meanwhile.
         Err(StoreError::Known) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -181,7 +181,7 @@ fn text_hash(issue: &Issue) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An ID that depends on the issue and its text: the same handover is queued once, whoever sees it first.
+/// An ID that depends on the issue and its text: the same handover is queued once.
 fn task_id(watch: &Watch, number: u64, text: &str, now: Timestamp) -> TaskId {
     let seed = format!("{}#{number} {text}", watch.repo);
     let mut random = [0; 10];

@@ -17,28 +17,28 @@ use kugetsu_forge::user::User;
 use super::followed::Followed;
 use super::trusted::is_trusted;
 
-/// What was found.
+/// The pull request as its server reports it.
 pub(crate) struct Look {
     pub(crate) pull: PullRequest,
     pub(crate) seen: Seen,
     pub(crate) ci: CiStatus,
     /// The remarks of trusted people and of programs, answered or not.
     pub(crate) remarks: Vec<Remark>,
-    /// Comments of others, which nobody is told.
+    /// Comments of others; the agent does not get them.
     pub(crate) left_out: usize,
 }
 
-/// Something that a reviewer said.
+/// A remark of a reviewer.
 pub(crate) struct Remark {
     /// Identifies it together with its latest change.
     pub(crate) id: String,
     pub(crate) author: String,
     pub(crate) is_bot: bool,
     pub(crate) at: Option<Timestamp>,
-    pub(crate) said: Said,
+    pub(crate) content: Content,
 }
 
-pub(crate) enum Said {
+pub(crate) enum Content {
     Review { asks_for_changes: bool, body: String },
     Thread(ReviewThread),
     Comment { body: String },
@@ -199,22 +199,22 @@ fn remarks(
         left_out += usize::from(voice == Voice::Other);
         voice
     };
-    let mut add = |id: String, author: Option<&User>, at: Option<Timestamp>, said: Said| {
+    let mut add = |id: String, author: Option<&User>, at: Option<Timestamp>, content: Content| {
         // A program that the policy trusts is one all the same.
         let (author, is_bot) = author.map(|author| (author.login.clone(), author.is_bot)).unwrap_or_default();
-        remarks.push(Remark { id, author, is_bot, at, said });
+        remarks.push(Remark { id, author, is_bot, at, content });
     };
     for review in reviews {
         let asks_for_changes = review.verdict == ReviewVerdict::ChangesRequested;
         let says_something = asks_for_changes || !review.body.trim().is_empty();
         let counts = says_something && !matches!(review.verdict, ReviewVerdict::Approved | ReviewVerdict::Dismissed);
         if counts && voice(review.author.as_ref(), &review.body) == Voice::Trusted {
-            let said = Said::Review { asks_for_changes, body: review.body };
-            add(format!("review:{}", review.id), review.author.as_ref(), review.submitted, said);
+            let content = Content::Review { asks_for_changes, body: review.body };
+            add(format!("review:{}", review.id), review.author.as_ref(), review.submitted, content);
         }
     }
     for mut thread in threads.into_iter().filter(|thread| thread.is_resolved != Some(true)) {
-        // A stranger's reply neither enters the prompt nor hides what was said before it.
+        // A stranger's reply neither enters the prompt nor hides earlier comments.
         thread.comments.retain(|comment| voice(comment.author.as_ref(), &comment.body) != Voice::Other);
         let Some(last) = thread.comments.last().cloned() else { continue };
         // kugetsu has answered.
@@ -222,7 +222,7 @@ fn remarks(
             continue;
         }
         let id = format!("thread:{}:{}", thread.id.replace(' ', "_"), last.id);
-        add(id, last.author.as_ref(), last.created, Said::Thread(thread));
+        add(id, last.author.as_ref(), last.created, Content::Thread(thread));
     }
     for comment in comments {
         // A command is for kugetsu, not for the agent.
@@ -230,8 +230,8 @@ fn remarks(
             continue;
         }
         let changed = comment.updated.map(Timestamp::as_millisecond).unwrap_or_default();
-        let said = Said::Comment { body: comment.body };
-        add(format!("comment:{}:{changed}", comment.id), comment.author.as_ref(), comment.created, said);
+        let content = Content::Comment { body: comment.body };
+        add(format!("comment:{}:{changed}", comment.id), comment.author.as_ref(), comment.created, content);
     }
     (remarks, left_out)
 }

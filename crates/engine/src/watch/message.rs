@@ -1,4 +1,4 @@
-//! What the agent is told about its pull request. Everything that others wrote is quoted as data.
+//! The message to the agent about its pull request. Everything that others wrote is quoted as data.
 
 use kugetsu_domain::watch::feedback::FeedbackKind;
 use kugetsu_domain::watch::log_excerpt::excerpt;
@@ -8,7 +8,7 @@ use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::review::ReviewThread;
 
 use super::followed::Followed;
-use super::look::{Look, Remark, Said};
+use super::look::{Content, Look, Remark};
 
 /// Bytes of a job's log that are read from its end.
 const LOG_MAX: usize = 2 * 1024 * 1024;
@@ -64,9 +64,9 @@ async fn failed_checks(followed: &Followed, look: &Look) -> Result<String, Forge
 fn remarks(look: &Look, of_bots: bool, title: &str) -> String {
     let (seen, mut text) = (&look.seen, format!("## {title}\n"));
     let open = if of_bots { &seen.bot_reviews.ids } else { &seen.reviews.ids };
-    let told = look.remarks.iter().filter(|remark| remark.is_bot == of_bots && open.contains(&remark.id));
-    for remark in told.take(REMARKS_MAX) {
-        text.push_str(&format!("\n{}\n", said(remark)));
+    let shown = look.remarks.iter().filter(|remark| remark.is_bot == of_bots && open.contains(&remark.id));
+    for remark in shown.take(REMARKS_MAX) {
+        text.push_str(&format!("\n{}\n", described(remark)));
     }
     if let Some(more) = open.len().checked_sub(REMARKS_MAX).filter(|more| *more > 0) {
         text.push_str(&format!("\nFurther remarks, which you get afterwards: {more}.\n"));
@@ -74,15 +74,15 @@ fn remarks(look: &Look, of_bots: bool, title: &str) -> String {
     text
 }
 
-fn said(remark: &Remark) -> String {
+fn described(remark: &Remark) -> String {
     let author = remark.author.chars().filter(|c| !c.is_control()).collect::<String>();
-    match &remark.said {
-        Said::Review { asks_for_changes, body } => {
+    match &remark.content {
+        Content::Review { asks_for_changes, body } => {
             let what = if *asks_for_changes { "review that asks for changes" } else { "review" };
             quoted(&format!("{what} by {author}"), body)
         }
-        Said::Comment { body } => quoted(&format!("comment by {author}"), body),
-        Said::Thread(thread) => of_thread(thread),
+        Content::Comment { body } => quoted(&format!("comment by {author}"), body),
+        Content::Thread(thread) => of_thread(thread),
     }
 }
 

@@ -23,7 +23,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// Candidates that one poll asks the server about, so that many that wait cost little.
 const CANDIDATES_MAX: usize = 5;
 
-/// Polls the watched repositories for as long as it is polled itself.
+/// Polls the watched repositories. It never ends before the settings do.
 pub(crate) async fn poll(engine: Engine) {
     let mut settings = engine.settings_changes();
     loop {
@@ -68,7 +68,7 @@ async fn poll_if_due(engine: &Engine, watch: &Watch) -> Duration {
     interval
 }
 
-/// What a poll has read.
+/// The result of a poll.
 struct Read {
     /// Every change up to this time was considered.
     since: Option<Timestamp>,
@@ -129,16 +129,16 @@ async fn reconsider(
     considered: &[u64],
     has_news: bool,
 ) -> Result<(), HandoverError> {
-    let mut asked = 0;
+    let mut read_again = 0;
     for (number, candidate) in engine.store().candidates(watch.repo.clone()).await? {
         let load = load(engine, watch).await?;
         if considered.contains(&number) || !is_due(&candidate, &watch.policy, load, has_news, engine.now()) {
             continue;
         }
-        if asked == CANDIDATES_MAX {
+        if read_again == CANDIDATES_MAX {
             break;
         }
-        asked += 1;
+        read_again += 1;
         match forge.issue(&watch.repo.project, number).await {
             Ok(issue) => consider(engine, watch, forge, &issue).await.map(drop)?,
             // It was deleted or moved.

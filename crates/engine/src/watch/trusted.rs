@@ -1,4 +1,4 @@
-//! Whether somebody is trusted, as the server says.
+//! Trust in a user, as the server reports it.
 
 use kugetsu_domain::reference::ProjectPath;
 use kugetsu_domain::watch::trust::Trust;
@@ -9,7 +9,7 @@ use kugetsu_forge::forge::Forge;
 /// names costs no request.
 ///
 /// # Errors
-/// The server could not be asked.
+/// The request failed.
 pub(crate) async fn is_trusted(
     trust: &Trust,
     forge: &dyn Forge,
@@ -22,7 +22,7 @@ pub(crate) async fn is_trusted(
     match forge.permission(project, login).await {
         Ok(permission) => Ok(Some(trust.includes(login, Some(permission)))),
         Err(error @ ForgeError::Forbidden { .. }) => {
-            tracing::warn!(login, project = %project, %error, "nobody is trusted whose permission cannot be read");
+            tracing::warn!(login, project = %project, %error, "a user whose permission cannot be read is not trusted");
             Ok(None)
         }
         Err(error) => Err(error),

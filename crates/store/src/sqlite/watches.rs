@@ -1,4 +1,4 @@
-//! What is known of watched repositories, and of the deliveries of their webhooks.
+//! Watched repositories, their candidates, and the deliveries of their webhooks.
 
 use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;

@@ -90,7 +90,7 @@ fn data(event: &Event) -> Value {
 
 fn of_follow(event: &FollowEvent) -> Value {
     match event {
-        FollowEvent::Begun { watch } => json!({ "watch": watch }),
+        FollowEvent::Started { watch } => json!({ "watch": watch }),
         FollowEvent::Given { kind, fingerprint, task } => {
             json!({ "kind": kind.name(), "fingerprint": fingerprint, "task": task.to_string() })
         }

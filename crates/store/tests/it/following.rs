@@ -1,4 +1,4 @@
-//! What is stored of an issue that a watch handed over.
+//! Storage of issues that a watch handed over.
 
 use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
@@ -19,7 +19,7 @@ async fn followed_issue_reads_back_as_stored() {
     let (other, _) = world.queued(2).await;
     let at = later(60);
     for event in [
-        FollowEvent::Begun { watch: "api".to_owned() },
+        FollowEvent::Started { watch: "api".to_owned() },
         FollowEvent::Given { kind: FeedbackKind::Review, fingerprint: "r1".to_owned(), task },
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c1 failed test".to_owned(), task },
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c2 failed test".to_owned(), task },

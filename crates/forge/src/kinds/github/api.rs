@@ -202,7 +202,7 @@ impl Forge for GitHub {
     }
 }
 
-/// An Enterprise Server reports its version, perhaps only to those who sign in, and has headers of its own.
+/// An Enterprise Server reports its version, perhaps only to those who sign in, and has other headers.
 async fn probe(prober: &Prober) -> Result<Option<Identity>, ForgeError> {
     let response = prober.get("api/v3/meta").await?;
     let version = response
