@@ -4,14 +4,13 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
+use secrecy::SecretString;
 
 use crate::ci::CiStatus;
-use crate::comment::{Comment, Reaction};
+use crate::discussion::{Comment, Reaction, Review, ReviewThread};
 use crate::error::ForgeError;
-use crate::hook::{Hook, NewHook};
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::review::{Review, ReviewThread};
 use crate::user::{Account, Permission, ProjectAccess};
 
 /// A boxed future, so that `dyn Forge` is possible.
@@ -154,4 +153,21 @@ impl Subject {
             Self::Issue(number) | Self::PullRequest(number) => number,
         }
     }
+}
+
+/// A webhook as the server lists it, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    pub id: u64,
+    /// The address that gets the deliveries.
+    pub url: String,
+    pub is_active: bool,
+}
+
+/// A webhook to create. It reports issues, comments, pull requests, reviews, pushes and the results of checks.
+#[derive(Clone, Debug)]
+pub struct NewHook {
+    pub url: String,
+    /// With which the server signs, or which it sends along.
+    pub secret: SecretString,
 }

@@ -8,12 +8,11 @@
 
 pub mod ci;
 pub mod clone_source;
-pub mod comment;
+pub mod discussion;
 pub mod error;
 pub mod forge;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod hook;
 pub mod http;
 pub mod issue;
 pub mod kinds;
@@ -21,7 +20,6 @@ pub mod open;
 pub mod pull_request;
 pub mod references;
 pub mod repositories;
-pub mod review;
 pub mod servers;
 pub mod user;
 pub mod webhook;

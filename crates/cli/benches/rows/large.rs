@@ -80,6 +80,7 @@ async fn queue(store: &Store, number: u64) -> (IssueId, TaskId) {
         new_issue: IssueId::new(Uuid::now_v7()),
         title: format!("The test of module {number} is flaky"),
         pr_url: None,
+        watch: None,
         task: Task::queued(id, TaskKind::Start, "scripted".to_owned(), message, Timestamp::now()),
         precondition: Precondition::Idle,
         interrupt: false,

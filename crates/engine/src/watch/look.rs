@@ -1,21 +1,19 @@
 //! Looks at a pull request on its server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kugetsu_domain::watch::command::commands;
 use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen};
-use kugetsu_domain::watch::publication::is_marked;
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
-use kugetsu_forge::comment::Comment;
+use kugetsu_forge::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
 use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
-use kugetsu_forge::review::{Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::user::User;
 
 use super::followed::Followed;
-use super::trusted::is_trusted;
+use super::trusted::{Trusted, Voice};
 
 /// The pull request as its server reports it.
 pub(crate) struct Look {
@@ -57,7 +55,9 @@ impl Look {
         let reviews = forge.reviews(project, number).await?;
         let threads = forge.review_threads(project, number).await?;
         let comments = forge.comments(project, Subject::PullRequest(number)).await?.entries;
-        let people = Trusted::ask(followed, &own, &reviews, &threads, &comments).await?;
+        let people =
+            Trusted::ask(&followed.watch.policy.trust, forge, project, own, authors(&reviews, &threads, &comments))
+                .await?;
         let decisions = decisions(&reviews, &people, &pull.head_sha);
         let (remarks, left_out) = remarks(reviews, threads, comments, &people);
         let ending = match pull.state {
@@ -99,6 +99,16 @@ fn checks(ci: &CiStatus) -> Checks {
     }
 }
 
+fn authors<'a>(
+    reviews: &'a [Review],
+    threads: &'a [ReviewThread],
+    comments: &'a [Comment],
+) -> impl Iterator<Item = &'a User> {
+    let of_threads = threads.iter().flat_map(|thread| &thread.comments).map(|comment| &comment.author);
+    let of_reviews = reviews.iter().map(|review| &review.author);
+    of_reviews.chain(of_threads).chain(comments.iter().map(|comment| &comment.author)).flatten()
+}
+
 /// The remarks that no settled turn has answered.
 fn open(followed: &Followed, remarks: &[Remark], kind: FeedbackKind) -> Remarks {
     let record = followed.follow.record(kind).filter(|record| record.state == RecordState::Settled);
@@ -111,54 +121,6 @@ fn open(followed: &Followed, remarks: &[Remark], kind: FeedbackKind) -> Remarks 
     }
 }
 
-/// Who among the authors is trusted, as the server says.
-struct Trusted {
-    own: String,
-    by_login: BTreeMap<String, bool>,
-}
-
-impl Trusted {
-    async fn ask(
-        followed: &Followed,
-        own: &str,
-        reviews: &[Review],
-        threads: &[ReviewThread],
-        comments: &[Comment],
-    ) -> Result<Self, ForgeError> {
-        let of_threads = threads.iter().flat_map(|thread| &thread.comments).map(|comment| &comment.author);
-        let authors = reviews.iter().map(|review| &review.author);
-        let authors = authors.chain(of_threads).chain(comments.iter().map(|comment| &comment.author));
-        let logins: BTreeSet<String> = authors.flatten().map(|author| author.login.clone()).collect();
-        let mut by_login = BTreeMap::new();
-        for login in logins {
-            let trust = &followed.watch.policy.trust;
-            let is_trusted = is_trusted(trust, followed.forge.as_ref(), followed.project(), &login).await?;
-            by_login.insert(login, is_trusted == Some(true));
-        }
-        Ok(Self { own: own.to_owned(), by_login })
-    }
-
-    fn of(&self, author: Option<&User>) -> bool {
-        author.is_some_and(|author| self.by_login.get(&author.login).copied().unwrap_or(false))
-    }
-
-    /// Who has to be listened to. A person may have lent kugetsu the own account, so what kugetsu wrote has its marker, too.
-    fn voice(&self, author: Option<&User>, text: &str) -> Voice {
-        match author {
-            Some(author) if author.login == self.own && is_marked(text) => Voice::Kugetsu,
-            _ if self.of(author) => Voice::Trusted,
-            _ => Voice::Other,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Voice {
-    Kugetsu,
-    Trusted,
-    Other,
-}
-
 struct Decisions {
     changes_requested: bool,
     is_approved: bool,
@@ -168,7 +130,7 @@ struct Decisions {
 fn decisions(reviews: &[Review], people: &Trusted, head: &str) -> Decisions {
     let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
     for review in reviews {
-        let Some(author) = review.author.as_ref().filter(|author| people.of(Some(author))) else {
+        let Some(author) = review.author.as_ref().filter(|author| people.includes(Some(author))) else {
             continue;
         };
         let decides = matches!(

@@ -4,8 +4,8 @@ use kugetsu_domain::watch::feedback::FeedbackKind;
 use kugetsu_domain::watch::log_excerpt::excerpt;
 use kugetsu_domain::watch::quote::quoted;
 use kugetsu_forge::ci::{Check, CheckState};
+use kugetsu_forge::discussion::ReviewThread;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::review::ReviewThread;
 
 use super::followed::Followed;
 use super::look::{Content, Look, Remark};

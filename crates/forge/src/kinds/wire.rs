@@ -5,7 +5,7 @@ use kugetsu_domain::reference::ProjectPath;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::comment::Comment;
+use crate::discussion::Comment;
 use crate::error::ForgeError;
 use crate::issue::{Issue, IssueState};
 use crate::user::{self, Permission};

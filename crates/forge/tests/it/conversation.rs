@@ -1,7 +1,7 @@
 //! Comments, labels, lists of issues, and what users may do: the same on every kind of server.
 
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::comment::Reaction;
+use kugetsu_forge::discussion::Reaction;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
 use kugetsu_forge::issue::{IssueEdit, IssueQuery, IssueState};

@@ -3,8 +3,7 @@
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::forge::Forge;
-use kugetsu_forge::hook::NewHook;
+use kugetsu_forge::forge::{Forge, NewHook};
 use kugetsu_forge::pull_request::{Merge, MergeMethod, NewPullRequest, PullRequest, PullRequestEdit};
 use kugetsu_forge::webhook::delivery::verified;
 use kugetsu_forge::webhook::notice::NoticeSubject;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::comment::Reaction;
+use kugetsu_forge::discussion::Reaction;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::forge::{Forge, Subject};
-use kugetsu_forge::hook::NewHook;
+use kugetsu_forge::forge::{Forge, NewHook, Subject};
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::http::transport::Transport;
 use kugetsu_forge::issue::{IssueEdit, IssueQuery, IssueState};

@@ -1,7 +1,7 @@
 //! Reviews and the threads below lines: the same on every kind of server.
 
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::review::ReviewVerdict;
+use kugetsu_forge::discussion::ReviewVerdict;
 use kugetsu_testkit::forge_server::comment::Verdict;
 use kugetsu_testkit::forge_server::pull_request::PullRequest;
 
@@ -18,8 +18,9 @@ async fn every_verdict_is_reported() {
         server.approve("acme/api", number, "max");
         let reviews = client(kind, &server).reviews(&project("acme/api"), number).await.unwrap();
         let verdict = |login: &str| {
-            let by =
-                |review: &&kugetsu_forge::review::Review| review.author.as_ref().is_some_and(|it| it.login == login);
+            let by = |review: &&kugetsu_forge::discussion::Review| {
+                review.author.as_ref().is_some_and(|it| it.login == login)
+            };
             reviews.iter().find(by).map(|review| review.verdict)
         };
         assert_eq!(verdict("ada"), Some(ReviewVerdict::ChangesRequested), "{kind:?}");

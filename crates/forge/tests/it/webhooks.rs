@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::hook::NewHook;
+use kugetsu_forge::forge::NewHook;
 use kugetsu_forge::webhook::delivery::{Delivery, Rejected, verified};
 use kugetsu_forge::webhook::notice::NoticeSubject;
 use kugetsu_testkit::ForgeServer;

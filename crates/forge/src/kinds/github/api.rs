@@ -7,17 +7,15 @@ use kugetsu_domain::secret_forms::TokenUser;
 use serde::Deserialize;
 
 use crate::ci::CiStatus;
-use crate::comment::{Comment, Reaction};
+use crate::discussion::{Comment, Reaction, Review, ReviewThread};
 use crate::error::ForgeError;
-use crate::forge::{BoxFuture, Forge, Subject, Version};
-use crate::hook::{Hook, NewHook};
+use crate::forge::{BoxFuture, Forge, Hook, NewHook, Subject, Version};
 use crate::http::client::{Client, HttpDialect};
 use crate::http::paging::Paging;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::review::{Review, ReviewThread};
 use crate::user::{Account, Permission, ProjectAccess};
 
 pub(in crate::kinds) static GITHUB: Dialect = Dialect {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::api::GitHub;
 use crate::error::ForgeError;
-use crate::hook::{Hook, NewHook};
+use crate::forge::{Hook, NewHook};
 use crate::kinds::wire;
 
 /// The events that are reported. `status` and `check_suite` come when something ended, `check_run` for each job.

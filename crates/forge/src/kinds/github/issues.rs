@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::GitHub;
-use crate::comment::{Comment, Reaction};
+use crate::discussion::{Comment, Reaction};
 use crate::error::ForgeError;
 use crate::forge::Subject;
 use crate::http::paging::PER_PAGE;

@@ -4,11 +4,10 @@ use kugetsu_domain::reference::ProjectPath;
 use serde::Deserialize;
 
 use super::api::GitHub;
-use crate::comment::Comment;
+use crate::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use crate::error::ForgeError;
 use crate::http::paging::PER_PAGE;
 use crate::kinds::wire::{self, User};
-use crate::review::{Review, ReviewThread, ReviewVerdict};
 
 #[derive(Deserialize)]
 struct ReviewBody {

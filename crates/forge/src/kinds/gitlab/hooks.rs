@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::api::GitLab;
 use crate::error::ForgeError;
-use crate::hook::{Hook, NewHook};
+use crate::forge::{Hook, NewHook};
 use crate::http::paging::PER_PAGE;
 
 #[derive(Deserialize)]

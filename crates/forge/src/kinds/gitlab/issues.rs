@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::api::GitLab;
-use crate::comment::{Comment, Reaction};
+use crate::discussion::{Comment, Reaction};
 use crate::error::ForgeError;
 use crate::forge::Subject;
 use crate::http::paging::PER_PAGE;

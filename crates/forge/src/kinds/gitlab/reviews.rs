@@ -5,11 +5,10 @@ use serde::Deserialize;
 
 use super::api::GitLab;
 use super::issues::Note;
-use crate::comment::Comment;
+use crate::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use crate::error::ForgeError;
 use crate::http::paging::PER_PAGE;
 use crate::kinds::wire::{self, User};
-use crate::review::{Review, ReviewThread, ReviewVerdict};
 
 #[derive(Deserialize)]
 struct Approvals {
