@@ -15,7 +15,6 @@ mod issues;
 mod merging;
 mod myworld;
 mod prism;
-mod program;
 mod pull_requests;
 mod refusals;
 mod retry;

@@ -22,8 +22,8 @@ use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
+use kugetsu_testkit::peer::program::{Peer, program};
 
-use crate::program::{Peer, program};
 use crate::stage::{LOGIN, TOKEN, credentials, limits, project, server};
 
 /// Starts Prism before `upstream`, with one of the descriptions in the tests' data.
