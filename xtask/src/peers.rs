@@ -1,8 +1,9 @@
 //! Programs that the forge client is tested against, in pinned versions: Prism, which checks requests and answers
-//! against published API descriptions, and `myworld`, an emulator of GitHub.
+//! against published API descriptions, and `myworld` and `emulate`, two emulators of GitHub.
 
 use std::path::PathBuf;
 
+use crate::agents::{node, write_launcher};
 use crate::programs::{SystemPackages, from_variable, install_npm_package, install_python_package};
 use crate::workspace::target;
 
@@ -11,6 +12,9 @@ pub(crate) const PRISM: &str = "5.16.0";
 
 /// Version of the Python package `myworld`, which needs Python 3.11.
 pub(crate) const MYWORLD: &str = "0.2.1";
+
+/// Version of the npm package `emulate`. The tag `latest` names another program of the same name.
+pub(crate) const EMULATE: &str = "0.12.2";
 
 /// Returns Prism: the program that `KUGETSU_PRISM` names, or the one installed below `target`, which is installed now if
 /// it is missing.
@@ -31,12 +35,29 @@ pub(crate) fn myworld(system: SystemPackages) -> Result<PathBuf, String> {
     if let Some(program) = from_variable("KUGETSU_MYWORLD")? {
         return Ok(program);
     }
-    let directory = target().join("peers").join(format!("myworld-{MYWORLD}"));
+    let directory = target().join("peers").join(format!("myworld-gateway-{MYWORLD}"));
     let program = directory.join("bin/myworld");
     if !program.is_file() {
-        install_python_package("myworld", MYWORLD, &directory, system)?;
+        // Without the extra, its GitHub answers the first request with an error: the package for GraphQL is missing.
+        install_python_package("myworld[gateway]", MYWORLD, &directory, system)?;
     }
     installed(program)
+}
+
+/// Returns the emulator as [`prism`] does; its variable is `KUGETSU_EMULATE`. It needs Node.js 22, which is installed if the
+/// system's is older.
+pub(crate) fn emulate(system: SystemPackages) -> Result<PathBuf, String> {
+    if let Some(program) = from_variable("KUGETSU_EMULATE")? {
+        return Ok(program);
+    }
+    let directory = target().join("peers").join(format!("emulate-{EMULATE}"));
+    let program = directory.join("node_modules/.bin/emulate");
+    if !program.is_file() {
+        install_npm_package("emulate", EMULATE, &directory, system)?;
+    }
+    let launcher = directory.join("emulate");
+    write_launcher(&launcher, &installed(program)?, node(system)?.as_deref())?;
+    Ok(launcher)
 }
 
 fn installed(program: PathBuf) -> Result<PathBuf, String> {
