@@ -39,6 +39,11 @@ impl ForgeServer {
         self.state.change(|forge| forge.add_labels(project, subject, "kim", &names)).expect("the subject of the label");
     }
 
+    /// Adds a label that issues can get.
+    pub fn create_label(&self, project: &str, name: &str) {
+        self.with(project, |project| project.labels.insert(name.to_owned()));
+    }
+
     /// Closes or reopens an issue or a pull request, as another user.
     ///
     /// # Panics
