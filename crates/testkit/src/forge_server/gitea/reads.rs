@@ -260,7 +260,10 @@ impl Reading<'_> {
                 let job = self.jobs().find(|(_, check)| (7000 + self.run_of(check)).to_string() == *run);
                 let Some((commit, check)) = job else { return missing(self.request) };
                 let job = json!({ "id": check.id, "name": check.name, "head_sha": commit, "status": ended(check) });
-                self.list_in(vec![job], "jobs", json!({}))
+                match self.forge.flavor {
+                    Flavor::Forgejo => self.list(vec![job]),
+                    _ => self.list_in(vec![job], "jobs", json!({})),
+                }
             }
             ["jobs", job, "logs"] => match self.jobs().find(|(_, check)| check.id.to_string() == *job) {
                 Some((_, check)) => Reply::text(check.log.as_deref().unwrap_or_default()),
