@@ -26,6 +26,8 @@ CREATE TABLE watches (
     since INTEGER,               -- every change of its issues up to this time was read
     polled_at INTEGER,           -- the last time that the server answered
     error TEXT,                  -- of the last poll
+    hooked_at INTEGER,           -- the last delivery of its webhook, or its creation
+    missed_at INTEGER,           -- when a poll last found what a webhook would have reported
     PRIMARY KEY (base, project)
 ) STRICT, WITHOUT ROWID;
 

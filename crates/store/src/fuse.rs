@@ -21,7 +21,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -181,8 +181,12 @@ impl Driver for Fused {
         self.read(move |driver| driver.watch(repo))
     }
 
-    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()> {
-        self.read(move |driver| driver.set_watch(repo, state))
+    fn set_poll(&self, repo: RepoRef, poll: Poll) -> Reply<'_, ()> {
+        self.read(move |driver| driver.set_poll(repo, poll))
+    }
+
+    fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Reply<'_, ()> {
+        self.read(move |driver| driver.set_hook(repo, news, at))
     }
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {

@@ -15,7 +15,7 @@ use crate::driver::Driver;
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
-use crate::view::{Candidate, DelegatedTask, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, DelegatedTask, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
 /// A handle to the database. Clones share it.
@@ -279,8 +279,13 @@ impl Store {
         self.driver.watch(repo).await
     }
 
-    pub async fn set_watch(&self, repo: RepoRef, state: WatchState) -> Result<(), StoreError> {
-        self.driver.set_watch(repo, state).await
+    pub async fn set_poll(&self, repo: RepoRef, poll: Poll) -> Result<(), StoreError> {
+        self.driver.set_poll(repo, poll).await
+    }
+
+    /// Notes whether the webhook of a watched repository works.
+    pub async fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Result<(), StoreError> {
+        self.driver.set_hook(repo, news, at).await
     }
 
     /// Returns the issues of a watched repository that were handed over, by number.

@@ -7,8 +7,6 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_domain::watch::feedback::{Action, FeedbackKind, decide};
 use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_forge::references::address::Target;
-use kugetsu_forge::references::parser::parse;
 use kugetsu_store::write::{Enqueue, Precondition, Settlement};
 use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
@@ -47,7 +45,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> O
 
 async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
     let followed = Followed::read(engine, issue).await?;
-    let Some(number) = pull_request_number(engine, &followed) else { return Err(Outcome::done()) };
+    let Some(number) = followed.pull_request(engine) else { return Err(Outcome::done()) };
     let now = engine.now();
     let look = Look::at(&followed, number, now).await?;
     let is_busy = !followed.issue.tasks.is_empty();
@@ -87,15 +85,6 @@ async fn wait(engine: &Engine, issue: IssueId, at: Timestamp, until: Timestamp) 
                 },
             }
         }
-    }
-}
-
-pub(crate) fn pull_request_number(engine: &Engine, followed: &Followed) -> Option<u64> {
-    let url = &followed.issue.pr.as_ref()?.url;
-    let address = parse(url, &engine.settings().servers.known(), None).ok()?;
-    match address.target {
-        Target::PullRequest(number) => Some(number),
-        _ => None,
     }
 }
 

@@ -36,13 +36,19 @@ pub(crate) enum HandoverError {
     Source(String),
 }
 
-/// Starts the issue if every condition is met. Returns the conditions.
+/// The result of considering an issue.
+pub(crate) struct Considered {
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) has_started: bool,
+}
+
+/// Starts the issue if every condition is met.
 pub(crate) async fn consider(
     engine: &Engine,
     watch: &Watch,
     forge: &dyn Forge,
     issue: &Issue,
-) -> Result<Vec<Condition>, HandoverError> {
+) -> Result<Considered, HandoverError> {
     let (facts, load) = facts(engine, watch, forge, issue).await?;
     let found = conditions(&watch.policy, &facts, load);
     let candidate = is_handed_over(&found).then(|| Candidate {
@@ -53,10 +59,8 @@ pub(crate) async fn consider(
     });
     // Before the start: the text is the one that was approved, whatever happens to the daemon now.
     engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
-    if is_eligible(&found) {
-        start(engine, watch, issue, &facts.text).await?;
-    }
-    Ok(found)
+    let has_started = is_eligible(&found) && start(engine, watch, issue, &facts.text).await?;
+    Ok(Considered { conditions: found, has_started })
 }
 
 /// Reads what the conditions depend on. Only what decides is requested: an issue without the label costs nothing.
@@ -132,7 +136,8 @@ pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreEr
     })
 }
 
-async fn start(engine: &Engine, watch: &Watch, issue: &Issue, text: &str) -> Result<(), HandoverError> {
+/// Returns whether it was started now, and not before.
+async fn start(engine: &Engine, watch: &Watch, issue: &Issue, text: &str) -> Result<bool, HandoverError> {
     let settings = engine.settings();
     let prompt = issue_prompt::of(issue);
     let agent = watch.agent.clone().unwrap_or_else(|| settings.default_agent.clone());
@@ -153,10 +158,10 @@ async fn start(engine: &Engine, watch: &Watch, issue: &Issue, text: &str) -> Res
     match engine.store().enqueue(enqueue, now).await {
         Ok(applied) => {
             tracing::info!(issue = %applied.issue.reference, watch = watch.name, "the issue was handed over");
-            Ok(())
+            Ok(true)
         }
         // It was started meanwhile.
-        Err(StoreError::Known) => Ok(()),
+        Err(StoreError::Known) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -5,5 +5,6 @@ pub(crate) mod followed;
 pub(crate) mod handover;
 pub(crate) mod look;
 pub(crate) mod message;
+pub(crate) mod notices;
 pub(crate) mod poll;
 pub(crate) mod trusted;

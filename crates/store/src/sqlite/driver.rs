@@ -27,7 +27,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
@@ -220,8 +220,12 @@ impl Driver for Sqlite {
         self.readers.query(move |connection| watches::watch(connection, &repo))
     }
 
-    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()> {
-        self.change(move |connection| watches::set_watch(connection, &repo, &state))
+    fn set_poll(&self, repo: RepoRef, poll: Poll) -> Reply<'_, ()> {
+        self.change(move |connection| watches::set_poll(connection, &repo, &poll))
+    }
+
+    fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Reply<'_, ()> {
+        self.change(move |connection| watches::set_hook(connection, &repo, news, at))
     }
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
