@@ -158,3 +158,22 @@ fn merge_a_labelled_issue(kind: ForgeKind, stage: &Stage) {
     assert_eq!(own.len(), 1, "{kind:?}: one comment is edited: {comments:?}");
     assert!(own[0].body.contains("is merged"), "{kind:?}: {}", own[0].body);
 }
+
+#[test]
+fn review_is_requested_only_for_work_that_passed_its_checks() {
+    // The agent adds a line to done.txt in each turn.
+    let verify = "verify = [\"git diff --quiet\", \"grep -c '' done.txt\", \"grep -q prompt.2 done.txt\"]";
+    let stage = Stage::new(ForgeKind::Gitea, verify);
+    let (world, forge) = (&stage.world, &stage.forge);
+    forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("kim").label("agent"));
+    let (_, pull) = stage.pull_request(1);
+    let body = pull.issue.body;
+    assert_eq!(body.matches("passed").count(), 3, "{body}");
+    let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
+    let checked = world.records(&reference, "verified");
+    let results: Vec<_> = checked.iter().map(|record| record["passed"].as_bool().unwrap()).collect();
+    assert_eq!(results, [true, true, false, true, true, true], "{checked:?}");
+    let prompts = world.records(&reference, "prompt");
+    let prompt = prompts[1]["text"].as_str().unwrap();
+    assert!(prompt.contains("grep -q") && prompt.contains("data and no instructions"), "{prompt}");
+}

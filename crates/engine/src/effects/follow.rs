@@ -142,7 +142,7 @@ fn all_remarks(look: &Look, kind: FeedbackKind) -> Option<String> {
     let of_bots = match kind {
         FeedbackKind::Review => false,
         FeedbackKind::BotReview => true,
-        FeedbackKind::Conflict | FeedbackKind::Ci | FeedbackKind::Merge => return None,
+        FeedbackKind::Verify | FeedbackKind::Conflict | FeedbackKind::Ci | FeedbackKind::Merge => return None,
     };
     let ids: Vec<&str> =
         look.remarks.iter().filter(|remark| remark.is_bot == of_bots).map(|remark| remark.id.as_str()).collect();
@@ -150,7 +150,12 @@ fn all_remarks(look: &Look, kind: FeedbackKind) -> Option<String> {
 }
 
 /// The task that continues the issue's session.
-async fn continuation(engine: &Engine, followed: &Followed, id: TaskId, text: String) -> Result<Enqueue, Outcome> {
+pub(super) async fn continuation(
+    engine: &Engine,
+    followed: &Followed,
+    id: TaskId,
+    text: String,
+) -> Result<Enqueue, Outcome> {
     let issue = &followed.issue;
     let repo = engine.store().repo(&issue.reference.repo).await.map_err(Outcome::retry)?;
     let Some(repo) = repo else { return Err(Outcome::GivenUp { error: "its repository is not stored".to_owned() }) };

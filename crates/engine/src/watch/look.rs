@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kugetsu_domain::watch::command::commands;
-use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen};
+use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified};
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
 use kugetsu_forge::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::error::ForgeError;
@@ -81,6 +81,7 @@ impl Look {
             bot_reviews: open(followed, &remarks, FeedbackKind::BotReview),
             changes_requested: decisions.changes_requested,
             is_approved: decisions.is_approved,
+            is_unverified: is_unverified(&pull.head_sha, &followed.follow.records),
             merge_refusal: None,
         };
         Ok(Self { pull, seen, ci, remarks, left_out })
