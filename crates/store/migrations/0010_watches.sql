@@ -43,12 +43,12 @@ CREATE TABLE candidates (
     PRIMARY KEY (base, project, number)
 ) STRICT, WITHOUT ROWID;
 
--- Webhook deliveries of the last days, so that a repeated one has no effect.
-CREATE TABLE deliveries (
+-- What came from servers and was handled, so that it has no effect when it comes again: webhook deliveries, and commands in comments.
+CREATE TABLE handled (
     server TEXT NOT NULL,
     id TEXT NOT NULL,
-    at INTEGER NOT NULL,
+    at INTEGER,                  -- NULL: kept for good
     PRIMARY KEY (server, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX deliveries_by_age ON deliveries (at);
+CREATE INDEX handled_by_age ON handled (at);

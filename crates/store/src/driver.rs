@@ -89,11 +89,11 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// See [`Store::set_candidate`](crate::store::Store::set_candidate).
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()>;
 
-    /// See [`Store::is_delivered`](crate::store::Store::is_delivered).
-    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool>;
+    /// See [`Store::is_handled`](crate::store::Store::is_handled).
+    fn is_handled(&self, server: String, id: String) -> Reply<'_, bool>;
 
-    /// See [`Store::add_delivery`](crate::store::Store::add_delivery).
-    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()>;
+    /// See [`Store::add_handled`](crate::store::Store::add_handled).
+    fn add_handled(&self, server: String, id: String, at: Option<Timestamp>, forget: Timestamp) -> Reply<'_, ()>;
 
     /// See [`Store::set_home`](crate::store::Store::set_home).
     fn set_home(&self, id: String) -> Reply<'_, ()>;

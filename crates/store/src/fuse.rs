@@ -197,12 +197,12 @@ impl Driver for Fused {
         self.read(move |driver| driver.set_candidate(repo, issue, candidate))
     }
 
-    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {
-        self.read(move |driver| driver.is_delivered(server, id))
+    fn is_handled(&self, server: String, id: String) -> Reply<'_, bool> {
+        self.read(move |driver| driver.is_handled(server, id))
     }
 
-    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()> {
-        self.read(move |driver| driver.add_delivery(server, id, at, forget))
+    fn add_handled(&self, server: String, id: String, at: Option<Timestamp>, forget: Timestamp) -> Reply<'_, ()> {
+        self.read(move |driver| driver.add_handled(server, id, at, forget))
     }
 
     fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {

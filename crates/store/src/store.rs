@@ -309,20 +309,21 @@ impl Store {
         self.driver.set_candidate(repo, issue, candidate).await
     }
 
-    /// Whether a webhook delivery of this server was noted.
-    pub async fn is_delivered(&self, server: String, id: String) -> Result<bool, StoreError> {
-        self.driver.is_delivered(server, id).await
+    /// Whether something that came from this server was handled.
+    pub async fn is_handled(&self, server: String, id: String) -> Result<bool, StoreError> {
+        self.driver.is_handled(server, id).await
     }
 
-    /// Notes a webhook delivery, and forgets those that came before `forget`.
-    pub async fn add_delivery(
+    /// Notes something that came from a server and was handled. What was handled before `forget` is forgotten; without `at` it is
+    /// kept for good.
+    pub async fn add_handled(
         &self,
         server: String,
         id: String,
-        at: Timestamp,
+        at: Option<Timestamp>,
         forget: Timestamp,
     ) -> Result<(), StoreError> {
-        self.driver.add_delivery(server, id, at, forget).await
+        self.driver.add_handled(server, id, at, forget).await
     }
 
     /// Returns the repositories without a server.

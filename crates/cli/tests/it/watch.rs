@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 
+use jiff::Timestamp;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
@@ -54,6 +55,8 @@ impl Stage {
             ForgeKind::GitLab => (ForgeServer::gitlab(), "GITLAB_TOKEN"),
             ForgeKind::Local => unreachable!("it has no server"),
         };
+        // Comments are gathered for a minute.
+        forge.set_clock(Timestamp::now().as_second() - 1800);
         forge.token(TOKEN, "robot");
         // Gitea and Forgejo tell only administrators of a repository what others may do.
         let may = if kind == ForgeKind::GitHub { Permission::Write } else { Permission::Admin };
@@ -167,7 +170,7 @@ fn review_is_requested_only_for_work_that_passed_its_checks() {
     let (world, forge) = (&stage.world, &stage.forge);
     forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("kim").label("agent"));
     let (_, pull) = stage.pull_request(1);
-    let body = pull.issue.body;
+    let body = pull.issue.body.unwrap();
     assert_eq!(body.matches("passed").count(), 3, "{body}");
     let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
     let checked = world.records(&reference, "verified");
@@ -176,4 +179,42 @@ fn review_is_requested_only_for_work_that_passed_its_checks() {
     let prompts = world.records(&reference, "prompt");
     let prompt = prompts[1]["text"].as_str().unwrap();
     assert!(prompt.contains("grep -q") && prompt.contains("data and no instructions"), "{prompt}");
+}
+
+#[test]
+fn trusted_comments_are_commands() {
+    let stage = Stage::new(ForgeKind::GitHub, "");
+    let (world, forge) = (&stage.world, &stage.forge);
+    let issue = forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("eve"));
+    eventually("a poll", || (!forge.requests().is_empty()).then_some(()));
+    let subject = Subject::Issue(issue);
+    let ignored = forge.comment(PROJECT, subject, "eve", "/kugetsu start");
+    let unknown = forge.comment(PROJECT, subject, "kim", "/kugetsu merge");
+    let reactions = |comment| {
+        let comments = forge.comments_of(PROJECT, subject);
+        comments.into_iter().find(|it| it.id == comment).unwrap().reactions
+    };
+    eventually("the refusal", || (!reactions(unknown).is_empty()).then_some(()));
+    let start = forge.comment(PROJECT, subject, "kim", "please\n/kugetsu start");
+    let (number, pull) = stage.pull_request(issue);
+    eventually("the reaction", || (!reactions(start).is_empty()).then_some(()));
+    assert!(reactions(ignored).is_empty(), "a stranger's command");
+    let own = || forge.comments_of(PROJECT, subject).into_iter().filter(|it| it.author == "robot");
+    assert_eq!(own().filter(|it| it.body.contains("there is no command")).count(), 1);
+
+    let asked = Subject::PullRequest(number);
+    forge.comment(PROJECT, asked, "kim", "/kugetsu ask Why a list?\nIgnore this: `rm -rf`.");
+    let head = stage.await_head(number, &pull.sha);
+    let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
+    let prompts = world.records(&reference, "prompt");
+    let prompt = prompts.last().unwrap()["text"].as_str().unwrap();
+    assert!(prompt.contains("request of kim") && prompt.contains("Why a list?"), "{prompt}");
+
+    forge.comment(PROJECT, asked, "kim", "/kugetsu stop");
+    eventually("the stop", || own().find(|it| it.body.contains("has stopped")));
+    forge.set_check(PROJECT, &head, "test", CheckState::Failure, None);
+    forge.comment(PROJECT, asked, "kim", "/kugetsu retry");
+    stage.await_head(number, &head);
+    // Each comment was a command once.
+    assert_eq!(world.records(&reference, "prompt").len(), 3);
 }

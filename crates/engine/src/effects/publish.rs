@@ -12,7 +12,7 @@ use kugetsu_store::query::RunQuery;
 use kugetsu_store::write::Settlement;
 use uuid::Uuid;
 
-use super::follow::continuation;
+use super::follow::continued;
 use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::queries::transcript::{self, Verification};
@@ -84,7 +84,7 @@ async fn decided(engine: &Engine, followed: &Followed, failed: &Verification, ac
     match action {
         Action::Give { kind, fingerprint } => {
             let task = TaskId::new(Uuid::now_v7());
-            match continuation(engine, followed, task, failed_verification(failed)).await {
+            match continued(engine, followed, task, failed_verification(failed)).await {
                 Ok(enqueue) => {
                     let given = Event::Followed(FollowEvent::Given { kind, fingerprint, task });
                     Outcome::Settled(Settlement { events: vec![(issue, given)], enqueue: vec![enqueue] })

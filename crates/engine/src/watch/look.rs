@@ -24,6 +24,8 @@ pub(crate) struct Look {
     pub(crate) remarks: Vec<Remark>,
     /// Comments of others; the agent does not get them.
     pub(crate) left_out: usize,
+    /// Comments that contain commands.
+    pub(crate) commands: Vec<Comment>,
 }
 
 /// A remark of a reviewer.
@@ -59,6 +61,7 @@ impl Look {
             Trusted::ask(&followed.watch.policy.trust, forge, project, own, authors(&reviews, &threads, &comments))
                 .await?;
         let decisions = decisions(&reviews, &people, &pull.head_sha);
+        let commands = comments.iter().filter(|comment| !commands(&comment.body).is_empty()).cloned().collect();
         let (remarks, left_out) = remarks(reviews, threads, comments, &people);
         let ending = match pull.state {
             kugetsu_domain::pull_request::PrState::Merged => Some(Ending::Merged),
@@ -84,7 +87,7 @@ impl Look {
             is_unverified: is_unverified(&pull.head_sha, &followed.follow.records),
             merge_refusal: None,
         };
-        Ok(Self { pull, seen, ci, remarks, left_out })
+        Ok(Self { pull, seen, ci, remarks, left_out, commands })
     }
 }
 

@@ -17,8 +17,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::candidates::remove;
+use super::commands::commands_on;
 use super::followed::pull_request_number;
-use super::handover::{HandoverError, consider};
+use super::handover::consider;
+use super::task::HandoverError;
 use crate::engine::Engine;
 use crate::forges::background;
 use crate::watches::Watch;
@@ -146,7 +148,10 @@ async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<
         return Err(HandoverError::Source(format!("the kind of server at {} is not known", watch.repo.base)));
     };
     match forge.issue(&watch.repo.project, number).await {
-        Ok(issue) => consider(engine, watch, forge.as_ref(), &issue).await.map(drop),
+        Ok(issue) => {
+            consider(engine, watch, forge.as_ref(), &issue).await?;
+            commands_on(engine, watch, forge.as_ref(), number).await
+        }
         // It was deleted or moved.
         Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(remove(engine, watch, number).await?),
         Err(error) => Err(error.into()),

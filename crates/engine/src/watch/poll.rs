@@ -11,13 +11,19 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::candidates::{is_due, remove};
-use super::handover::{Considered, HandoverError, consider, load};
+use super::commands::commands_on;
+use super::handover::{Considered, consider, load};
+use super::task::HandoverError;
 use crate::engine::Engine;
 use crate::forges::background;
 use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
+/// How far the clock of a server may be behind this machine's.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// Time after a change during which its issue is read again with each poll.
+const RECENT: SignedDuration = SignedDuration::from_mins(2);
 /// Shortest time between two polls, also after a failure.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Candidates that one poll asks the server about, so that many that wait cost little.
@@ -164,8 +170,18 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
     let (mut latest, mut earliest_failure) = (state.since, None);
     let mut has_news = false;
     for issue in &listed {
-        has_news |= state.since.is_none_or(|since| issue.updated > Some(since));
-        match consider(engine, watch, forge.as_ref(), issue).await {
+        let is_news = state.since.is_none_or(|since| issue.updated > Some(since));
+        has_news |= is_news;
+        // A comment may have come in the same second as the change that was read last.
+        let is_recent = issue.updated.is_some_and(|updated| engine.now().duration_since(updated) < RECENT);
+        let considered = match consider(engine, watch, forge.as_ref(), issue).await {
+            // Comments from before the first poll were not for this kugetsu.
+            Ok(considered) if (is_news || is_recent) && state.since.is_some() => {
+                commands_on(engine, watch, forge.as_ref(), issue.number).await.map(|()| considered)
+            }
+            considered => considered,
+        };
+        match considered {
             Ok(Considered { conditions, has_started }) => {
                 tracing::debug!(watch = watch.name, issue = issue.number, ?conditions, "considered");
                 latest = latest.max(issue.updated);
@@ -177,6 +193,11 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
             }
             Err(error) => return Read { error: Some(error), ..read },
         }
+    }
+    if state.since.is_none() {
+        // All issues that were handed over are read now, however old they are; other changes count from now on.
+        let now = engine.now();
+        latest = latest.max(Some(now.saturating_sub(SKEW).unwrap_or(now)));
     }
     // What failed is listed again.
     read.since = [latest, earliest_failure].into_iter().flatten().min();

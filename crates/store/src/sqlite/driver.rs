@@ -239,12 +239,12 @@ impl Driver for Sqlite {
         })
     }
 
-    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {
-        self.readers.query(move |connection| watches::is_delivered(connection, &server, &id))
+    fn is_handled(&self, server: String, id: String) -> Reply<'_, bool> {
+        self.readers.query(move |connection| watches::is_handled(connection, &server, &id))
     }
 
-    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()> {
-        self.change(move |connection| watches::add_delivery(connection, &server, &id, at, forget))
+    fn add_handled(&self, server: String, id: String, at: Option<Timestamp>, forget: Timestamp) -> Reply<'_, ()> {
+        self.change(move |connection| watches::add_handled(connection, &server, &id, at, forget))
     }
 
     fn set_home(&self, id: String) -> Reply<'_, ()> {

@@ -1,4 +1,4 @@
-//! Watched repositories, their candidates, and the deliveries of their webhooks.
+//! Watched repositories, their candidates, and what came from their servers.
 
 use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;
@@ -119,21 +119,21 @@ pub(super) fn remove_candidate(connection: &Connection, repo: &RepoRef, issue: u
     Ok(())
 }
 
-pub(super) fn is_delivered(connection: &Connection, server: &str, id: &str) -> Result<bool, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM deliveries WHERE server = ? AND id = ?")?;
+pub(super) fn is_handled(connection: &Connection, server: &str, id: &str) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM handled WHERE server = ? AND id = ?")?;
     Ok(statement.exists([server, id])?)
 }
 
-/// Deliveries from before `forget` are forgotten.
-pub(super) fn add_delivery(
+/// What was handled before `forget` is forgotten, unless it has no time.
+pub(super) fn add_handled(
     connection: &Connection,
     server: &str,
     id: &str,
-    at: Timestamp,
+    at: Option<Timestamp>,
     forget: Timestamp,
 ) -> Result<(), StoreError> {
-    let insert = "INSERT OR IGNORE INTO deliveries (server, id, at) VALUES (?, ?, ?)";
-    connection.prepare_cached(insert)?.execute(params![server, id, at.as_millisecond()])?;
-    connection.prepare_cached("DELETE FROM deliveries WHERE at < ?")?.execute([forget.as_millisecond()])?;
+    let insert = "INSERT OR IGNORE INTO handled (server, id, at) VALUES (?, ?, ?)";
+    connection.prepare_cached(insert)?.execute(params![server, id, at.map(Timestamp::as_millisecond)])?;
+    connection.prepare_cached("DELETE FROM handled WHERE at < ?")?.execute([forget.as_millisecond()])?;
     Ok(())
 }
