@@ -184,6 +184,10 @@ pub struct Run {
     /// `kugetsu agents show <name>` says which.
     #[schemars(extend("default" = "keep"))]
     pub agent_trailers: AgentTrailers,
+    /// Who has the tokens of git servers: `host` keeps those of env/default.env from agents, because kugetsu itself fetches, pushes
+    /// and opens pull requests; `env` gives them to agents. A token in an agent's own env file is always for that agent.
+    #[schemars(extend("default" = "host"))]
+    pub credentials: Credentials,
     /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as
     /// failed. 0 is no maximum.
     #[schemars(range(max = 1000), extend("default" = 20))]
@@ -217,6 +221,13 @@ impl Run {
         let names = self.allow_secrets.as_deref().unwrap_or_default().split(',').map(str::trim);
         names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    Host,
+    Env,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -27,7 +27,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
-    if !followed.follow.is_active() {
+    if !followed.follow.is_open() {
         return Outcome::done();
     }
     let run = match engine.store().runs(RunQuery { limit: Some(RUNS_MAX), ..RunQuery::new(issue) }).await {

@@ -112,6 +112,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
             true => SandboxChoice::Required,
             false => SandboxChoice::Off,
         },
+        withheld: credentials::withheld(&settings),
         work,
     };
     Ok((spec, secrets(engine, &settings, &task.agent, is_coordinator)?))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::ProjectPath;
+use kugetsu_domain::watch::feedback::Hold;
 use kugetsu_domain::watch::follow::Follow;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
@@ -60,6 +61,15 @@ impl Followed {
 
     pub(crate) fn project(&self) -> &ProjectPath {
         &self.issue.reference.repo.project
+    }
+
+    /// Why nothing may be given or merged now.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        match (self.follow.is_stopped, self.issue.tasks.is_empty()) {
+            (true, _) => Some(Hold::Stopped),
+            (false, false) => Some(Hold::Busy),
+            (false, true) => None,
+        }
     }
 
     /// The number of its pull request.

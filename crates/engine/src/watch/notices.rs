@@ -162,7 +162,7 @@ async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<
 async fn notify(engine: &Engine, watch: &Watch, is_meant: impl Fn(&Issue) -> bool) -> Result<(), HandoverError> {
     let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
     for issue in open {
-        let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_active() && follow.look_at.is_some());
+        let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_open() && follow.look_at.is_some());
         if is_followed && is_meant(&issue) {
             match engine.apply(issue.id, Event::Followed(FollowEvent::Noticed)).await {
                 // It was destroyed meanwhile.
