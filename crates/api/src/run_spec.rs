@@ -52,6 +52,9 @@ pub struct RunSpec {
     #[serde(default)]
     pub model_retries: u32,
     pub sandbox: SandboxChoice,
+    /// Variables that the agent gets only from its own env file: tokens for git servers.
+    #[serde(default)]
+    pub withheld: Vec<String>,
     pub work: Work,
 }
 
@@ -134,6 +137,9 @@ pub struct IssueSpec {
     /// The commit that kugetsu last pushed to the issue's branch.
     pub pushed: Option<String>,
     pub uncommitted: Uncommitted,
+    /// Commands that check finished work once it is pushed: programs with their arguments.
+    #[serde(default)]
+    pub verify: Vec<Vec<String>>,
     /// The variables whose values may be pushed, although their names are those of secrets.
     pub allow_secrets: Vec<String>,
 }

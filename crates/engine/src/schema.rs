@@ -9,6 +9,7 @@
 //! - `renamedFrom`: the earlier name of the field, which is still read.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub struct Config {
     pub db: Db,
     pub destroy: Destroy,
     pub gc: Gc,
+    pub hooks: Hooks,
     pub pm: Coordinator,
     pub queue: Queue,
     pub rescue: Rescue,
@@ -109,6 +111,19 @@ impl Gc {
     }
 }
 
+/// The webhooks of watched repositories.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Hooks {
+    /// Address and port on which the daemon accepts webhooks, and nothing else. Without it, watched repositories are polled. A proxy
+    /// in front of it should add TLS.
+    #[serde(default, deserialize_with = "socket_address")]
+    #[schemars(with = "Option<String>", extend("examples" = ["127.0.0.1:8790"]))]
+    pub listen: Option<SocketAddr>,
+    /// Address under which the servers reach it. Their deliveries go to `<url>/hooks/<server>`.
+    #[schemars(extend("examples" = ["https://kugetsu.example.com"]))]
+    pub url: Option<String>,
+}
+
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Coordinator {
     /// Agent of the coordinator; `agent.default` if not set.
@@ -169,6 +184,10 @@ pub struct Run {
     /// `kugetsu agents show <name>` says which.
     #[schemars(extend("default" = "keep"))]
     pub agent_trailers: AgentTrailers,
+    /// Who has the tokens of git servers: `host` keeps those of env/default.env from agents, because kugetsu itself fetches, pushes
+    /// and opens pull requests; `env` gives them to agents. A token in an agent's own env file is always for that agent.
+    #[schemars(extend("default" = "host"))]
+    pub credentials: Credentials,
     /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as
     /// failed. 0 is no maximum.
     #[schemars(range(max = 1000), extend("default" = 20))]
@@ -202,6 +221,13 @@ impl Run {
         let names = self.allow_secrets.as_deref().unwrap_or_default().split(',').map(str::trim);
         names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    Host,
+    Env,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -414,6 +440,11 @@ fn absolute_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pa
         Some(path) if !path.is_absolute() => Err(D::Error::custom("not an absolute path")),
         path => Ok(path),
     }
+}
+
+fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| D::Error::custom("not an IP address with a port, such as 127.0.0.1:8790"))
 }
 
 fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -102,6 +102,12 @@ impl Servers {
         self.list.get(self.default?)
     }
 
+    /// The configured or public server of this name.
+    pub fn named(&self, name: &str) -> Option<Server> {
+        let configured = self.list.iter().find(|server| server.name == name).cloned();
+        configured.or_else(|| public_servers().find(|server| server.name == name))
+    }
+
     /// The kind of the server at `base`, as configured or as known of public servers.
     pub fn kind_of(&self, base: &str) -> Option<ForgeKind> {
         let configured = self.list.iter().find(|server| server.base.as_str() == base).and_then(|server| server.kind);
@@ -116,6 +122,12 @@ impl Servers {
         let mut same = self.list.iter().filter(|server| server.base.as_str() == base);
         let configured = same.find_map(|server| server.token_env.as_deref());
         configured.or_else(|| Some(dialect(self.kind_of(base)?)?.token_variable))
+    }
+
+    /// The variables that hold tokens of servers, those of public servers and of every kind included.
+    pub fn token_variables(&self) -> impl Iterator<Item = &str> {
+        let configured = self.list.iter().filter_map(|server| server.token_env.as_deref());
+        configured.chain(dialects().map(|dialect| dialect.token_variable))
     }
 
     /// The user name that git sends with a token to the server at `base`.

@@ -8,7 +8,7 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::run::{Outcome, Verdict};
 use kugetsu_domain::task::{MAX_ATTEMPTS, Task};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
-use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_domain::watch::follow::{FollowEvent, LOOK_PAUSE};
 
 use crate::world::{World, outcome};
 
@@ -64,14 +64,18 @@ fn push_is_published_and_then_looked_at() {
 fn only_the_latest_look_counts() {
     let mut world = followed();
     open(&mut world);
-    follow(&mut world, FollowEvent::Noticed);
     let first = look_at(&world).unwrap();
-    // Within the same millisecond; every event of this world takes a second.
-    world.now -= SignedDuration::from_secs(1);
+    // Every event of this world takes a second.
     let effects = follow(&mut world, FollowEvent::Noticed);
-    let second = first + SignedDuration::from_millis(1);
+    let second = first + LOOK_PAUSE;
     assert_eq!(effects, [Effect::Follow { at: second }]);
     assert_eq!(look_at(&world), Some(second), "the look of {first} is void");
+    world.now = first;
+    assert_eq!(follow(&mut world, FollowEvent::Noticed), [], "the look that follows sees it");
+    // The clock was set back.
+    world.now = first - SignedDuration::from_hours(1);
+    let effects = follow(&mut world, FollowEvent::Noticed);
+    assert_eq!(effects, [Effect::Follow { at: world.now }]);
     world.now += SignedDuration::from_mins(5);
     assert_eq!(follow(&mut world, FollowEvent::Noticed), [Effect::Follow { at: world.now }]);
 }
@@ -109,20 +113,18 @@ fn every_end_of_a_task_leads_to_a_look() {
 }
 
 #[test]
-fn stopped_issue_is_not_looked_at_until_it_is_resumed() {
+fn stopped_issue_may_still_be_merged_and_is_resumed_with_new_budgets() {
     let mut world = followed();
     open(&mut world);
     given(&mut world, "c1");
     follow(&mut world, FollowEvent::Stopped);
-    for event in [FollowEvent::Noticed, FollowEvent::Published] {
-        assert_eq!(
-            follow(&mut world, event).iter().filter(|effect| matches!(effect, Effect::Follow { .. })).count(),
-            0
-        );
-    }
+    let effects = follow(&mut world, FollowEvent::Noticed);
+    assert_eq!(effects, [Effect::Follow { at: world.now }]);
+    world.now += LOOK_PAUSE;
     let effects = follow(&mut world, FollowEvent::Resumed);
     assert!(effects.contains(&Effect::Follow { at: world.now }), "{effects:?}");
-    assert!(world.issue.follow.as_ref().unwrap().records.is_empty(), "the budgets begin again");
+    let resumed = world.issue.follow.as_ref().unwrap();
+    assert!(resumed.records.is_empty() && !resumed.is_stopped, "the budgets begin again");
 }
 
 #[test]

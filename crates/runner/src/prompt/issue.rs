@@ -192,6 +192,7 @@ mod tests {
 
     fn spec() -> (RunSpec, IssueSpec) {
         let issue = IssueSpec {
+            verify: vec![],
             number: 12,
             first_attempt: true,
             lost_before: None,
@@ -209,6 +210,7 @@ mod tests {
             allow_secrets: vec![],
         };
         let spec = RunSpec {
+            withheld: vec![],
             run: String::new(),
             issue: String::new(),
             fence: 1,
