@@ -1,10 +1,11 @@
 //! Myworld 0.2.1: it runs the checks of every commit itself and has their logs. It has no git protocol, no webhooks, no
 //! permissions of users and no dependencies of issues; comments cannot be edited, and a merge ignores the expected head. So
-//! pushes are copied to it, and the trusted user is named in the settings. Its clock begins long ago, so that the wait for
-//! further remarks of a reviewer is over at once.
+//! pushes are copied to it, and the trusted user is named in the settings. Its clock is half an hour late, so that the wait
+//! for further remarks of a reviewer is over at once.
 
 use std::process::Command;
 
+use jiff::{Span, Timestamp};
 use kugetsu_testkit::peer::client::Client;
 use kugetsu_testkit::peer::program::{Peer, program};
 use serde_json::json;
@@ -14,7 +15,7 @@ use super::stage::{REPO, Stage, comments_of, new_issue};
 const WORLD: &str = "
 name: forge
 task: forge
-now: 2026-01-02T03:04:05Z
+now: {now}
 agents:
   robot: {identities: {github: robot}}
   kim: {identities: {github: kim}}
@@ -38,7 +39,8 @@ fn needs_myworld_needs_opencode_labeled_issue_is_merged_after_red_checks_and_a_r
     let Some(myworld) = program("KUGETSU_MYWORLD") else { return };
     let peer = Peer::start(|port, home| {
         let world = home.path().join("world.yaml");
-        std::fs::write(&world, WORLD).unwrap();
+        let now = Timestamp::now() - Span::new().minutes(30);
+        std::fs::write(&world, WORLD.replace("{now}", &format!("{now:.0}"))).unwrap();
         let mut command = Command::new(myworld);
         // Requests for hosts that it does not emulate are refused.
         command.args(["serve", "--host", "127.0.0.1", "--port", &port.to_string(), "--no-passthrough"]);
@@ -49,7 +51,7 @@ fn needs_myworld_needs_opencode_labeled_issue_is_merged_after_red_checks_and_a_r
     let [robot, kim] = ["robot", "kim"].map(|login| credentials[login]["github_token"].as_str().unwrap().to_owned());
     let Some(stage) = Stage::new(&robot) else { return };
     let [robot, kim] = [robot, kim].map(|token| Client::new(peer.address(), API, &token));
-    stage.watch(&peer, API, robot, false, "trust = \"kim\"");
+    stage.watch(&peer, API, robot, false, "poll = \"1s\"\ntrust = \"kim\"");
 
     let issue = new_issue(&kim);
     let (number, first) = stage.pull_request(&kim);

@@ -60,7 +60,7 @@ impl Stage {
         let url = self.front.url();
         config.push_str(&format!(
             "\n[servers.test]\nurl = \"{url}\"\nkind = \"github\"\napi_url = \"{url}{api}\"\n\n[watch.api]\n\
-             repo = \"{url}/acme/api\"\nlabel = \"agent\"\npoll = \"1s\"\nmerge = \"when-approved\"\n{settings}\n"
+             repo = \"{url}/acme/api\"\nlabel = \"agent\"\nmerge = \"when-approved\"\n{settings}\n"
         ));
         std::fs::write(path, config).unwrap();
         self.world.run(["daemon", "start"]);
@@ -110,6 +110,14 @@ impl Stage {
     /// The user's messages in the latest request to the model.
     pub(super) fn model_saw(&self) -> String {
         self.model.turn_requests().pop().unwrap().texts("user").join("\n")
+    }
+
+    /// Replaces a text in the settings, which take effect at once.
+    pub(super) fn change_settings(&self, old: &str, new: &str) {
+        let path = self.world.home.kugetsu().join("config.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        assert!(config.contains(old), "{config}");
+        std::fs::write(path, config.replace(old, new)).unwrap();
     }
 
     fn why(&self) -> String {
