@@ -84,7 +84,7 @@ struct Inner {
     announcements: Turns,
     /// The files of watched repositories that were read.
     repo_files: RepoFiles,
-    /// What webhooks reported.
+    /// Reports of webhooks that wait.
     notices: Notices,
     /// The key of the webhooks; read on first use.
     hook_key: StdMutex<Option<HookKey>>,

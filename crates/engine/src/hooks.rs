@@ -24,7 +24,7 @@ use crate::watches::Watch;
 /// How long deliveries are remembered. Servers repeat them for hours, people for some days.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Debug)]
 pub enum Delivered {
     /// It is looked into.
@@ -35,7 +35,7 @@ pub enum Delivered {
     Rejected(Rejected),
     /// No server has this name.
     NoServer,
-    /// Too many wait. The server may send it again, and otherwise a poll finds what it is about.
+    /// Too many wait. The server may send it again, and otherwise a poll finds the change.
     Busy,
     /// It could not be noted.
     Failed(String),

@@ -50,7 +50,7 @@ pub struct Watch {
     pub prompt: Option<String>,
     pub rules: Vec<WatchRule>,
     poll: Option<Duration>,
-    /// What `config.toml` says.
+    /// Its entry in `config.toml`.
     entry: WatchEntry,
 }
 
@@ -239,7 +239,7 @@ impl RepoFiles {
 /// Splits a command as a shell would, but no shell runs it.
 fn command(text: &str) -> Result<Vec<String>, String> {
     match shlex::split(text) {
-        Some(words) if !words.is_empty() => Ok(words),
+        Some(parts) if !parts.is_empty() => Ok(parts),
         _ => Err(format!("verify: {text:?} is empty, or a quote in it is not closed")),
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn serve(engine: Engine) {
     }
 }
 
-/// What fails here is found by the next poll.
+/// The next poll finds a change that could not be read here.
 async fn look_into(engine: &Engine, (server, notice): &Reported) {
     let is_meant = |watch: &&Watch| {
         watch.repo.base == *server && watch.repo.project.as_str().eq_ignore_ascii_case(notice.project.as_str())
