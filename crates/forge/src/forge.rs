@@ -46,7 +46,7 @@ pub trait Forge: Debug + Send + Sync {
     /// Returns the permissions of the token in the project.
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess>;
 
-    /// Returns a text file at the root of the default branch; `None` if there is none.
+    /// Returns a text file at the root of the default branch; `None` without such a file.
     ///
     /// # Errors
     /// [`ForgeError::Unexpected`] if it is longer than 1 MB or no UTF-8, too.

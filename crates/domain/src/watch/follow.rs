@@ -112,7 +112,7 @@ impl Follow {
         let latest = now.saturating_add(LOOK_PAUSE).unwrap_or(now);
         let before = self.look_at.filter(|before| *before <= latest);
         if before.is_some_and(|before| before > now) {
-            // The look that has not begun yet will see the change.
+            // The look that follows will see the change.
             return None;
         }
         let earliest = before.map_or(now, |before| before.saturating_add(LOOK_PAUSE).unwrap_or(before));

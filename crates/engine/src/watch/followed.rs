@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::engine::Engine;
 use crate::forges::background;
+use crate::repo_file::{RepoFileError, with_file};
 use crate::watches::Watch;
 
 /// Why there is nothing to do about an issue now.
@@ -28,6 +29,8 @@ pub(crate) enum NotFollowed {
     Store(#[from] StoreError),
     #[error(transparent)]
     Forge(#[from] ForgeError),
+    #[error(transparent)]
+    RepoFile(#[from] RepoFileError),
 }
 
 /// A followed issue whose watch is still set.
@@ -53,7 +56,10 @@ impl Followed {
         };
         let base = &issue.reference.repo.base;
         match background(engine, base) {
-            Ok(Some(forge)) => Ok(Self { issue, follow, watch, forge }),
+            Ok(Some(forge)) => {
+                let watch = with_file(engine, &watch, forge.as_ref()).await?;
+                Ok(Self { issue, follow, watch, forge })
+            }
             Ok(None) => Err(ForgeError::NoKind { server: base.to_string() }.into()),
             Err(error) => Err(error.into()),
         }
