@@ -86,7 +86,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    const fn of(&self, kind: FeedbackKind) -> u32 {
+    pub const fn of(&self, kind: FeedbackKind) -> u32 {
         match kind {
             FeedbackKind::Conflict => self.conflict,
             FeedbackKind::Ci => self.ci,

@@ -7,7 +7,7 @@ mod complete;
 mod end_pause;
 pub(crate) mod execute;
 mod find_pull_request;
-mod follow;
+pub(crate) mod follow;
 mod merge;
 pub(crate) mod outcome;
 mod publish;
