@@ -14,6 +14,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::schedule::Stall;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::http::limits;
 use kugetsu_forge::http::transport::Transport;
@@ -80,6 +81,10 @@ struct Inner {
     announcements: Turns,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
+    /// When a task began the last time, since the daemon started.
+    last_start: StdMutex<Option<Timestamp>>,
+    /// Set while work could begin and nothing does.
+    stall: StdMutex<Option<Stall>>,
     started_at: Timestamp,
 }
 
@@ -103,6 +108,8 @@ impl Engine {
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
             trouble: StdMutex::default(),
+            last_start: StdMutex::default(),
+            stall: StdMutex::default(),
             started_at,
         }))
     }
@@ -158,6 +165,24 @@ impl Engine {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
+    pub(crate) fn last_start(&self) -> Option<Timestamp> {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a task begins now.
+    pub(crate) fn note_start(&self) {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.now());
+    }
+
+    /// Work that could begin, while nothing has for the time of `queue.stall_alarm`.
+    pub fn stall(&self) -> Option<Stall> {
+        self.0.stall.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_stall(&self, stall: Option<Stall>) {
+        *self.0.stall.lock().unwrap_or_else(PoisonError::into_inner) = stall;
+    }
+
     pub(crate) fn listing(&self) -> &Mutex<()> {
         &self.0.listing
     }
@@ -166,11 +191,11 @@ impl Engine {
         &self.0.collecting
     }
 
-    /// The last measurement of the home.
     pub(crate) fn announcements(&self) -> &Turns {
         &self.0.announcements
     }
 
+    /// The last measurement of the home.
     pub(crate) fn home_sizes(&self) -> Option<Sizes> {
         self.0.home_sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

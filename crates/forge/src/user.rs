@@ -30,7 +30,7 @@ pub struct ProjectAccess {
     pub is_archived: bool,
 }
 
-/// What the token of a watched project has to be allowed, in the terms of its kind of server.
+/// The rights that the token of a watched project needs, in the terms of its kind of server.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenNeeds {
     /// The terms for [`Permission`]s, from the least, each for itself and for what is between it and the next one.

@@ -14,6 +14,7 @@ mod routes;
 mod runs;
 mod serve;
 mod tasks;
+mod watches;
 
 pub use app_state::{Control, Requests, SettingsDiagnostics, Stale};
 pub use serve::{Socket, serve};

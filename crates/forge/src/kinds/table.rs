@@ -32,7 +32,7 @@ pub fn pull_request_name(kind: Option<ForgeKind>) -> &'static str {
     kind.and_then(dialect).map_or("pull request", |dialect| dialect.pull_request_name)
 }
 
-/// What the token of a watched project has to be allowed on this kind of forge; `None` for local repositories.
+/// The rights that the token of a watched project needs on this kind of forge; `None` for local repositories.
 pub fn token_needs(kind: ForgeKind) -> Option<&'static TokenNeeds> {
     dialect(kind).map(|dialect| &dialect.needs)
 }
