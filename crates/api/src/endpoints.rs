@@ -9,7 +9,7 @@ use crate::issue::{
     AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
-use crate::repo::{MoveRepoRequest, RepoObject, RepoQuery};
+use crate::repo::{HookObject, MoveRepoRequest, RepoObject, RepoQuery};
 use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
@@ -96,6 +96,10 @@ pub const LIST_WATCHES: Endpoint<NoFields, Vec<WatchObject>> = Endpoint::get("/v
 pub const PROBE_REPO: Endpoint<ProbeRequest, ProbeObject> = Endpoint::post("/v1/watches/probe");
 /// Reads watched repositories now, and starts the issues that meet every condition.
 pub const POLL_WATCHES: Endpoint<PollRequest, Vec<PollObject>> = Endpoint::post("/v1/watches/poll");
+/// Creates the webhook of a watched repository on its server, unless it has one.
+pub const CREATE_HOOK: Endpoint<RepoQuery, HookObject> = Endpoint::post("/v1/hooks");
+/// Returns the address and the secret of that webhook, for a person who creates it.
+pub const SHOW_HOOK: Endpoint<RepoQuery, HookObject> = Endpoint::get("/v1/hook");
 
 /// A runner's report.
 pub const REPORT_RUN: Endpoint<Report, Acknowledged> = Endpoint::post("/v1/runs/{run}/facts");

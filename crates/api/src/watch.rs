@@ -24,11 +24,14 @@ pub struct WatchObject {
     /// `never`, `when-green` or `when-approved`.
     pub merge: String,
     pub paused: bool,
-    /// When its server was last asked; RFC 3339, in milliseconds. None before the first poll.
+    /// When its server was last read; RFC 3339, in milliseconds. None before the first poll.
     #[serde(default)]
     pub polled_at: Option<String>,
     /// Seconds between two polls.
     pub poll: u64,
+    /// `works` if its webhook reported what there was to report, `missed` if a poll found what it did not report, or `none`.
+    #[serde(default)]
+    pub webhook: String,
     /// Why the last poll failed.
     #[serde(default)]
     pub error: Option<String>,

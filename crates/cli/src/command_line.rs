@@ -18,7 +18,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("See what happens", &["status", "list", "logs", "why", "diff", "path", "queue"]),
     (
         "Set up",
-        &["init", "agents", "config", "env", "server", "repo", "watch", "validate", "doctor", "daemon", "db", "gc"],
+        &[
+            "init", "agents", "config", "env", "server", "repo", "watch", "hook", "validate", "doctor", "daemon", "db",
+            "gc",
+        ],
     ),
     ("Help", &["help", "completions", "man", "version"]),
 ];

@@ -15,6 +15,7 @@ pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod gc;
 pub(crate) mod help;
+pub(crate) mod hook;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod logs;
@@ -91,6 +92,7 @@ enum Command {
     Server(server::Server),
     Repo(repo::Repo),
     Watch(watch::Watch),
+    Hook(hook::Hook),
     Validate(validate::Validate),
     Doctor(doctor::Doctor),
     Daemon(daemon::Daemon),
@@ -146,6 +148,7 @@ impl Cli {
             Command::Server(args) => block_on(server::run(&home()?, args)),
             Command::Repo(args) => block_on(repo::run(&home()?, args)),
             Command::Watch(args) => block_on(watch::run(&home()?, args)),
+            Command::Hook(args) => block_on(hook::run(&home()?, args)),
             Command::Validate(args) => block_on(validate::run(&home()?, args)),
             Command::Doctor(args) => block_on(doctor::run(&home()?, args)),
             // The daemon builds a runtime of its own once it holds its lock.

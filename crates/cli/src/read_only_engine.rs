@@ -23,7 +23,7 @@ pub(crate) struct ReadOnlyEngine {
     _empty: Option<TempDir>,
 }
 
-/// Opens the database as it is, also while a daemon uses it.
+/// Opens the database, also while a daemon uses it.
 ///
 /// # Errors
 /// The database cannot be read, or git is missing.

@@ -18,6 +18,7 @@ use kugetsu_domain::schedule::Stall;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::http::limits;
 use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::webhook::delivery::HookKey;
 use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
@@ -26,9 +27,11 @@ use tokio::sync::{Mutex, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
+use crate::hooks::read_or_make_key;
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
 use crate::turns::Turns;
+use crate::watch::notices::Notices;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with
 /// the runner and returns what is known about its end, for people.
@@ -79,6 +82,10 @@ struct Inner {
     home_sizes: StdMutex<Option<Sizes>>,
     /// Held while kugetsu comments on an issue.
     announcements: Turns,
+    /// What webhooks reported.
+    notices: Notices,
+    /// The key of the webhooks; read on first use.
+    hook_key: StdMutex<Option<HookKey>>,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
     /// When a task began the last time, since the daemon started.
@@ -107,6 +114,8 @@ impl Engine {
             collecting: Mutex::new(()),
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
+            notices: Notices::default(),
+            hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
             last_start: StdMutex::default(),
             stall: StdMutex::default(),
@@ -193,6 +202,22 @@ impl Engine {
 
     pub(crate) fn announcements(&self) -> &Turns {
         &self.0.announcements
+    }
+
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.0.notices
+    }
+
+    /// # Errors
+    /// Its file cannot be read or written.
+    pub(crate) fn hook_key(&self) -> io::Result<HookKey> {
+        let mut known = self.0.hook_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = match known.take() {
+            Some(key) => key,
+            None => read_or_make_key(&self.home().hook_key())?,
+        };
+        *known = Some(key.clone());
+        Ok(key)
     }
 
     /// The last measurement of the home.

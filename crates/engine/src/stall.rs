@@ -15,7 +15,7 @@ use crate::watch::handover::local_conditions;
 const LONGEST: Duration = Duration::from_secs(60);
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// Looks for stalled work as long as it is polled.
+/// Looks for stalled work until it is dropped.
 pub(crate) async fn look_for_stalls(engine: Engine) {
     let (mut alarm, mut settings) = (StallAlarm::default(), engine.settings_changes());
     loop {

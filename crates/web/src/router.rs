@@ -55,6 +55,8 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::LIST_WATCHES, watches::list)
         .add(endpoints::PROBE_REPO, watches::probe)
         .add(endpoints::POLL_WATCHES, watches::poll)
+        .add(endpoints::CREATE_HOOK, issues::create_hook)
+        .add(endpoints::SHOW_HOOK, issues::show_hook)
         .add(endpoints::REPORT_RUN, runs::report)
         .add_stream(endpoints::RUN_CONTROL, runs::control)
         .0

@@ -119,7 +119,7 @@ fn settings_checks(home: &Home, loaded: &Loaded) -> Vec<Check> {
 fn agent_check(settings: &Settings, watch: &Watch) -> Option<Check> {
     let name = watch.agent.as_ref()?;
     let repair = format!(
-        "list the agents with `kugetsu agents list`, or set another: kugetsu config set watch.{}.agent <name>",
+        "list the agents with `kugetsu agents`, or set another: kugetsu config set watch.{}.agent <name>",
         watch.name
     );
     let profile = match profile(name, &settings.profiles) {

@@ -70,6 +70,9 @@ Examples:
         /// The name of the watch.
         #[arg(add = completions::watches())]
         name: String,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Start no further issues of a repository.
     #[command(after_help = "\
@@ -79,6 +82,9 @@ Examples:
         /// The name of the watch.
         #[arg(add = completions::watches())]
         name: String,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Start issues of a paused repository again.
     #[command(after_help = "\
@@ -88,6 +94,9 @@ Examples:
         /// The name of the watch.
         #[arg(add = completions::watches())]
         name: String,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Read the issues now, and print what is decided about each.
     #[command(after_help = "\
@@ -161,19 +170,9 @@ pub(crate) async fn run(home: &Home, arguments: Watch) -> Result<Exit, Failure> 
             let watches = connect::call(home, &endpoints::LIST_WATCHES, &NoFields {}).await?;
             if json { ui::json(&watches)? } else { print_watches(&watches) }
         }
-        Action::Rm { name } => remove(home, &name).await?,
-        Action::Pause { name } => {
-            key_of(&load(home, &own_environment)?, &name)?;
-            edit::set(home, &format!("{SECTION}.{name}.paused"), "true")?;
-            connect::reload_if_running(home).await?;
-            ui::line(format!("paused {name}: no further issue starts, and what was started continues"));
-        }
-        Action::Resume { name } => {
-            key_of(&load(home, &own_environment)?, &name)?;
-            edit::unset(home, &format!("{SECTION}.{name}.paused"))?;
-            connect::reload_if_running(home).await?;
-            ui::line(format!("resumed {name}"));
-        }
+        Action::Rm { name, json } => remove(home, &name, json).await?,
+        Action::Pause { name, json } => set_paused(home, &name, true, json).await?,
+        Action::Resume { name, json } => set_paused(home, &name, false, json).await?,
         Action::RunOnce { name, dry_run, json } => return run_once(home, name, dry_run, json).await,
     }
     Ok(Exit::Done)
@@ -181,7 +180,7 @@ pub(crate) async fn run(home: &Home, arguments: Watch) -> Result<Exit, Failure> 
 
 async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     if let Some(name) = &arguments.name
-        && !(is_plain(name) && !name.contains('.'))
+        && (!is_plain(name) || name.contains('.'))
     {
         return Err(Failure::usage(format!("invalid name {name:?}")).hint("use letters, digits, `-` and `_`"));
     }
@@ -189,7 +188,7 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     if let Some(agent) = &arguments.agent {
         profile(agent, &loaded.settings.profiles).map_err(|unknown| {
             let near = did_you_mean(agent, unknown.known.iter().map(String::as_str));
-            Failure::usage(format!("no agent {agent:?}{near}")).hint("list the agents with `kugetsu agents list`")
+            Failure::usage(format!("no agent {agent:?}{near}")).hint("list the agents with `kugetsu agents`")
         })?;
     }
     let label = match (&arguments.label, &arguments.assignee) {
@@ -344,7 +343,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Checks that config.toml has a watch with this name, valid or not.
-fn key_of(loaded: &Loaded, name: &str) -> Result<(), Failure> {
+fn check_exists(loaded: &Loaded, name: &str) -> Result<(), Failure> {
     let is_own = |key: &Key| key.section == SECTION && key.entry.as_deref() == Some(name);
     let is_invalid = loaded.errors.iter().any(|error| error.key.as_ref().is_some_and(is_own));
     if is_invalid || loaded.values.keys().any(is_own) {
@@ -355,8 +354,24 @@ fn key_of(loaded: &Loaded, name: &str) -> Result<(), Failure> {
         .hint("list the watches with `kugetsu watch list`, or add one with `kugetsu watch add <repo>`"))
 }
 
-async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
-    key_of(&load(home, &own_environment)?, name)?;
+async fn set_paused(home: &Home, name: &str, is_paused: bool, json: bool) -> Result<(), Failure> {
+    check_exists(&load(home, &own_environment)?, name)?;
+    let key = format!("{SECTION}.{name}.paused");
+    match is_paused {
+        true => drop(edit::set(home, &key, "true")?),
+        false => drop(edit::unset(home, &key)?),
+    }
+    connect::reload_if_running(home).await?;
+    match (json, is_paused) {
+        (true, _) => ui::json(&serde_json::json!({ "name": name, "paused": is_paused }))?,
+        (false, true) => ui::line(format!("paused {name}: no further issue starts, and what was started continues")),
+        (false, false) => ui::line(format!("resumed {name}")),
+    }
+    Ok(())
+}
+
+async fn remove(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
+    check_exists(&load(home, &own_environment)?, name)?;
     // What it leaves is worth a warning only if a daemon knows it.
     let watches = match connect::running(home).await? {
         Some(mut client) => client.call(&endpoints::LIST_WATCHES, &NoFields {}).await.unwrap_or_default(),
@@ -365,7 +380,10 @@ async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
     if !edit::remove_entry(home, SECTION, name)? {
         return Err(Failure::new(format!("{} no longer contains {name}", home.config().display())));
     }
-    ui::line(format!("removed {name} from {}", home.config().display()));
+    match json {
+        true => ui::json(&serde_json::json!({ "name": name, "removed": true }))?,
+        false => ui::line(format!("removed {name} from {}", home.config().display())),
+    }
     if let Some(watch) = watches.iter().find(|watch| watch.name == name).filter(|watch| watch.open_prs > 0) {
         let open = counted(watch.open_prs, "open pull request");
         ui::warning(format!("{open} of {} no longer followed: nothing answers checks and reviews", watch.repo));
@@ -413,6 +431,12 @@ fn print_watches(watches: &[WatchObject]) {
         if let Some(error) = &watch.error {
             ui::warning(format!("{}: the last poll failed: {error}", watch.name));
         }
+        if watch.webhook == "missed" {
+            let name = &watch.name;
+            ui::warning(format!(
+                "{name}: a poll found what its webhook did not report; check it with `kugetsu hook show {name}`"
+            ));
+        }
     }
 }
 
@@ -432,6 +456,7 @@ fn state(watch: &WatchObject, now: Timestamp) -> String {
     match &watch.polled_at {
         _ if watch.paused => "paused".to_owned(),
         _ if watch.error.is_some() => "failing".to_owned(),
+        Some(_) if watch.webhook == "works" => "webhook".to_owned(),
         Some(at) => format!("read {}", format::ago(at, now)),
         None => "not read yet".to_owned(),
     }
@@ -489,7 +514,7 @@ pub(crate) fn print_poll(polled: &PollObject, is_dry: bool) {
 
 fn print_issue(issue: &ConsideredObject, is_dry: bool) {
     let number = issue.issue.rsplit('#').next().unwrap_or_default();
-    ui::line(ui::truncated_line(&format!("  #{number} {}", issue.title), 0));
+    ui::line(format!("  {}", ui::truncated_line(&format!("#{number} {}", issue.title), 2)));
     if issue.starts {
         ui::toned(Tone::Good, if is_dry { "    would start" } else { "    starts" });
     }
@@ -500,9 +525,8 @@ fn print_issue(issue: &ConsideredObject, is_dry: bool) {
     // In the order of the conditions; what was not read for the same reason is one line.
     for condition in &issue.conditions {
         if let Some(names) = by_fact.remove(condition.fact.as_str()) {
-            let mark = (if condition.met == "no" { Tone::Warning } else { Tone::Dim }, "-");
-            ui::piece(Tone::Plain, "    ");
-            ui::bullet(mark, 2, &format!("{}: {}", names.join(", "), condition.fact), &[]);
+            let mark = (if condition.met == "no" { Tone::Warning } else { Tone::Dim }, "    -");
+            ui::bullet(mark, 6, &format!("{}: {}", names.join(", "), condition.fact), &[]);
         }
     }
 }

@@ -67,13 +67,12 @@ const COLUMN: usize = 8;
 
 fn print_condition(condition: &ConditionObject) {
     let mark = match condition.met.as_str() {
-        "yes" => (Tone::Good, "yes"),
-        "no" => (Tone::Bad, "no"),
-        _ => (Tone::Dim, "?"),
+        "yes" => (Tone::Good, "    yes"),
+        "no" => (Tone::Bad, "    no"),
+        _ => (Tone::Dim, "    ?"),
     };
     let age = format::ago(&condition.read_at, Timestamp::now());
-    ui::piece(Tone::Plain, "    ");
-    ui::bullet((mark.0, mark.1), COLUMN - 4, &format!("{}: {} (read {age})", condition.name, condition.fact), &[]);
+    ui::bullet(mark, COLUMN, &format!("{}: {} (read {age})", condition.name, condition.fact), &[]);
 }
 
 fn print_follow(follow: &FollowObject) {

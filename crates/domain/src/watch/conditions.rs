@@ -40,8 +40,8 @@ pub struct Facts {
     pub task: Option<String>,
     /// Whether a user stopped the issue and did not resume it.
     pub is_stopped: bool,
-    /// Whether the server was asked for what costs requests of its own: the author's permission, dependencies and the pull request.
-    /// It is not while another condition prevents the start.
+    /// Whether the author's permission, the dependencies and the pull request were read. They cost further requests, so they are not
+    /// while another condition prevents the start.
     pub is_complete: bool,
     /// When the server was read.
     pub read_at: Option<Timestamp>,
@@ -134,7 +134,7 @@ pub enum Met {
     No,
     /// It could not be found out, which never counts as met.
     Unknown,
-    /// The server was not asked, because another condition prevents the start.
+    /// It was not read, because another condition prevents the start.
     Unread,
 }
 
@@ -187,7 +187,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         Some(author) => (author.login.clone(), author.is_trusted),
     };
     let (trusted, fact) = match (is_trusted, &facts.approved) {
-        (Some(true), _) => (Met::Yes, format!("{author} wrote it, who is one of {}", policy.trust)),
+        (Some(true), _) => (Met::Yes, format!("{author} wrote it, and is trusted ({})", policy.trust)),
         // A label that only trusted people can set, for exactly this text.
         (_, Some(approved)) if policy.label.is_some() && *approved == facts.text => {
             (Met::Yes, format!("{author} wrote it, and the text is the one that was labeled"))
@@ -197,7 +197,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
                 "title or description changed after it was labeled; remove the label and set it again".to_owned();
             (Met::No, fact)
         }
-        (Some(false), _) => (Met::No, format!("{author} wrote it, who is not one of {}", policy.trust)),
+        (Some(false), _) => (Met::No, format!("{author} wrote it, and is not trusted ({})", policy.trust)),
         (None, _) if !facts.is_complete => (Met::Unread, format!("{author} wrote it; {UNREAD}")),
         (None, _) => (Met::Unknown, format!("the server did not say what {author} may do")),
     };
@@ -237,7 +237,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         (ConditionKind::OpenPullRequests, load.open_pull_requests, policy.max_open_pull_requests),
     ] {
         if let Some(max) = max {
-            add(kind, met(count < max), format!("{count} of at most {max} {}", kind.name()));
+            add(kind, met(count < max), format!("{count} of at most {max}"));
         }
     }
     found

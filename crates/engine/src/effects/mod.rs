@@ -7,7 +7,7 @@ mod complete;
 mod end_pause;
 pub(crate) mod execute;
 mod find_pull_request;
-pub(crate) mod follow;
+mod follow;
 mod merge;
 pub(crate) mod outcome;
 mod publish;

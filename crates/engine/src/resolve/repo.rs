@@ -55,7 +55,7 @@ pub(crate) async fn repo_on_server(engine: &Engine, typed: &str, cwd: &Path) -> 
     let settings = engine.settings();
     let reference = directory_by_name(&Reference::new(typed), cwd).await?;
     if let Reference::Path(path) = &reference {
-        let path = expand(path, cwd)?;
+        let path: PathBuf = expand(path, cwd)?.components().collect();
         let found = context(engine, &settings, &path).await?.filter(|found| !found.base.is_local());
         return found.map(|found| RepoRef { base: found.base, project: found.project }).ok_or_else(|| {
             usage(format!("{} is no clone of a repository on a known server", path.display())).hint(
@@ -68,12 +68,12 @@ pub(crate) async fn repo_on_server(engine: &Engine, typed: &str, cwd: &Path) -> 
     if address.target != Target::Repo {
         return Err(usage(format!("{typed} does not name a repository")).hint("leave out the number: owner/repo"));
     }
-    let source = clone_source(&address, &settings.repositories, &settings.servers)
-        .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
-    match source.repo.base.is_local() {
-        true => Err(usage(format!("{typed} is a local repository; only issues on a server can be watched"))),
-        false => Ok(source.repo),
+    if address.base.as_ref().is_some_and(ServerBase::is_local) {
+        return Err(usage(format!("{typed} is a local repository, whose issues have no labels"))
+            .hint("name a repository on a server, such as https://git.example.com/owner/repo"));
     }
+    let source = clone_source(&address, &settings.repositories, &settings.servers);
+    source.map(|source| source.repo).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))
 }
 
 /// Returns the repository of an address, with its clone location.

@@ -6,6 +6,7 @@ use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::text::rfc3339;
 use kugetsu_domain::watch::feedback::MergePolicy;
 use kugetsu_store::error::StoreError;
+use kugetsu_store::view::WatchState;
 
 use crate::engine::Engine;
 use crate::problems::store_failed;
@@ -59,7 +60,8 @@ async fn object(engine: &Engine, watch: &Watch) -> Result<WatchObject, StoreErro
         .to_owned(),
         paused: watch.is_paused,
         polled_at: state.polled_at.map(rfc3339),
-        poll: watch.poll(false).as_secs(),
+        poll: watch.poll(state.has_hook()).as_secs(),
+        webhook: webhook(&state).to_owned(),
         error: state.error,
         waiting: waiting(engine, watch).await?.len() as u64,
         running: load.running.into(),
@@ -67,6 +69,14 @@ async fn object(engine: &Engine, watch: &Watch) -> Result<WatchObject, StoreErro
         open_prs: load.open_pull_requests.into(),
         max_open_prs: policy.max_open_pull_requests,
     })
+}
+
+fn webhook(state: &WatchState) -> &'static str {
+    match state.hooked_at {
+        Some(_) if state.has_hook() => "works",
+        Some(_) => "missed",
+        None => "none",
+    }
 }
 
 /// The numbers of the issues that were handed over and that kugetsu has not worked on.

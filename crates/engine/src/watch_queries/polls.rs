@@ -16,7 +16,8 @@ use super::list::selected;
 use crate::engine::Engine;
 use crate::forges::forge;
 use crate::watch::candidates::remove;
-use crate::watch::handover::{HandoverError, consider, is_handed_over, judge};
+use crate::watch::handover::{consider, is_handed_over, judge};
+use crate::watch::task::HandoverError;
 use crate::watches::Watch;
 
 /// Whether a poll may change anything.
@@ -92,7 +93,7 @@ async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObjec
     let mut also_running = 0;
     for issue in issues.values() {
         let conditions = match mode {
-            Mode::Real => consider(engine, watch, forge.as_ref(), issue).await,
+            Mode::Real => consider(engine, watch, forge.as_ref(), issue).await.map(|considered| considered.conditions),
             Mode::Dry => {
                 judge(engine, watch, forge.as_ref(), issue, also_running).await.map(|(conditions, _)| conditions)
             }

@@ -67,7 +67,7 @@ impl Probe {
         self.object.warnings.push(Finding { message: message.into(), hint });
     }
 
-    /// Whether the server can be asked.
+    /// Whether requests can be sent to the server.
     fn has_server(&mut self, engine: &Engine, repo: &RepoRef) -> bool {
         let settings = engine.settings();
         let Some(needs) = self.needs.filter(|_| !self.variable.is_empty()) else {

@@ -19,7 +19,6 @@ use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 
 use super::polls::{objects, open, with_forge_hint, with_hint};
 use crate::clock::local_time;
-use crate::effects::follow::pull_request_number;
 use crate::engine::Engine;
 use crate::problems::store_failed;
 use crate::queries::why::why;
@@ -271,7 +270,7 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
         Ok(followed) => followed,
         Err(error) => return object.waits_for = Some(error.to_string()),
     };
-    let Some(number) = pull_request_number(engine, &followed) else { return };
+    let Some(number) = followed.pull_request(engine) else { return };
     let now = engine.now();
     let look = match Look::at(&followed, number, now).await {
         Ok(look) => look,
@@ -280,7 +279,8 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
     object.left_out = Some(look.left_out as u64);
     let is_busy = !followed.issue.tasks.is_empty();
     let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
-    let poll = now.saturating_add(followed.watch.poll(false)).unwrap_or(now);
+    let has_hook = engine.store().watch(issue.reference.repo.clone()).await.is_ok_and(|state| state.has_hook());
+    let poll = now.saturating_add(followed.watch.poll(has_hook)).unwrap_or(now);
     let (waits_for, until) = match actions.first() {
         Some(Action::Wait { until, why }) => ((*why).to_owned(), until.map_or(poll, |until| until.min(poll))),
         Some(action) => (due(action), now),

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_engine::watches::Watch;
-use kugetsu_store::view::{Candidate, WatchState};
+use kugetsu_store::view::{Candidate, Poll};
 use serde_json::json;
 
 use crate::world::World;
@@ -23,8 +23,7 @@ async fn issue_that_is_ready_and_not_started_raises_one_alarm_until_it_is_off() 
     let conditions: Vec<Condition> = ConditionKind::ALL.iter().map(met).collect();
     let ready = Candidate { text_hash: String::new(), seen_at: now, conditions, read_at: now };
     daemon.store.set_candidate(watch.repo.clone(), 7, Some(ready)).await.unwrap();
-    let polled = WatchState { polled_at: Some(now), ..WatchState::default() };
-    daemon.store.set_watch(watch.repo.clone(), polled).await.unwrap();
+    daemon.store.set_poll(watch.repo.clone(), Poll { since: None, at: now, error: None }).await.unwrap();
     let issue = IssueRef { repo: watch.repo.clone(), number: 7 };
     world.change_settings(|settings| {
         settings.watches = vec![watch];
