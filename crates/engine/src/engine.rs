@@ -14,6 +14,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::schedule::Stall;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::http::limits;
 use kugetsu_forge::http::transport::Transport;
@@ -90,6 +91,10 @@ struct Inner {
     hook_key: StdMutex<Option<HookKey>>,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
+    /// When a task began the last time, since the daemon started.
+    last_start: StdMutex<Option<Timestamp>>,
+    /// Set while work could begin and nothing does.
+    stall: StdMutex<Option<Stall>>,
     started_at: Timestamp,
 }
 
@@ -116,6 +121,8 @@ impl Engine {
             notices: Notices::default(),
             hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
+            last_start: StdMutex::default(),
+            stall: StdMutex::default(),
             started_at,
         }))
     }
@@ -169,6 +176,24 @@ impl Engine {
 
     pub(crate) fn set_trouble(&self, trouble: Option<StoreError>) {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(crate) fn last_start(&self) -> Option<Timestamp> {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a task begins now.
+    pub(crate) fn note_start(&self) {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.now());
+    }
+
+    /// Work that could begin, while nothing has for the time of `queue.stall_alarm`.
+    pub fn stall(&self) -> Option<Stall> {
+        self.0.stall.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_stall(&self, stall: Option<Stall>) {
+        *self.0.stall.lock().unwrap_or_else(PoisonError::into_inner) = stall;
     }
 
     pub(crate) fn listing(&self) -> &Mutex<()> {

@@ -36,8 +36,10 @@ mod scheduler;
 pub mod schema;
 pub mod settings;
 mod sizes;
+mod stall;
 mod turns;
 mod watch;
+pub mod watch_queries;
 pub mod watches;
 
 pub use engine::{Engine, Parts, StartRunner};

@@ -64,6 +64,9 @@ pub trait Forge: Debug + Send + Sync {
     /// The numbers of issues that have to be closed before this one; empty if the server has no such relation.
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>>;
 
+    /// The names of the labels that issues of the project can have.
+    fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>>;
+
     /// The comments of an issue or of a pull request, oldest first.
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>>;
 

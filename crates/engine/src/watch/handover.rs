@@ -24,6 +24,31 @@ pub(crate) struct Considered {
     pub(crate) has_started: bool,
 }
 
+/// Returns the conditions of an issue, and the hash of its text. Changes nothing. `also_running` is added to the runs.
+pub(crate) async fn judge(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    issue: &Issue,
+    also_running: u32,
+) -> Result<(Vec<Condition>, String), HandoverError> {
+    let mut load = load(engine, watch).await?;
+    load.running = load.running.saturating_add(also_running);
+    let facts = facts(engine, watch, &watch.policy, forge, issue, load).await?;
+    Ok((conditions(&watch.policy, &facts, load), facts.text))
+}
+
+/// Returns the conditions that change in kugetsu only, as they are now.
+pub(crate) async fn local_conditions(
+    engine: &Engine,
+    watch: &Watch,
+    number: u64,
+) -> Result<Vec<Condition>, StoreError> {
+    let (task, is_stopped) = work(engine, watch, number).await?;
+    let found = conditions(&watch.policy, &Facts { task, is_stopped, ..Facts::default() }, load(engine, watch).await?);
+    Ok(found.into_iter().filter(|condition| condition.kind.is_local()).collect())
+}
+
 /// Starts the issue if every condition is met.
 pub(crate) async fn consider(
     engine: &Engine,
@@ -31,17 +56,16 @@ pub(crate) async fn consider(
     forge: &dyn Forge,
     issue: &Issue,
 ) -> Result<Considered, HandoverError> {
-    let (facts, load) = facts(engine, watch, &watch.policy, forge, issue).await?;
-    let found = conditions(&watch.policy, &facts, load);
+    let (found, text) = judge(engine, watch, forge, issue, 0).await?;
     let candidate = is_handed_over(&found).then(|| Candidate {
-        text_hash: facts.text.clone(),
+        text_hash: text.clone(),
         seen_at: engine.now(),
         conditions: found.clone(),
         read_at: engine.now(),
     });
     // Before the start: the text is the one that was approved, whatever happens to the daemon now.
     engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
-    let has_started = is_eligible(&found) && start(engine, watch, issue, &facts.text).await?;
+    let has_started = is_eligible(&found) && start(engine, watch, issue, &text).await?;
     Ok(Considered { conditions: found, has_started })
 }
 
@@ -62,11 +86,13 @@ pub(crate) async fn on_request(
     let issue = forge.issue(&watch.repo.project, number).await?;
     let policy =
         Policy { label: None, assignee: None, max_running: None, max_open_pull_requests: None, ..watch.policy.clone() };
-    let (facts, load) = facts(engine, watch, &policy, forge, &issue).await?;
+    let load = load(engine, watch).await?;
+    let facts = facts(engine, watch, &policy, forge, &issue, load).await?;
     // The person decides about the author's text, and about what it depends on.
     let counts = |kind| !matches!(kind, ConditionKind::Trust | ConditionKind::Dependencies);
     let found = conditions(&policy, &facts, load);
-    if let Some(unmet) = found.iter().find(|condition| condition.met != Met::Yes && counts(condition.kind)) {
+    let is_unmet = |met| !matches!(met, Met::Yes | Met::Unread);
+    if let Some(unmet) = found.iter().find(|condition| is_unmet(condition.met) && counts(condition.kind)) {
         return Ok(Requested::Refused(unmet.fact.clone()));
     }
     start(engine, watch, &issue, &facts.text).await?;
@@ -80,18 +106,14 @@ async fn facts(
     policy: &Policy,
     forge: &dyn Forge,
     issue: &Issue,
-) -> Result<(Facts, Load), HandoverError> {
+    load: Load,
+) -> Result<Facts, HandoverError> {
     let store = engine.store();
-    let reference = IssueRef { repo: watch.repo.clone(), number: issue.number };
     let text = text_hash(issue);
     let candidate = store.candidate(watch.repo.clone(), issue.number).await?;
     // The current text is approved, if none was before.
     let approved = candidate.map_or_else(|| text.clone(), |candidate| candidate.text_hash);
-    let known = store.issue(&reference).await?;
-    let task = match &known {
-        Some(known) => store.view(known.id).await?.map(|view| view.task.state.name().to_owned()),
-        None => None,
-    };
+    let (task, is_stopped) = work(engine, watch, issue.number).await?;
     let mut facts = Facts {
         is_open: issue.state == IssueState::Open,
         is_pull_request: issue.is_pull_request,
@@ -103,18 +125,19 @@ async fn facts(
         open_dependencies: Some(Vec::new()),
         pull_request: None,
         task,
-        is_stopped: known.and_then(|known| known.follow).is_some_and(|follow| follow.is_stopped),
+        is_stopped,
+        is_complete: false,
         read_at: Some(engine.now()),
     };
-    let load = load(engine, watch).await?;
     // The rest costs requests. Trust may depend on what the server says about the author.
     let unmet = |facts: &Facts| {
         let found = conditions(policy, facts, load);
         found.iter().any(|condition| condition.met == Met::No && condition.kind != ConditionKind::Trust)
     };
     if unmet(&facts) {
-        return Ok((facts, load));
+        return Ok(facts);
     }
+    facts.is_complete = true;
     if let Some(author) = &mut facts.author {
         author.is_trusted = is_trusted(&watch.policy.trust, forge, &watch.repo.project, &author.login).await?;
     }
@@ -122,11 +145,19 @@ async fn facts(
     let branch = naming::branch(issue.number, &issue.title);
     let pulls = forge.find_pull_requests(&watch.repo.project, &branch).await?;
     facts.pull_request = pulls.first().map(|pull| pull.state);
-    Ok((facts, load))
+    Ok(facts)
+}
+
+/// The state of kugetsu's latest task for the issue, and whether a user stopped it.
+async fn work(engine: &Engine, watch: &Watch, number: u64) -> Result<(Option<String>, bool), StoreError> {
+    let reference = IssueRef { repo: watch.repo.clone(), number };
+    let Some(known) = engine.store().issue(&reference).await? else { return Ok((None, false)) };
+    let task = engine.store().view(known.id).await?.map(|view| view.task.state.name().to_owned());
+    Ok((task, known.follow.is_some_and(|follow| follow.is_stopped)))
 }
 
 /// Whether the repository's people want it done, whatever else is the case.
-fn is_handed_over(found: &[Condition]) -> bool {
+pub(crate) fn is_handed_over(found: &[Condition]) -> bool {
     let says_so = [ConditionKind::Open, ConditionKind::Label, ConditionKind::Assignee];
     found.iter().all(|condition| condition.met == Met::Yes || !says_so.contains(&condition.kind))
 }

@@ -65,6 +65,7 @@ pub(crate) async fn poll(engine: Engine) {
 
 async fn poll_one(engine: Engine, watch: Watch) {
     let mut events = engine.store().listen();
+    consider_all(&engine, &watch).await;
     // A watch whose settings changed may be free for issues that wait.
     reconsider_waiting(&engine, &watch).await;
     loop {
@@ -82,6 +83,29 @@ async fn poll_one(engine: Engine, watch: Watch) {
                 },
             }
         }
+    }
+}
+
+/// Considers all issues that are handed over, however old they are. The watch is new or its settings were changed, so that issues
+/// count which did not when they changed.
+async fn consider_all(engine: &Engine, watch: &Watch) {
+    let considering = async {
+        let state = engine.store().watch(watch.repo.clone()).await?;
+        let Some(forge) = background(engine, &watch.repo.base)?.filter(|_| state.polled_at.is_some()) else {
+            // The first poll does the same.
+            return Ok(());
+        };
+        let query = IssueQuery { open: true, label: watch.policy.label.clone(), since: None };
+        for issue in forge.issues(&watch.repo.project, &query).await?.entries {
+            match consider(engine, watch, forge.as_ref(), &issue).await {
+                Err(error) if !concerns_one(&error) => return Err(error),
+                considered => drop(considered),
+            }
+        }
+        Ok::<_, HandoverError>(())
+    };
+    if let Err(error) = considering.await {
+        tracing::warn!(watch = watch.name, %error, "the issues of a watch whose settings changed could not be read");
     }
 }
 

@@ -14,5 +14,6 @@ mod pull_requests;
 mod references;
 mod runner;
 mod runs;
+mod stalls;
 mod unreadable;
 mod world;

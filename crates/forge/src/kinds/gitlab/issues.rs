@@ -135,6 +135,12 @@ impl GitLab {
         }
     }
 
+    /// Those of the project's groups are among them.
+    pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
+        let labels = self.client.list(&["projects", project.as_str(), "labels"], &[], wire::label_name).await?;
+        Ok(labels.entries)
+    }
+
     pub(super) async fn change_labels(
         &self,
         project: &ProjectPath,
