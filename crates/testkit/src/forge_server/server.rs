@@ -6,7 +6,7 @@ use super::delivery;
 use super::event::{Action, EventKind};
 use super::fault::Fault;
 use super::flavor::Flavor;
-use super::handler::ServerState;
+use super::handler::{Gate, ServerState};
 use super::issue::Issue;
 use super::pull_request::{PrState, PullRequest};
 use super::request::ForgeRequest;
@@ -46,6 +46,17 @@ pub struct ForgeServer {
     pub(super) state: Arc<ServerState>,
 }
 
+/// The branches of projects without repositories.
+#[derive(Clone, Debug)]
+pub struct Branches(Arc<ServerState>);
+
+impl Branches {
+    /// Moves a branch, and with it the head of its open pull request.
+    pub fn push(&self, project: &str, branch: &str, commit: &str) {
+        self.0.change(|forge| forge.push(project, branch, commit));
+    }
+}
+
 impl ForgeServer {
     /// A GitHub Enterprise Server, whose API is below `/api/v3`.
     pub fn github() -> Self {
@@ -72,6 +83,8 @@ impl ForgeServer {
             requests: Watched::default(),
             log_requests: Watched::default(),
             faults: Watched::default(),
+            outages: Watched::default(),
+            gate: Watched::default(),
             git: Watched::default(),
             mishaps: Watched::default(),
             outgoing: Mutex::new(delivery::start(Arc::clone(&deliveries))),
@@ -180,14 +193,46 @@ impl ForgeServer {
         self.fail_at("", fault);
     }
 
-    /// Injects a fault into the next request whose path or query contains `part`.
+    /// Injects a fault into the next request whose method, path or query contains `part`, as in `POST /api/v4/projects`.
     pub fn fail_at(&self, part: &str, fault: Fault) {
         self.state.faults.change(|faults| faults.push((part.to_owned(), fault)));
+    }
+
+    /// Injects a fault into every such request, until [`recover`](Self::recover).
+    pub fn fail_always(&self, part: &str, fault: Fault) {
+        self.state.outages.change(|outages| outages.push((part.to_owned(), fault)));
+    }
+
+    /// Ends all faults.
+    pub fn recover(&self) {
+        self.state.outages.change(Vec::clear);
+        self.state.faults.change(Vec::clear);
+    }
+
+    /// Asks `is_alive` before a request that may change something is carried out, and afterwards. One of a dead client is neither
+    /// carried out nor answered.
+    pub fn set_gate(&self, is_alive: impl Fn() -> bool + Send + Sync + 'static) {
+        self.state.gate.change(|gate| *gate = Some(Gate(Arc::new(is_alive))));
     }
 
     /// All requests except those of git clients, in the order of arrival.
     pub fn requests(&self) -> Vec<ForgeRequest> {
         self.state.requests.read(Vec::clone)
+    }
+
+    /// The number of these requests.
+    pub fn request_count(&self) -> usize {
+        self.state.requests.read(Vec::len)
+    }
+
+    /// The number of those that were not answered yet.
+    pub fn requests_in_progress(&self) -> usize {
+        self.state.requests.read(|requests| requests.iter().filter(|request| request.status.is_none()).count())
+    }
+
+    /// Moves branches, also after the server was dropped.
+    pub fn branches(&self) -> Branches {
+        Branches(Arc::clone(&self.state))
     }
 
     /// Waits until `condition` is true for the requests so far, and returns them.
