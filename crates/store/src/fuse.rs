@@ -110,14 +110,23 @@ impl Fused {
     }
 }
 
-impl Driver for Fused {
-    fn transact(&self, write: Write) -> Reply<'_, Answer> {
+impl Fused {
+    fn write<'a, T: Send + 'a>(
+        &'a self,
+        write: impl FnOnce(&'a dyn Driver) -> Reply<'a, T> + Send + 'a,
+    ) -> Reply<'a, T> {
         Box::pin(async move {
             self.fuse.survive_step().await;
-            let answer = self.driver.transact(write).await;
+            let answer = write(&*self.driver).await;
             self.fuse.survive_step().await;
             answer
         })
+    }
+}
+
+impl Driver for Fused {
+    fn transact(&self, write: Write) -> Reply<'_, Answer> {
+        self.write(move |driver| driver.transact(write))
     }
 
     fn claim_effects(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<ClaimedEffect>> {
@@ -182,7 +191,7 @@ impl Driver for Fused {
     }
 
     fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()> {
-        self.read(move |driver| driver.set_watch(repo, state))
+        self.write(move |driver| driver.set_watch(repo, state))
     }
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
@@ -190,7 +199,7 @@ impl Driver for Fused {
     }
 
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {
-        self.read(move |driver| driver.set_candidate(repo, issue, candidate))
+        self.write(move |driver| driver.set_candidate(repo, issue, candidate))
     }
 
     fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {
@@ -198,7 +207,7 @@ impl Driver for Fused {
     }
 
     fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()> {
-        self.read(move |driver| driver.add_delivery(server, id, at, forget))
+        self.write(move |driver| driver.add_delivery(server, id, at, forget))
     }
 
     fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {
