@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kugetsu_api::home::{Home, RunHome};
-use kugetsu_api::run_spec::{Limits, RunSecrets};
+use kugetsu_api::run_spec::{Limits as RunLimits, RunSecrets};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::http::limits;
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::http::transport::Transport;
 use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
@@ -44,6 +44,8 @@ pub struct Parts {
     pub git: Git,
     pub clock: Clock,
     pub start_runner: Arc<StartRunner>,
+    /// Of the conversation with forges.
+    pub forge_limits: Limits,
 }
 
 impl fmt::Debug for Parts {
@@ -191,7 +193,7 @@ impl Engine {
         if let Some(transport) = self.0.transport.get() {
             return Ok(transport.clone());
         }
-        let transport = Transport::new(limits::Limits::default())?;
+        let transport = Transport::new(self.0.parts.forge_limits.clone())?;
         Ok(self.0.transport.get_or_init(|| transport).clone())
     }
 
@@ -227,9 +229,9 @@ impl Engine {
     }
 
     /// The limits of a run that starts now.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> RunLimits {
         let settings = self.0.parts.settings.borrow();
-        Limits {
+        RunLimits {
             timeout_seconds: settings.run.timeout.as_secs(),
             silence_seconds: settings.run.silence.as_secs(),
             max_repeats: settings.run.max_repeats,
