@@ -15,4 +15,5 @@ mod references;
 mod runner;
 mod runs;
 mod unreadable;
+mod watch;
 mod world;

@@ -1,0 +1,5 @@
+//! Watched repositories on servers that fail: nothing is lost, and nothing is done twice.
+
+mod restarts;
+mod stage;
+mod story;
