@@ -41,8 +41,7 @@ pub(super) struct ServerState {
     pub(super) log_requests: Watched<Vec<ForgeRequest>>,
     /// Faults to inject, in order, each with the text that the request's method and target must contain.
     pub(super) faults: Watched<Vec<(String, Fault)>>,
-    /// Faults of every such request.
-    pub(super) outages: Watched<Vec<(String, Fault)>>,
+    pub(super) outage: Watched<Option<Outage>>,
     pub(super) gate: Watched<Option<Gate>>,
     /// The server of repositories.
     pub(super) git: Watched<Option<Arc<git::ServerState>>>,
@@ -50,6 +49,16 @@ pub(super) struct ServerState {
     pub(super) mishaps: Watched<Vec<Mishap>>,
     pub(super) deliveries: Arc<Watched<Vec<Delivery>>>,
     pub(super) outgoing: Mutex<Sender<Outgoing>>,
+}
+
+/// The fault of a request, given as its method and target.
+#[derive(Clone)]
+pub(super) struct Outage(pub(super) Arc<dyn Fn(&str) -> Option<Fault> + Send + Sync>);
+
+impl fmt::Debug for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outage")
+    }
 }
 
 /// Called before a request that may change something is carried out, and afterwards. If it returns false, the client is dead.
@@ -113,12 +122,7 @@ impl ServerState {
             let at = faults.iter().position(|(part, _)| request.contains(part.as_str()))?;
             Some(faults.remove(at).1)
         });
-        let always = || {
-            self.outages.read(|outages| {
-                let (_, fault) = outages.iter().find(|(part, _)| request.contains(part.as_str()))?;
-                Some(fault.clone())
-            })
-        };
+        let always = || self.outage.read(Clone::clone).and_then(|outage| outage.0(request));
         once.or_else(always)
     }
 
@@ -214,14 +218,25 @@ async fn serve(State(state): State<Arc<ServerState>>, request: Request) -> Respo
         state.requests.change(|list| list[index].status = Some(CLIENT_IS_DEAD));
         return pending().await;
     }
+    let late = async |pause| {
+        // The client may not wait that long, and with it this goes.
+        state.requests.change(|list| list[index].status = Some(CLIENT_IS_DEAD));
+        tokio::time::sleep(pause).await;
+    };
     let response = match state.take_fault(&format!("{} {}", parts.method, parts.uri)) {
         Some(Fault::Late(pause)) => {
-            tokio::time::sleep(pause).await;
+            late(pause).await;
             state.answer(&parts, &body)
         }
         Some(Fault::Done(fault)) => {
-            state.answer(&parts, &body);
-            faulty_response(*fault, state.flavor)
+            let response = state.answer(&parts, &body);
+            match *fault {
+                Fault::Late(pause) => {
+                    late(pause).await;
+                    response
+                }
+                fault => faulty_response(fault, state.flavor),
+            }
         }
         Some(fault) => faulty_response(fault, state.flavor),
         None => state.answer(&parts, &body),

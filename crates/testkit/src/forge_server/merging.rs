@@ -264,7 +264,7 @@ impl ForgeState {
         let mut moved = Vec::new();
         for (number, pull) in pushed {
             commit.clone_into(&mut pull.sha);
-            pull.issue.updated = now;
+            (pull.branch_gone, pull.issue.updated) = (false, now);
             moved.push(*number);
         }
         for number in moved {

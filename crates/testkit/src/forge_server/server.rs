@@ -6,7 +6,7 @@ use super::delivery;
 use super::event::{Action, EventKind};
 use super::fault::Fault;
 use super::flavor::Flavor;
-use super::handler::{Gate, ServerState};
+use super::handler::{Gate, Outage, ServerState};
 use super::issue::Issue;
 use super::pull_request::{PrState, PullRequest};
 use super::request::ForgeRequest;
@@ -46,17 +46,6 @@ pub struct ForgeServer {
     pub(super) state: Arc<ServerState>,
 }
 
-/// The branches of projects without repositories.
-#[derive(Clone, Debug)]
-pub struct Branches(Arc<ServerState>);
-
-impl Branches {
-    /// Moves a branch, and with it the head of its open pull request.
-    pub fn push(&self, project: &str, branch: &str, commit: &str) {
-        self.0.change(|forge| forge.push(project, branch, commit));
-    }
-}
-
 impl ForgeServer {
     /// A GitHub Enterprise Server, whose API is below `/api/v3`.
     pub fn github() -> Self {
@@ -83,7 +72,7 @@ impl ForgeServer {
             requests: Watched::default(),
             log_requests: Watched::default(),
             faults: Watched::default(),
-            outages: Watched::default(),
+            outage: Watched::default(),
             gate: Watched::default(),
             git: Watched::default(),
             mishaps: Watched::default(),
@@ -200,12 +189,19 @@ impl ForgeServer {
 
     /// Injects a fault into every such request, until [`recover`](Self::recover).
     pub fn fail_always(&self, part: &str, fault: Fault) {
-        self.state.outages.change(|outages| outages.push((part.to_owned(), fault)));
+        let part = part.to_owned();
+        self.fail_when(move |request| request.contains(&part).then(|| fault.clone()));
+    }
+
+    /// Asks `fault` about every request, given as its method and target, until [`recover`](Self::recover). It may also change
+    /// something before the request is carried out.
+    pub fn fail_when(&self, fault: impl Fn(&str) -> Option<Fault> + Send + Sync + 'static) {
+        self.state.outage.change(|outage| *outage = Some(Outage(Arc::new(fault))));
     }
 
     /// Ends all faults.
     pub fn recover(&self) {
-        self.state.outages.change(Vec::clear);
+        self.state.outage.change(|outage| *outage = None);
         self.state.faults.change(Vec::clear);
     }
 
@@ -228,11 +224,6 @@ impl ForgeServer {
     /// The number of those that were not answered yet.
     pub fn requests_in_progress(&self) -> usize {
         self.state.requests.read(|requests| requests.iter().filter(|request| request.status.is_none()).count())
-    }
-
-    /// Moves branches, also after the server was dropped.
-    pub fn branches(&self) -> Branches {
-        Branches(Arc::clone(&self.state))
     }
 
     /// Waits until `condition` is true for the requests so far, and returns them.
