@@ -4,7 +4,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::run::Run;
 use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_domain::watch::publication::{Work, description, has_marker, title};
+use kugetsu_domain::watch::publication::{Work, description, is_unedited, title};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{NewPullRequest, PullRequest, PullRequestEdit};
 use kugetsu_store::query::RunQuery;
@@ -59,7 +59,7 @@ async fn publish(
     let found = forge.find_pull_requests(followed.project(), &files.branch).await?;
     if let Some(open) = found.iter().find(|pull| pull.state.is_open()) {
         // A person may have rewritten it, or have opened it.
-        if has_marker(&open.body, &followed.marker()) && open.body.trim() != text.trim() {
+        if is_unedited(&open.body, &followed.marker()) && open.body.trim() != text.trim() {
             let edit = PullRequestEdit { body: Some(text), ..PullRequestEdit::default() };
             forge.edit_pull_request(followed.project(), open.number, &edit).await?;
         }
