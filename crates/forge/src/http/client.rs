@@ -2,6 +2,7 @@
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -45,6 +46,12 @@ pub(crate) struct Client {
     key: Key,
     /// The header with the token.
     token: Option<HeaderValue>,
+}
+
+/// An object by its number.
+#[derive(Deserialize)]
+struct Numbered {
+    id: u64,
 }
 
 /// A value, and the server's time when it sent it.
@@ -132,7 +139,20 @@ impl Client {
     }
 
     async fn send_change(&self, method: Method, path: &[&str], body: Option<Value>) -> Result<Response, ForgeError> {
-        self.send(&Request::change(method, self.endpoint.base.join(path, &[]), body)).await
+        let request = |path: &[&str]| Request::change(method.clone(), self.endpoint.base.join(path, &[]), body.clone());
+        let sent = self.send(&request(path)).await;
+        match (&sent, path) {
+            // GitLab redirects only those who read.
+            (Err(ForgeError::Refused { status: 405, message, .. }), ["projects", project, rest @ ..])
+                if message.contains("moved projects") =>
+            {
+                let found: Numbered = self.get(&["projects", project]).await?;
+                let id = found.id.to_string();
+                let path: Vec<&str> = ["projects", &id].into_iter().chain(rest.iter().copied()).collect();
+                self.send(&request(&path)).await
+            }
+            _ => sent,
+        }
     }
 
     /// Gets the entries of a list, over at most [`Limits::pages`] pages, for which `filter_map` returns a value.
