@@ -21,7 +21,7 @@ use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
@@ -80,10 +80,15 @@ struct Inner {
     home_sizes: StdMutex<Option<Sizes>>,
     /// Held while kugetsu comments on an issue.
     announcements: Turns,
+    /// Held during a look at a pull request: servers limit concurrent requests, and after a start all are looked at.
+    looks: Semaphore,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
     started_at: Timestamp,
 }
+
+/// Maximum number of concurrent looks at pull requests.
+const LOOKS_MAX: usize = 4;
 
 /// Maximum number of repositories that are remembered; beyond it the set is emptied.
 const STORED_REPOS_MAX: usize = 4096;
@@ -104,6 +109,7 @@ impl Engine {
             collecting: Mutex::new(()),
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
+            looks: Semaphore::new(LOOKS_MAX),
             trouble: StdMutex::default(),
             started_at,
         }))
@@ -168,11 +174,15 @@ impl Engine {
         &self.0.collecting
     }
 
-    /// The last measurement of the home.
     pub(crate) fn announcements(&self) -> &Turns {
         &self.0.announcements
     }
 
+    pub(crate) fn looks(&self) -> &Semaphore {
+        &self.0.looks
+    }
+
+    /// The last measurement of the home.
     pub(crate) fn home_sizes(&self) -> Option<Sizes> {
         self.0.home_sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

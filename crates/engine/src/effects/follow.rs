@@ -1,11 +1,13 @@
 //! Looks at the pull request of a followed issue, and stores what follows from it.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::task::{Task, TaskKind};
-use kugetsu_domain::watch::feedback::{Action, FeedbackKind, decide};
+use kugetsu_domain::watch::feedback::{Action, FeedbackKind, Seen, decide};
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_forge::references::address::Target;
 use kugetsu_forge::references::parser::parse;
@@ -19,18 +21,32 @@ use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 use crate::watch::message::message;
 
+/// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
+const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
+/// The part of the time without a change after which the next look follows.
+const PART: i32 = 4;
+
 /// How a look ended.
 enum Found {
     /// Nothing is to be done before this time, unless the server reports a change.
     Nothing {
-        until: Timestamp,
+        until: Option<Timestamp>,
+        seen: Box<Seen>,
+        /// The interval of the watch's polls.
+        poll: Duration,
     },
     Something(Settlement),
 }
 
+/// What the looks of this effect have seen so far.
+struct Unchanged {
+    seen: Seen,
+    since: Timestamp,
+}
+
 /// Looks until something is to be done. A look that finds nothing is not stored: there are many.
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> Outcome {
-    let mut until = at;
+    let (mut until, mut unchanged): (_, Option<Unchanged>) = (at, None);
     loop {
         match wait(engine, issue, at, until).await {
             Ok(true) => {}
@@ -38,14 +54,28 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> O
             Err(outcome) => return outcome,
         }
         match look(engine, issue).await {
-            Ok(Found::Nothing { until: next }) => until = next,
+            Ok(Found::Nothing { until: next, seen, poll }) => {
+                let now = engine.now();
+                let since = unchanged.filter(|before| before.seen == *seen).map_or(now, |before| before.since);
+                let later = now.saturating_add(pause(poll, now.duration_since(since)));
+                until = next.unwrap_or(Timestamp::MAX).min(later.unwrap_or(Timestamp::MAX));
+                unchanged = Some(Unchanged { seen: *seen, since });
+            }
             Ok(Found::Something(settlement)) => return Outcome::Settled(settlement),
             Err(outcome) => return outcome,
         }
     }
 }
 
+/// The pause after a look that found nothing, while nothing has changed for `unchanged`.
+fn pause(poll: Duration, unchanged: SignedDuration) -> SignedDuration {
+    let poll = SignedDuration::try_from(poll).unwrap_or(LOOK_LONGEST);
+    (unchanged / PART).clamp(poll.min(LOOK_LONGEST), LOOK_LONGEST)
+}
+
 async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
+    // It is never closed.
+    let _permit = engine.looks().acquire().await;
     let followed = Followed::read(engine, issue).await?;
     let Some(number) = pull_request_number(engine, &followed) else { return Err(Outcome::done()) };
     let now = engine.now();
@@ -58,8 +88,8 @@ async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
         for event in seen {
             engine.apply(issue, event).await.map_err(Outcome::retry)?;
         }
-        let poll = now.saturating_add(followed.watch.poll(false)).unwrap_or(Timestamp::MAX);
-        return Ok(Found::Nothing { until: until.map_or(poll, |until| until.min(poll)) });
+        let poll = followed.watch.poll(false);
+        return Ok(Found::Nothing { until: *until, seen: Box::new(look.seen), poll });
     }
     settle(engine, &followed, &look, seen, actions).await.map(Found::Something)
 }
@@ -186,4 +216,17 @@ async fn continuation(engine: &Engine, followed: &Followed, id: TaskId, text: St
 /// Whether a pull request in this state is over.
 pub(crate) const fn is_over(state: PrState) -> bool {
     matches!(state, PrState::Merged | PrState::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_an_unchanged_pull_request_become_rare() {
+        let poll = Duration::from_secs(30);
+        let minutes = |minutes| pause(poll, SignedDuration::from_mins(minutes)).as_secs();
+        assert_eq!([0, 1, 8, 60, 120, 5000].map(minutes), [30, 30, 120, 900, 1800, 1800]);
+        assert_eq!(pause(Duration::from_secs(9000), SignedDuration::ZERO), LOOK_LONGEST);
+    }
 }
