@@ -30,7 +30,7 @@ pub(crate) const PROJECT: &str = "acme/api";
 pub(crate) const KINDS: [ForgeKind; 4] = [ForgeKind::GitHub, ForgeKind::Gitea, ForgeKind::Forgejo, ForgeKind::GitLab];
 
 /// Time limit of every wait. Only a failing test reaches it.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(30);
 /// Time without an event or a request after which the clock moves.
 const IDLE: Duration = Duration::from_millis(2);
 /// How far it moves.
@@ -40,8 +40,10 @@ const START: Timestamp = Timestamp::constant(1_767_409_445, 0);
 
 pub(crate) struct Stage {
     pub(crate) kind: ForgeKind,
-    pub(crate) forge: ForgeServer,
+    pub(crate) forge: Arc<ForgeServer>,
     pub(crate) world: World,
+    /// The path of the project now.
+    project: Arc<Mutex<String>>,
     /// The commits that the agent pushed, oldest first.
     pub(crate) pushed: Arc<Mutex<Vec<String>>>,
     /// The heads that people have looked at.
@@ -92,7 +94,7 @@ impl Stage {
 
     /// The same with other settings of the watch.
     pub(crate) async fn with(kind: ForgeKind, entry: Value) -> Self {
-        let forge = forge_of(kind);
+        let forge = Arc::new(forge_of(kind));
         let base = forge.base_url();
         let mut settings = json!({ "repo": format!("{base}/{PROJECT}"), "label": "agent", "merge": "when-approved" });
         settings.as_object_mut().unwrap().extend(entry.as_object().unwrap().clone());
@@ -107,18 +109,19 @@ impl Stage {
             ..Limits::default()
         };
         let pushed = Arc::new(Mutex::new(Vec::new()));
-        let stage = Self { kind, forge, world, pushed, reviewed: Mutex::default() };
+        let project = Arc::new(Mutex::new(PROJECT.to_owned()));
+        let stage = Self { kind, forge, world, project, pushed, reviewed: Mutex::default() };
         stage.let_agents_push();
         stage
     }
 
     /// Every run pushes a commit.
     fn let_agents_push(&self) {
-        let (pushed, state) = (Arc::clone(&self.pushed), self.forge.branches());
+        let (pushed, forge, project) = (Arc::clone(&self.pushed), Arc::clone(&self.forge), Arc::clone(&self.project));
         self.world.machine.set_agent(move |branch| {
             let mut pushed = pushed.lock().unwrap();
             let commit = format!("{:040x}", 0xabc_0000 + pushed.len());
-            state.push(PROJECT, branch, &commit);
+            forge.push(&project.lock().unwrap(), branch, &commit);
             pushed.push(commit.clone());
             Some(commit)
         });
@@ -141,9 +144,19 @@ impl Stage {
         daemon
     }
 
+    pub(crate) fn project(&self) -> String {
+        self.project.lock().unwrap().clone()
+    }
+
+    /// Moves the project to another path.
+    pub(crate) fn rename(&self, path: &str) {
+        self.forge.rename_project(&self.project(), path);
+        *self.project.lock().unwrap() = path.to_owned();
+    }
+
     /// An issue that is handed over. Returns its number.
     pub(crate) fn hand_over(&self) -> u64 {
-        self.forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("kim").label("agent"))
+        self.forge.issue(&self.project(), Issue::new("It is slow").body("Very.").author("kim").label("agent"))
     }
 
     /// Waits until `look` finds something. Whenever nothing happens, time passes.
@@ -197,7 +210,7 @@ impl Stage {
 
     /// The open or ended pull requests for an issue.
     pub(crate) fn pulls(&self, issue: u64) -> Vec<(u64, PullRequest)> {
-        let all = self.forge.pull_requests_of(PROJECT).into_iter();
+        let all = self.forge.pull_requests_of(&self.project()).into_iter();
         all.filter(|(_, pull)| pull.head.starts_with(&format!("kugetsu/{issue}-"))).collect()
     }
 
@@ -208,22 +221,28 @@ impl Stage {
     /// People and programs look at the head of the pull request, once: the first one fails, the second one gets a remark, and the third
     /// one is approved.
     pub(crate) fn review(&self, number: u64) {
-        let head = self.forge.pull_request_of(PROJECT, number).sha;
+        let head = self.forge.pull_request_of(&self.project(), number).sha;
         let mut reviewed = self.reviewed.lock().unwrap();
         if reviewed.contains(&head) {
             return;
         }
         reviewed.push(head.clone());
-        let check = |state, log| self.forge.set_check(PROJECT, &head, "test", state, log);
+        let check = |state, log| self.forge.set_check(&self.project(), &head, "test", state, log);
         match self.pushed.lock().unwrap().iter().position(|pushed| *pushed == head) {
             Some(0) => check(CheckState::Failure, Some("step one\nerror: it broke\n")),
             Some(1) => {
                 check(CheckState::Success, None);
-                self.forge.review_thread(PROJECT, number, "kim", ("src/lib.rs", Some(1)), "Please say more here.");
+                self.forge.review_thread(
+                    &self.project(),
+                    number,
+                    "kim",
+                    ("src/lib.rs", Some(1)),
+                    "Please say more here.",
+                );
             }
             _ => {
                 check(CheckState::Success, None);
-                self.forge.approve(PROJECT, number, "kim");
+                self.forge.approve(&self.project(), number, "kim");
             }
         }
     }
@@ -236,7 +255,7 @@ impl Stage {
                 self.review(*number);
             }
             let is_merged = pulls.iter().any(|(_, pull)| pull.state == PrState::Merged);
-            let is_closed = self.forge.issue_of(PROJECT, Subject::Issue(issue)).closed;
+            let is_closed = self.forge.issue_of(&self.project(), Subject::Issue(issue)).closed;
             (is_merged && is_closed && self.is_over(daemon, issue).await).then_some(())
         })
         .await;
@@ -269,7 +288,7 @@ impl Stage {
     }
 
     pub(crate) fn own_comments(&self, issue: u64) -> Vec<String> {
-        let comments = self.forge.comments_of(PROJECT, Subject::Issue(issue)).into_iter();
+        let comments = self.forge.comments_of(&self.project(), Subject::Issue(issue)).into_iter();
         comments.filter(|comment| comment.author == "robot").map(|comment| comment.body).collect()
     }
 
