@@ -35,7 +35,7 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The first that cannot be removed; the others are removed all the same.
 pub fn remove_leftovers(home: &Home) -> io::Result<()> {
-    let mut paths = [home.id(), home.location(), home.sizes()].map(|path| temporary(&path)).to_vec();
+    let mut paths = [home.id(), home.location(), home.sizes(), home.hook_key()].map(|path| temporary(&path)).to_vec();
     match fs::read_dir(home.agents()) {
         Ok(entries) => paths.extend(entries.flatten().map(|entry| entry.path()).filter(|path| is_temporary(path))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

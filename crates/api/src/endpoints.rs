@@ -9,7 +9,7 @@ use crate::issue::{
     AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
-use crate::repo::{MoveRepoRequest, RepoObject, RepoQuery};
+use crate::repo::{HookObject, MoveRepoRequest, RepoObject, RepoQuery};
 use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
@@ -88,6 +88,11 @@ pub const LIST_REPOS: Endpoint<NoFields, Vec<RepoObject>> = Endpoint::get("/v1/r
 pub const MOVE_REPO: Endpoint<MoveRepoRequest, RepoObject> = Endpoint::post("/v1/repos/move");
 /// Removes a repository's mirror, and the repository from lists.
 pub const FORGET_REPO: Endpoint<RepoQuery, RepoObject> = Endpoint::post("/v1/repos/forget");
+
+/// Creates the webhook of a watched repository on its server, unless it has one.
+pub const CREATE_HOOK: Endpoint<RepoQuery, HookObject> = Endpoint::post("/v1/hooks");
+/// Returns the address and the secret of that webhook, for a person who creates it.
+pub const SHOW_HOOK: Endpoint<RepoQuery, HookObject> = Endpoint::get("/v1/hook");
 
 /// A runner's report.
 pub const REPORT_RUN: Endpoint<Report, Acknowledged> = Endpoint::post("/v1/runs/{run}/facts");

@@ -125,6 +125,11 @@ impl Home {
         self.state().join("sizes.json")
     }
 
+    /// The key that the secrets of webhooks derive from.
+    pub fn hook_key(&self) -> PathBuf {
+        self.state().join("hook.key")
+    }
+
     /// The identifier of the home. See [`home_id`](crate::home_id).
     pub fn id(&self) -> PathBuf {
         self.0.join("home.id")

@@ -88,6 +88,15 @@ pub enum Body {
     Plan { steps: Vec<PlanStep> },
     /// A permission request of the agent, and the answer.
     Permission { title: String, answer: String },
+    /// A command that checked the work has ended.
+    Verified {
+        command: String,
+        /// The commit that it checked.
+        head_sha: String,
+        passed: bool,
+        /// What a command that failed wrote, shortened to its errors.
+        output: String,
+    },
     /// The usage of the session so far.
     Usage { usage: Usage },
     /// The runner disappeared or was killed. Written by the daemon, as the last record but for what it does afterwards.

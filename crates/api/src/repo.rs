@@ -31,3 +31,16 @@ pub struct MoveRepoRequest {
     /// Where the repository is now.
     pub path: String,
 }
+
+/// The webhook of a watched repository. Whoever knows the secret can report changes, which are then looked up on the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookObject {
+    /// The name of the watch.
+    pub watch: String,
+    /// The address that gets the deliveries.
+    pub url: String,
+    /// Only for a person who creates the webhook.
+    pub secret: Option<String>,
+    /// Whether it was created now.
+    pub created: bool,
+}

@@ -134,6 +134,9 @@ pub struct IssueSpec {
     /// The commit that kugetsu last pushed to the issue's branch.
     pub pushed: Option<String>,
     pub uncommitted: Uncommitted,
+    /// Commands that check finished work once it is pushed: programs with their arguments.
+    #[serde(default)]
+    pub verify: Vec<Vec<String>>,
     /// The variables whose values may be pushed, although their names are those of secrets.
     pub allow_secrets: Vec<String>,
 }

@@ -15,6 +15,7 @@ pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod gc;
 pub(crate) mod help;
+pub(crate) mod hook;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod logs;
@@ -88,6 +89,7 @@ enum Command {
     Env(env::Env),
     Server(server::Server),
     Repo(repo::Repo),
+    Hook(hook::Hook),
     Doctor(doctor::Doctor),
     Daemon(daemon::Daemon),
     Db(db::Db),
@@ -141,6 +143,7 @@ impl Cli {
             Command::Env(args) => block_on(env::run(&home()?, args)),
             Command::Server(args) => block_on(server::run(&home()?, args)),
             Command::Repo(args) => block_on(repo::run(&home()?, args)),
+            Command::Hook(args) => block_on(hook::run(&home()?, args)),
             Command::Doctor(args) => block_on(doctor::run(&home()?, args)),
             // The daemon builds a runtime of its own once it holds its lock.
             Command::Daemon(daemon::Daemon { action: daemon::Action::Run { ready_fd } }) => {

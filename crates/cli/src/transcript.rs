@@ -181,6 +181,12 @@ fn lines(body: &Body) -> Vec<Line> {
         Body::Permission { title, answer } => {
             one(Tone::Warning, format!("? {}: {}", one_line(title), one_line(answer)))
         }
+        Body::Verified { command, passed: true, .. } => one(Tone::Good, one_line(&format!("✓ `{command}` passed"))),
+        Body::Verified { command, output, .. } => {
+            let mut lines = one(Tone::Bad, one_line(&format!("✗ `{command}` failed")));
+            lines.extend(tool_output(false, output));
+            lines
+        }
         Body::Lost { reason } => one(Tone::Bad, one_line(&format!("■ lost: {reason}"))),
         Body::Ended { state, reason, hint, paused_until, commits, pushed, .. } => {
             let tone = match state.as_str() {

@@ -17,6 +17,7 @@ use kugetsu_domain::reference::RepoRef;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::webhook::delivery::HookKey;
 use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
@@ -25,9 +26,11 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
+use crate::hooks::read_or_make_key;
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
 use crate::turns::Turns;
+use crate::watch::notices::Notices;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with
 /// the runner and returns what is known about its end, for people.
@@ -82,6 +85,10 @@ struct Inner {
     announcements: Turns,
     /// Held during a look at a pull request: servers limit concurrent requests, and after a start all are looked at.
     looks: Semaphore,
+    /// What webhooks reported.
+    notices: Notices,
+    /// The key of the webhooks; read on first use.
+    hook_key: StdMutex<Option<HookKey>>,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
     started_at: Timestamp,
@@ -110,6 +117,8 @@ impl Engine {
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
             looks: Semaphore::new(LOOKS_MAX),
+            notices: Notices::default(),
+            hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
             started_at,
         }))
@@ -180,6 +189,22 @@ impl Engine {
 
     pub(crate) fn looks(&self) -> &Semaphore {
         &self.0.looks
+    }
+
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.0.notices
+    }
+
+    /// # Errors
+    /// Its file cannot be read or written.
+    pub(crate) fn hook_key(&self) -> io::Result<HookKey> {
+        let mut known = self.0.hook_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = match known.take() {
+            Some(key) => key,
+            None => read_or_make_key(&self.home().hook_key())?,
+        };
+        *known = Some(key.clone());
+        Ok(key)
     }
 
     /// The last measurement of the home.

@@ -6,7 +6,8 @@ use kugetsu_domain::reference::ServerBase;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::http::credentials::Credentials;
-use kugetsu_forge::open::open;
+use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::open::{open, open_in_background};
 use kugetsu_forge::servers::Server;
 
 use crate::credentials::{token, token_variable};
@@ -14,6 +15,17 @@ use crate::engine::Engine;
 
 /// Opens the API of the server at `base`; `None` if its kind is not known. Sends nothing yet.
 pub(crate) fn forge(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn Forge>>, ForgeError> {
+    open_with(engine, base, open)
+}
+
+/// The same for work that no user waits for: it leaves a part of the server's rate limit to people.
+pub(crate) fn background(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn Forge>>, ForgeError> {
+    open_with(engine, base, open_in_background)
+}
+
+type Open = fn(&Transport, &Server, Credentials) -> Result<Arc<dyn Forge>, ForgeError>;
+
+fn open_with(engine: &Engine, base: &ServerBase, open: Open) -> Result<Option<Arc<dyn Forge>>, ForgeError> {
     let settings = engine.settings();
     let Some(kind) = settings.servers.kind_of(base.as_str()) else { return Ok(None) };
     let Some(variable) = token_variable(&settings, base.as_str()) else { return Ok(None) };

@@ -14,6 +14,7 @@ mod engine;
 mod forges;
 pub mod gc;
 pub mod home;
+pub mod hooks;
 pub mod intake;
 mod main_loop;
 mod maintenance;

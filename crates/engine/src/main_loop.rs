@@ -21,7 +21,7 @@ use crate::effects::outcome::Outcome;
 use crate::engine::Engine;
 use crate::maintenance::maintain;
 use crate::scheduler;
-use crate::watch::poll::poll;
+use crate::watch::{notices, poll::poll};
 
 /// Effects that are claimed in one query.
 const BATCH: usize = 64;
@@ -30,7 +30,7 @@ type Execution = (ClaimedEffect, Outcome);
 
 /// Runs the engine for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
-    tokio::join!(run(engine.clone()), maintain(engine.clone()), poll(engine));
+    tokio::join!(run(engine.clone()), maintain(engine.clone()), poll(engine.clone()), notices::serve(engine));
 }
 
 async fn run(engine: Engine) {

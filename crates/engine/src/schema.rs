@@ -9,6 +9,7 @@
 //! - `renamedFrom`: the earlier name of the field, which is still read.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub struct Config {
     pub db: Db,
     pub destroy: Destroy,
     pub gc: Gc,
+    pub hooks: Hooks,
     pub pm: Coordinator,
     pub queue: Queue,
     pub rescue: Rescue,
@@ -107,6 +109,19 @@ impl Gc {
     pub fn max_size_bytes(&self) -> Option<u64> {
         self.max_size.map(|size| size.saturating_mul(1024 * 1024))
     }
+}
+
+/// The webhooks of watched repositories.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Hooks {
+    /// Address and port on which the daemon accepts webhooks, and nothing else. Without it, watched repositories are polled. A proxy
+    /// in front of it should add TLS.
+    #[serde(default, deserialize_with = "socket_address")]
+    #[schemars(with = "Option<String>", extend("examples" = ["127.0.0.1:8790"]))]
+    pub listen: Option<SocketAddr>,
+    /// Address under which the servers reach it. Their deliveries go to `<url>/hooks/<server>`.
+    #[schemars(extend("examples" = ["https://kugetsu.example.com"]))]
+    pub url: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -414,6 +429,11 @@ fn absolute_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pa
         Some(path) if !path.is_absolute() => Err(D::Error::custom("not an absolute path")),
         path => Ok(path),
     }
+}
+
+fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| D::Error::custom("not an IP address with a port, such as 127.0.0.1:8790"))
 }
 
 fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

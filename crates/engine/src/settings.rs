@@ -10,7 +10,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
 use secrecy::SecretString;
 
-use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Queue, Rescue, Run};
+use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Hooks, Queue, Rescue, Run};
 use crate::watches::Watch;
 
 /// The settings in effect.
@@ -23,6 +23,7 @@ pub struct Settings {
     pub db: Db,
     pub destroy: Destroy,
     pub gc: Gc,
+    pub hooks: Hooks,
     pub pm: Coordinator,
     pub queue: Queue,
     pub rescue: Rescue,
@@ -43,7 +44,7 @@ pub struct Settings {
 impl Settings {
     /// Settings with these values, and nothing else.
     pub fn new(config: Config) -> Self {
-        let Config { agent, agents, db, destroy, gc, pm, queue, rescue, run, server: _ } = config;
+        let Config { agent, agents, db, destroy, gc, hooks, pm, queue, rescue, run, server: _ } = config;
         let (profiles, variables) = (Vec::new(), Vec::new());
         let default_agent = agent.default.clone().unwrap_or_else(|| first_built_in().to_owned());
         let (servers, watches, repositories) = (Servers::default(), Vec::new(), Repositories::default());
@@ -54,6 +55,7 @@ impl Settings {
             db,
             destroy,
             gc,
+            hooks,
             pm,
             queue,
             rescue,

@@ -35,8 +35,8 @@ pub struct Watch {
     pub model: Option<String>,
     /// The branch that work starts from, and that pull requests merge into; the default branch if not set.
     pub base: Option<String>,
-    /// Commands that have to succeed at the head before a review is requested.
-    pub verify: Vec<String>,
+    /// Commands that have to succeed at the head before a review is requested: programs with their arguments.
+    pub verify: Vec<Vec<String>>,
     pub is_draft: bool,
     pub method: Option<MergeMethod>,
     pub closes_issue: bool,
@@ -62,7 +62,8 @@ impl Watch {
         }
         let trust = non_empty(entry.trust).map_or(Ok(Trust::Members), |trust| trust.parse())?;
         let budget = entry.max_feedback.unwrap_or(BUDGET);
-        let budgets = Budgets { conflict: budget, ci: budget, review: budget, bot_review: budget, merge: budget };
+        let budgets =
+            Budgets { verify: budget, conflict: budget, ci: budget, review: budget, bot_review: budget, merge: budget };
         Ok(Self {
             name: name.to_owned(),
             repo: RepoRef { base, project: address.project },
@@ -86,7 +87,7 @@ impl Watch {
             agent: non_empty(entry.agent),
             model: non_empty(entry.model),
             base: non_empty(entry.base),
-            verify: entry.verify.unwrap_or_default(),
+            verify: entry.verify.unwrap_or_default().iter().map(|text| command(text)).collect::<Result<_, _>>()?,
             is_draft: entry.draft.unwrap_or(false),
             method: entry.merge_method.map(|method| match method {
                 MergeMethodName::Merge => MergeMethod::Merge,
@@ -102,6 +103,14 @@ impl Watch {
     /// Time between two polls.
     pub fn poll(&self, has_hook: bool) -> Duration {
         self.poll.unwrap_or(if has_hook { POLL_WITH_HOOK } else { POLL })
+    }
+}
+
+/// Splits a command as a shell would, but no shell runs it.
+fn command(text: &str) -> Result<Vec<String>, String> {
+    match shlex::split(text) {
+        Some(words) if !words.is_empty() => Ok(words),
+        _ => Err(format!("verify: {text:?} is empty, or a quote in it is not closed")),
     }
 }
 

@@ -102,6 +102,12 @@ impl Servers {
         self.list.get(self.default?)
     }
 
+    /// The configured or public server of this name.
+    pub fn named(&self, name: &str) -> Option<Server> {
+        let configured = self.list.iter().find(|server| server.name == name).cloned();
+        configured.or_else(|| public_servers().find(|server| server.name == name))
+    }
+
     /// The kind of the server at `base`, as configured or as known of public servers.
     pub fn kind_of(&self, base: &str) -> Option<ForgeKind> {
         let configured = self.list.iter().find(|server| server.base.as_str() == base).and_then(|server| server.kind);

@@ -204,24 +204,18 @@ pub(crate) fn tree_spec(
     stderr: File,
     stderr_max: usize,
 ) -> Result<TreeSpec, LaunchError> {
-    let temporary = run.directory.temporary();
-    // The directory of the run's temporary files may be elsewhere.
-    let parents = [run.home.worktrees(), run.home.path().to_owned(), run.directory.path().to_owned()];
-    let real = temporary.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned));
-    let ceilings = ceilings(parents.into_iter().chain(real), std::env::var_os("HOME"));
-    let mut env = environment(std::env::vars_os(), &run.variables, &temporary, &ceilings);
+    let mut env = base_environment(run);
     for (name, value) in &launch.env {
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));
     }
     command.extend_env(&mut env, &run.variables)?;
-    let home = Location::of(&run.home).map_err(LaunchError::Home)?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),
         args: command.args,
         cwd: launch.directory.clone(),
         env,
-        marker: Marker::new(format!("{}{}", run.spec.run, home.suffix()))?,
+        marker: marker(run)?,
         stdout: None,
         stderr,
         stderr_max,
@@ -229,6 +223,22 @@ pub(crate) fn tree_spec(
         tracking: Tracking::CgroupV2,
         sandbox: launch.sandbox.clone(),
     })
+}
+
+/// The environment of the programs of a run.
+pub(crate) fn base_environment(run: &RunContext) -> Vec<(OsString, OsString)> {
+    let temporary = run.directory.temporary();
+    // The directory of the run's temporary files may be elsewhere.
+    let parents = [run.home.worktrees(), run.home.path().to_owned(), run.directory.path().to_owned()];
+    let real = temporary.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned));
+    let ceilings = ceilings(parents.into_iter().chain(real), std::env::var_os("HOME"));
+    environment(std::env::vars_os(), &run.variables, &temporary, &ceilings)
+}
+
+/// By which the processes of a run are found.
+pub(crate) fn marker(run: &RunContext) -> Result<Marker, LaunchError> {
+    let home = Location::of(&run.home).map_err(LaunchError::Home)?;
+    Ok(Marker::new(format!("{}{}", run.spec.run, home.suffix()))?)
 }
 
 /// The file that keeps the agent's standard error.

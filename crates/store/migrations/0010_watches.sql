@@ -26,6 +26,8 @@ CREATE TABLE watches (
     since INTEGER,               -- every change of its issues up to this time was read
     polled_at INTEGER,           -- the last time that the server answered
     error TEXT,                  -- of the last poll
+    hooked_at INTEGER,           -- the last delivery of its webhook, or its creation
+    missed_at INTEGER,           -- when a poll last found what a webhook would have reported
     PRIMARY KEY (base, project)
 ) STRICT, WITHOUT ROWID;
 
@@ -41,12 +43,12 @@ CREATE TABLE candidates (
     PRIMARY KEY (base, project, number)
 ) STRICT, WITHOUT ROWID;
 
--- Webhook deliveries of the last days, so that a repeated one has no effect.
-CREATE TABLE deliveries (
+-- What came from servers and was handled, so that it has no effect when it comes again: webhook deliveries, and commands in comments.
+CREATE TABLE handled (
     server TEXT NOT NULL,
     id TEXT NOT NULL,
-    at INTEGER NOT NULL,
+    at INTEGER,                  -- NULL: kept for good
     PRIMARY KEY (server, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX deliveries_by_age ON deliveries (at);
+CREATE INDEX handled_by_age ON handled (at);

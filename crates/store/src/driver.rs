@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -77,8 +77,11 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// See [`Store::watch`](crate::store::Store::watch).
     fn watch(&self, repo: RepoRef) -> Reply<'_, WatchState>;
 
-    /// See [`Store::set_watch`](crate::store::Store::set_watch).
-    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()>;
+    /// See [`Store::set_poll`](crate::store::Store::set_poll).
+    fn set_poll(&self, repo: RepoRef, poll: Poll) -> Reply<'_, ()>;
+
+    /// See [`Store::set_hook`](crate::store::Store::set_hook).
+    fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Reply<'_, ()>;
 
     /// The candidates of the repository, or one of them.
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>>;
@@ -86,11 +89,11 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// See [`Store::set_candidate`](crate::store::Store::set_candidate).
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()>;
 
-    /// See [`Store::is_delivered`](crate::store::Store::is_delivered).
-    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool>;
+    /// See [`Store::is_handled`](crate::store::Store::is_handled).
+    fn is_handled(&self, server: String, id: String) -> Reply<'_, bool>;
 
-    /// See [`Store::add_delivery`](crate::store::Store::add_delivery).
-    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()>;
+    /// See [`Store::add_handled`](crate::store::Store::add_handled).
+    fn add_handled(&self, server: String, id: String, at: Option<Timestamp>, forget: Timestamp) -> Reply<'_, ()>;
 
     /// See [`Store::set_home`](crate::store::Store::set_home).
     fn set_home(&self, id: String) -> Reply<'_, ()>;

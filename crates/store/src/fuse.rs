@@ -21,7 +21,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -190,8 +190,12 @@ impl Driver for Fused {
         self.read(move |driver| driver.watch(repo))
     }
 
-    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()> {
-        self.write(move |driver| driver.set_watch(repo, state))
+    fn set_poll(&self, repo: RepoRef, poll: Poll) -> Reply<'_, ()> {
+        self.write(move |driver| driver.set_poll(repo, poll))
+    }
+
+    fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Reply<'_, ()> {
+        self.write(move |driver| driver.set_hook(repo, news, at))
     }
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
@@ -202,12 +206,12 @@ impl Driver for Fused {
         self.write(move |driver| driver.set_candidate(repo, issue, candidate))
     }
 
-    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {
-        self.read(move |driver| driver.is_delivered(server, id))
+    fn is_handled(&self, server: String, id: String) -> Reply<'_, bool> {
+        self.read(move |driver| driver.is_handled(server, id))
     }
 
-    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()> {
-        self.write(move |driver| driver.add_delivery(server, id, at, forget))
+    fn add_handled(&self, server: String, id: String, at: Option<Timestamp>, forget: Timestamp) -> Reply<'_, ()> {
+        self.write(move |driver| driver.add_handled(server, id, at, forget))
     }
 
     fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {

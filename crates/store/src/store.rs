@@ -15,7 +15,7 @@ use crate::driver::Driver;
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
-use crate::view::{Candidate, DelegatedTask, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, DelegatedTask, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
 /// A handle to the database. Clones share it.
@@ -279,8 +279,13 @@ impl Store {
         self.driver.watch(repo).await
     }
 
-    pub async fn set_watch(&self, repo: RepoRef, state: WatchState) -> Result<(), StoreError> {
-        self.driver.set_watch(repo, state).await
+    pub async fn set_poll(&self, repo: RepoRef, poll: Poll) -> Result<(), StoreError> {
+        self.driver.set_poll(repo, poll).await
+    }
+
+    /// Notes whether the webhook of a watched repository works.
+    pub async fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Result<(), StoreError> {
+        self.driver.set_hook(repo, news, at).await
     }
 
     /// Returns the issues of a watched repository that were handed over, by number.
@@ -304,20 +309,21 @@ impl Store {
         self.driver.set_candidate(repo, issue, candidate).await
     }
 
-    /// Whether a webhook delivery of this server was noted.
-    pub async fn is_delivered(&self, server: String, id: String) -> Result<bool, StoreError> {
-        self.driver.is_delivered(server, id).await
+    /// Whether something that came from this server was handled.
+    pub async fn is_handled(&self, server: String, id: String) -> Result<bool, StoreError> {
+        self.driver.is_handled(server, id).await
     }
 
-    /// Notes a webhook delivery, and forgets those that came before `forget`.
-    pub async fn add_delivery(
+    /// Notes something that came from a server and was handled. What was handled before `forget` is forgotten; without `at` it is
+    /// kept for good.
+    pub async fn add_handled(
         &self,
         server: String,
         id: String,
-        at: Timestamp,
+        at: Option<Timestamp>,
         forget: Timestamp,
     ) -> Result<(), StoreError> {
-        self.driver.add_delivery(server, id, at, forget).await
+        self.driver.add_handled(server, id, at, forget).await
     }
 
     /// Returns the repositories without a server.

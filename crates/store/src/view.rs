@@ -28,6 +28,36 @@ pub struct WatchState {
     pub polled_at: Option<Timestamp>,
     /// Why the last poll failed.
     pub error: Option<String>,
+    /// The time of the latest delivery of its webhook, or of its creation.
+    pub hooked_at: Option<Timestamp>,
+    /// When a poll last found what a webhook would have reported.
+    pub missed_at: Option<Timestamp>,
+}
+
+/// A poll of a watched repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// Every change up to this time was read.
+    pub since: Option<Timestamp>,
+    pub at: Timestamp,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl WatchState {
+    /// Whether its webhook works, as far as is known: what happened after the last delivery was reported.
+    pub fn has_hook(&self) -> bool {
+        self.hooked_at.is_some_and(|hooked| self.missed_at.is_none_or(|missed| hooked > missed))
+    }
+}
+
+/// A fact about the webhook of a watched repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookNews {
+    /// It was created, or a delivery came.
+    Worked,
+    /// A poll found what it did not report.
+    Missed,
 }
 
 /// An issue of a watched repository that was handed over.

@@ -24,6 +24,7 @@ impl AppState {
         if let Some(error) = &self.control.diagnostics.borrow().error {
             warnings.push(format!("{error}; the last valid settings stay in effect"));
         }
+        warnings.extend(self.control.hooks.borrow().clone());
         if let Some(trouble) = self.engine.trouble() {
             warnings.push(format!("the daemon cannot store anything, so what is shown may have changed: {trouble}"));
         }
@@ -53,6 +54,8 @@ pub struct Control {
     pub requests: Requests,
     /// Mistakes in the settings that were read last.
     pub diagnostics: watch::Receiver<SettingsDiagnostics>,
+    /// Why webhooks are not accepted, although they should be.
+    pub hooks: watch::Receiver<Option<String>>,
 }
 
 /// Counts the requests in progress that change something. Clones share the count.

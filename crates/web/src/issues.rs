@@ -10,14 +10,14 @@ use kugetsu_api::issue::{
 };
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Record, TranscriptQuery};
-use kugetsu_api::repo::{MoveRepoRequest, RepoObject, RepoQuery};
+use kugetsu_api::repo::{HookObject, MoveRepoRequest, RepoObject, RepoQuery};
 use kugetsu_api::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
 use kugetsu_domain::issue::IssueState;
 use kugetsu_engine::pull_requests::{self, PrStatus};
-use kugetsu_engine::{destroy, intake, queries, repos, rescues};
+use kugetsu_engine::{destroy, hooks, intake, queries, repos, rescues};
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 
@@ -201,4 +201,14 @@ pub(crate) async fn move_repo(app: AppState, request: MoveRepoRequest) -> Result
 pub(crate) async fn forget_repo(app: AppState, query: RepoQuery) -> Result<RepoObject, ApiError> {
     let repo = queries::repos::find(&app.engine, &query.repo, query.cwd.as_ref()).await?;
     detached(async move { repos::forget(&app.engine, &repo).await }).await
+}
+
+pub(crate) async fn create_hook(app: AppState, query: RepoQuery) -> Result<HookObject, ApiError> {
+    app.control.refresh().await;
+    detached(async move { hooks::create(&app.engine, &query).await }).await
+}
+
+pub(crate) async fn show_hook(app: AppState, query: RepoQuery) -> Result<HookObject, ApiError> {
+    app.control.refresh().await;
+    Ok(hooks::show(&app.engine, &query).await?)
 }

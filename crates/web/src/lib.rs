@@ -5,6 +5,7 @@ mod api_error;
 mod app_state;
 mod convert;
 mod daemon;
+mod hooks;
 mod issues;
 mod json_list;
 mod ndjson;
@@ -16,4 +17,5 @@ mod serve;
 mod tasks;
 
 pub use app_state::{Control, Requests, SettingsDiagnostics, Stale};
+pub use hooks::serve_hooks;
 pub use serve::{Socket, serve};

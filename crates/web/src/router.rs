@@ -52,6 +52,8 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::LIST_REPOS, issues::repos)
         .add(endpoints::MOVE_REPO, issues::move_repo)
         .add(endpoints::FORGET_REPO, issues::forget_repo)
+        .add(endpoints::CREATE_HOOK, issues::create_hook)
+        .add(endpoints::SHOW_HOOK, issues::show_hook)
         .add(endpoints::REPORT_RUN, runs::report)
         .add_stream(endpoints::RUN_CONTROL, runs::control)
         .0

@@ -203,7 +203,9 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
             }
         }
     };
-    let control = Control { stop, reload, stale, diagnostics, requests: Requests::default() };
+    let (trouble, hooks) = watch::channel(None);
+    let control = Control { stop, reload, stale, diagnostics, requests: Requests::default(), hooks };
+    tokio::spawn(kugetsu_web::serve_hooks(engine.clone(), trouble));
     let driving = tokio::spawn(serve_engine(engine.clone()));
     let served = tokio::select! {
         served = kugetsu_web::serve(engine, control, listener, stopping) => served,

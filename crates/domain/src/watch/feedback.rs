@@ -35,6 +35,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// A command that checks the work failed at the head.
+    Verify = "verify",
     /// The branch conflicts with its base.
     Conflict = "conflict",
     /// Checks of the head failed.
@@ -78,6 +80,7 @@ pub enum RecordState {
 /// How many times feedback is given before a person has to decide. 0 gives none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budgets {
+    pub verify: u32,
     pub conflict: u32,
     pub ci: u32,
     pub review: u32,
@@ -88,6 +91,7 @@ pub struct Budgets {
 impl Budgets {
     const fn of(&self, kind: FeedbackKind) -> u32 {
         match kind {
+            FeedbackKind::Verify => self.verify,
             FeedbackKind::Conflict => self.conflict,
             FeedbackKind::Ci => self.ci,
             FeedbackKind::Review => self.review,
@@ -128,6 +132,8 @@ pub struct Seen {
     pub changes_requested: bool,
     /// Whether a trusted person's latest decision approves exactly the head.
     pub is_approved: bool,
+    /// Whether a command that checks the work failed at this head.
+    pub is_unverified: bool,
     /// The server's refusal of the latest merge of this head.
     pub merge_refusal: Option<String>,
 }
@@ -243,6 +249,8 @@ enum Due {
 
 fn due(kind: FeedbackKind, seen: &Seen, now: Timestamp) -> Due {
     match kind {
+        // It is decided before a review is requested; see `after_verification`.
+        FeedbackKind::Verify => Due::Nothing,
         FeedbackKind::Conflict => match seen.conflicts {
             Some(true) => Due::Now(format!("{} onto {}", seen.head, seen.base)),
             Some(false) => Due::Nothing,
@@ -277,6 +285,20 @@ fn due(kind: FeedbackKind, seen: &Seen, now: Timestamp) -> Due {
             None => Due::Nothing,
         },
     }
+}
+
+/// Decides what follows from a command that failed at `head`: the agent gets it, or a person has to decide. `None` if it was
+/// reported to people already.
+pub fn after_verification(command: &str, head: &str, records: &[Record], rules: Rules) -> Option<Action> {
+    let kind = FeedbackKind::Verify;
+    let record = records.iter().find(|record| record.kind == kind);
+    give_or_stop(kind, format!("{head} failed {command}"), record, rules.budgets.of(kind))
+}
+
+/// Whether a command that checks the work failed at `head`, as far as is known.
+pub fn is_unverified(head: &str, records: &[Record]) -> bool {
+    let mut of_kind = records.iter().filter(|record| record.kind == FeedbackKind::Verify);
+    of_kind.any(|record| record.fingerprint.split(' ').next() == Some(head))
 }
 
 /// Feedback that was given in vain, or too often, is not given again.
@@ -319,6 +341,7 @@ fn is_mergeable(seen: &Seen, rules: Rules, waits: &mut Vec<Action>) -> bool {
         && waits.is_empty()
         && !seen.is_draft
         && !seen.changes_requested
+        && !seen.is_unverified
         && seen.conflicts == Some(false)
 }
 
@@ -358,12 +381,17 @@ mod tests {
             bot_reviews: Remarks::default(),
             changes_requested: false,
             is_approved: false,
+            is_unverified: false,
             merge_refusal: None,
         }
     }
 
     fn rules(merge: MergePolicy) -> Rules {
-        Rules { budgets: Budgets { conflict: 2, ci: 2, review: 3, bot_review: 1, merge: 1 }, merge, needs_checks: true }
+        Rules {
+            budgets: Budgets { verify: 2, conflict: 2, ci: 2, review: 3, bot_review: 1, merge: 1 },
+            merge,
+            needs_checks: true,
+        }
     }
 
     fn red() -> Seen {
@@ -446,6 +474,22 @@ mod tests {
     }
 
     #[test]
+    fn failed_verification_goes_to_the_agent_until_it_changes_nothing() {
+        let rules = rules(MergePolicy::WhenGreen);
+        let after = |head: &str, records: &[Record]| after_verification("cargo test", head, records, rules);
+        let Some(Action::Give { kind, fingerprint }) = after("c1", &[]) else { panic!("it is given") };
+        assert!(kind == FeedbackKind::Verify && !is_unverified("c1", &[]));
+        let settled = [record(kind, &fingerprint, 1, RecordState::Settled)];
+        assert!(is_unverified("c1", &settled) && !is_unverified("c2", &settled));
+        assert!(matches!(after("c1", &settled), Some(Action::Stop { .. })), "the agent changed nothing");
+        assert!(matches!(after("c2", &settled), Some(Action::Give { .. })));
+        let spent = [record(kind, &fingerprint, 2, RecordState::Settled)];
+        assert!(matches!(after("c2", &spent), Some(Action::Stop { .. })));
+        let stopped = [record(kind, &fingerprint, 2, RecordState::Stopped { reason: "often".to_owned() })];
+        assert_eq!(after("c3", &stopped), None, "it was reported");
+    }
+
+    #[test]
     fn nothing_reported_is_not_green() {
         let none = Seen { checks: Checks::None, head_since: now(), ..green() };
         let until = Some(now() + CHECKS_GRACE);
@@ -480,7 +524,8 @@ mod tests {
         assert!(merged(&green(), MergePolicy::WhenGreen) && !merged(&green(), MergePolicy::WhenApproved));
         assert!(merged(&approved, MergePolicy::WhenApproved));
         type Change = fn(&mut Seen);
-        let obstacles: [Change; 6] = [
+        let obstacles: [Change; 7] = [
+            |seen| seen.is_unverified = true,
             |seen| seen.is_draft = true,
             |seen| seen.conflicts = None,
             |seen| seen.changes_requested = true,

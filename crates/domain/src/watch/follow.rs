@@ -1,9 +1,12 @@
 //! An issue that a watch handed over, from its start to its merge: its feedback, its decisions, and the next look.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::TaskId;
 use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
+
+/// Shortest time between the beginnings of two looks at a pull request.
+pub const LOOK_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 
 /// The state of a followed issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +104,19 @@ impl Follow {
         !self.is_stopped && self.ending.is_none()
     }
 
-    /// Looks at the server from now on. Looks that began before are void.
+    /// Looks at the server from now on. Looks that began before are void. Servers report one change several times, and each job of a
+    /// check, so a look follows another one after [`LOOK_PAUSE`] at the earliest.
     pub(crate) fn look(&mut self, now: Timestamp) -> Option<Next> {
-        // The store keeps whole milliseconds. Each event within one needs another look.
-        let earliest = self.look_at.map_or(i64::MIN, |before| before.as_millisecond().saturating_add(1));
-        let at = Timestamp::from_millisecond(now.as_millisecond().max(earliest)).unwrap_or(now);
+        // One farther in the future is from before the clock was set back.
+        let latest = now.saturating_add(LOOK_PAUSE).unwrap_or(now);
+        let before = self.look_at.filter(|before| *before <= latest);
+        if before.is_some_and(|before| before > now) {
+            // The look that has not begun yet will see the change.
+            return None;
+        }
+        let earliest = before.map_or(now, |before| before.saturating_add(LOOK_PAUSE).unwrap_or(before));
+        // The store keeps whole milliseconds.
+        let at = Timestamp::from_millisecond(now.max(earliest).as_millisecond()).unwrap_or(now);
         self.look_at = Some(at);
         Some(Next::Look { at })
     }

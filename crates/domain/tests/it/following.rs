@@ -8,7 +8,7 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::run::{Outcome, Verdict};
 use kugetsu_domain::task::{MAX_ATTEMPTS, Task};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
-use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_domain::watch::follow::{FollowEvent, LOOK_PAUSE};
 
 use crate::world::{World, outcome};
 
@@ -64,14 +64,18 @@ fn push_is_published_and_then_looked_at() {
 fn only_the_latest_look_counts() {
     let mut world = followed();
     open(&mut world);
-    follow(&mut world, FollowEvent::Noticed);
     let first = look_at(&world).unwrap();
-    // Within the same millisecond; every event of this world takes a second.
-    world.now -= SignedDuration::from_secs(1);
+    // Every event of this world takes a second.
     let effects = follow(&mut world, FollowEvent::Noticed);
-    let second = first + SignedDuration::from_millis(1);
+    let second = first + LOOK_PAUSE;
     assert_eq!(effects, [Effect::Follow { at: second }]);
     assert_eq!(look_at(&world), Some(second), "the look of {first} is void");
+    world.now = first;
+    assert_eq!(follow(&mut world, FollowEvent::Noticed), [], "the look that follows sees it");
+    // The clock was set back.
+    world.now = first - SignedDuration::from_hours(1);
+    let effects = follow(&mut world, FollowEvent::Noticed);
+    assert_eq!(effects, [Effect::Follow { at: world.now }]);
     world.now += SignedDuration::from_mins(5);
     assert_eq!(follow(&mut world, FollowEvent::Noticed), [Effect::Follow { at: world.now }]);
 }

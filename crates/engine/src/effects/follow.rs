@@ -6,20 +6,20 @@ use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::pull_request::PrState;
-use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_domain::watch::feedback::{Action, FeedbackKind, Seen, decide};
 use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_forge::references::address::Target;
-use kugetsu_forge::references::parser::parse;
-use kugetsu_store::write::{Enqueue, Precondition, Settlement};
+use kugetsu_forge::forge::Subject;
+use kugetsu_store::write::{Enqueue, Settlement};
 use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
+use crate::watch::commands::{Discussion, carry_out};
 use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 use crate::watch::message::message;
+use crate::watch::task::continuation;
 
 /// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
 const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
@@ -77,9 +77,18 @@ async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
     // It is never closed.
     let _permit = engine.looks().acquire().await;
     let followed = Followed::read(engine, issue).await?;
-    let Some(number) = pull_request_number(engine, &followed) else { return Err(Outcome::done()) };
+    let Some(number) = followed.pull_request(engine) else { return Err(Outcome::done()) };
     let now = engine.now();
     let look = Look::at(&followed, number, now).await?;
+    if !look.commands.is_empty() {
+        let subject = Subject::PullRequest(number);
+        let (watch, forge, issue) = (&followed.watch, followed.forge.as_ref(), followed.issue.reference.number);
+        carry_out(engine, &Discussion { watch, forge, issue, subject, comments: &look.commands })
+            .await
+            .map_err(Outcome::retry)?;
+    }
+    // A command may have stopped the issue, or have queued a task.
+    let followed = Followed::read(engine, issue).await?;
     let is_busy = !followed.issue.tasks.is_empty();
     let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
     let seen = seen(&followed, &look);
@@ -117,15 +126,6 @@ async fn wait(engine: &Engine, issue: IssueId, at: Timestamp, until: Timestamp) 
                 },
             }
         }
-    }
-}
-
-pub(crate) fn pull_request_number(engine: &Engine, followed: &Followed) -> Option<u64> {
-    let url = &followed.issue.pr.as_ref()?.url;
-    let address = parse(url, &engine.settings().servers.known(), None).ok()?;
-    match address.target {
-        Target::PullRequest(number) => Some(number),
-        _ => None,
     }
 }
 
@@ -168,7 +168,7 @@ async fn settle(
         let kinds: Vec<FeedbackKind> = given.iter().map(|(kind, _)| *kind).collect();
         let text = message(followed, look, &kinds).await?;
         let task = TaskId::new(Uuid::now_v7());
-        enqueue.push(continuation(engine, followed, task, text).await?);
+        enqueue.push(continued(engine, followed, task, text).await?);
         for (kind, fingerprint) in given {
             let fingerprint = all_remarks(look, kind).unwrap_or(fingerprint);
             events.push(Event::Followed(FollowEvent::Given { kind, fingerprint, task }));
@@ -183,34 +183,22 @@ fn all_remarks(look: &Look, kind: FeedbackKind) -> Option<String> {
     let of_bots = match kind {
         FeedbackKind::Review => false,
         FeedbackKind::BotReview => true,
-        FeedbackKind::Conflict | FeedbackKind::Ci | FeedbackKind::Merge => return None,
+        FeedbackKind::Verify | FeedbackKind::Conflict | FeedbackKind::Ci | FeedbackKind::Merge => return None,
     };
     let ids: Vec<&str> =
         look.remarks.iter().filter(|remark| remark.is_bot == of_bots).map(|remark| remark.id.as_str()).collect();
     Some(ids.join(" "))
 }
 
-/// The task that continues the issue's session.
-async fn continuation(engine: &Engine, followed: &Followed, id: TaskId, text: String) -> Result<Enqueue, Outcome> {
-    let issue = &followed.issue;
-    let repo = engine.store().repo(&issue.reference.repo).await.map_err(Outcome::retry)?;
-    let Some(repo) = repo else { return Err(Outcome::GivenUp { error: "its repository is not stored".to_owned() }) };
-    let agent = issue.session.as_ref().map(|session| session.agent.clone());
-    let agent =
-        agent.or_else(|| followed.watch.agent.clone()).unwrap_or_else(|| engine.settings().default_agent.clone());
-    let task = Task::queued(id, TaskKind::Continue, agent, text, engine.now());
-    Ok(Enqueue {
-        repo,
-        number: Some(issue.reference.number),
-        used_numbers: 0,
-        new_issue: issue.id,
-        title: issue.title.clone(),
-        pr_url: None,
-        watch: None,
-        task: Task { model: followed.watch.model.clone(), ..task },
-        precondition: Precondition::Continuable,
-        interrupt: false,
-    })
+/// The task that gives the agent feedback.
+pub(super) async fn continued(
+    engine: &Engine,
+    followed: &Followed,
+    task: TaskId,
+    text: String,
+) -> Result<Enqueue, Outcome> {
+    let enqueue = continuation(engine, &followed.watch, &followed.issue, task, text).await.map_err(Outcome::retry)?;
+    enqueue.ok_or_else(|| Outcome::GivenUp { error: "its repository is not stored".to_owned() })
 }
 
 /// Whether a pull request in this state is over.

@@ -7,7 +7,7 @@ use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{Merge, MergeMethod};
 
-use super::follow::{is_over, pull_request_number};
+use super::follow::is_over;
 use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::watch::followed::Followed;
@@ -23,7 +23,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
         Err(reason) => return reason.into(),
     };
     let look_again = || Outcome::event(issue, Event::Followed(FollowEvent::Noticed));
-    let Some(number) = pull_request_number(engine, &followed) else { return Outcome::done() };
+    let Some(number) = followed.pull_request(engine) else { return Outcome::done() };
     let now = engine.now();
     let look = match Look::at(&followed, number, now).await {
         Ok(look) => look,

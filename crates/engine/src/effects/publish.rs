@@ -1,19 +1,23 @@
 //! Opens the pull request of a followed issue, or brings it up to date with what was pushed.
 
 use kugetsu_domain::flow::Event;
-use kugetsu_domain::ids::{IssueId, RunId};
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::run::Run;
+use kugetsu_domain::watch::feedback::{Action, after_verification};
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::publication::{Work, description, is_unedited, title};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{NewPullRequest, PullRequest, PullRequestEdit};
 use kugetsu_store::query::RunQuery;
 use kugetsu_store::write::Settlement;
+use uuid::Uuid;
 
+use super::follow::continued;
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::queries::transcript;
+use crate::queries::transcript::{self, Verification};
 use crate::watch::followed::Followed;
+use crate::watch::message::failed_verification;
 
 /// The run is one of the latest: those of an issue follow each other.
 const RUNS_MAX: u32 = 20;
@@ -30,11 +34,24 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
         Ok(runs) => runs.into_iter().find(|candidate| candidate.id == run),
         Err(error) => return Outcome::retry(error),
     };
-    let summary = match &run {
-        Some(run) => transcript::last_text(engine, run.id).await,
-        None => None,
+    let Some(run) = run else { return Outcome::done() };
+    let verified = match transcript::verifications(engine, run.id).await {
+        Ok(verified) => verified,
+        // gc has removed the run, or the disk fails.
+        Err(error) if followed.watch.verify.is_empty() => {
+            tracing::debug!(run = %run.id, %error, "the records of a run cannot be read");
+            Vec::new()
+        }
+        Err(error) => return Outcome::retry(error),
     };
-    match publish(&followed, run.as_ref(), summary).await {
+    if let Some(failed) = unverified(&followed, &verified) {
+        return match after_verification(&failed.command, &failed.head, &followed.follow.records, followed.watch.rules) {
+            Some(action) => decided(engine, &followed, &failed, action).await,
+            None => Outcome::done(),
+        };
+    }
+    let summary = transcript::last_text(engine, run.id).await;
+    match publish(&followed, &run, summary, &verified).await {
         Ok(Some(pull)) => {
             let seen = Event::PrChecked { url: pull.url, state: pull.state };
             let events = [seen, Event::Followed(FollowEvent::Published)];
@@ -46,15 +63,52 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
     }
 }
 
+/// The first command that failed, or that was not run: a check that was not made has not passed.
+fn unverified(followed: &Followed, verified: &[Verification]) -> Option<Verification> {
+    let mut commands = followed.watch.verify.iter().map(|command| command.join(" "));
+    let result = |command: &String| verified.iter().find(|result| result.command == *command);
+    commands.find_map(|command| match result(&command) {
+        Some(result) if result.passed => None,
+        Some(failed) => Some(failed.clone()),
+        None => Some(Verification {
+            command,
+            head: followed.issue.pushed.clone().unwrap_or_default(),
+            passed: false,
+            output: "It was not run at this commit.".to_owned(),
+        }),
+    })
+}
+
+async fn decided(engine: &Engine, followed: &Followed, failed: &Verification, action: Action) -> Outcome {
+    let issue = followed.issue.id;
+    match action {
+        Action::Give { kind, fingerprint } => {
+            let task = TaskId::new(Uuid::now_v7());
+            match continued(engine, followed, task, failed_verification(failed)).await {
+                Ok(enqueue) => {
+                    let given = Event::Followed(FollowEvent::Given { kind, fingerprint, task });
+                    Outcome::Settled(Settlement { events: vec![(issue, given)], enqueue: vec![enqueue] })
+                }
+                Err(outcome) => outcome,
+            }
+        }
+        Action::Stop { kind, fingerprint, reason } => {
+            Outcome::event(issue, Event::Followed(FollowEvent::Exhausted { kind, fingerprint, reason }))
+        }
+        Action::Wait { .. } | Action::Merge { .. } | Action::Complete(_) => Outcome::done(),
+    }
+}
+
 /// Returns the pull request; `None` if there is nothing to open one of.
 async fn publish(
     followed: &Followed,
-    run: Option<&Run>,
+    run: &Run,
     summary: Option<String>,
+    verified: &[Verification],
 ) -> Result<Option<PullRequest>, ForgeError> {
     let Followed { issue, watch, forge, .. } = followed;
     let Some(files) = &issue.worktree else { return Ok(None) };
-    let work = work(followed, run, summary);
+    let work = work(followed, run, summary, verified);
     let text = description(&work, &followed.marker());
     let found = forge.find_pull_requests(followed.project(), &files.branch).await?;
     if let Some(open) = found.iter().find(|pull| pull.state.is_open()) {
@@ -92,18 +146,18 @@ async fn publish(
 }
 
 /// Without the agent's last text, the reason of the run tells what was done.
-fn work(followed: &Followed, run: Option<&Run>, summary: Option<String>) -> Work {
+fn work(followed: &Followed, run: &Run, summary: Option<String>, verified: &[Verification]) -> Work {
     let Followed { issue, watch, .. } = followed;
-    let outcome = run.and_then(|run| run.outcome.as_ref());
+    let outcome = run.outcome.as_ref();
     let used = issue.session.as_ref().map(|session| session.used).unwrap_or_default();
     Work {
         number: issue.reference.number,
         closes: watch.closes_issue,
         summary: summary.or_else(|| outcome.map(|outcome| outcome.reason.text.clone())).unwrap_or_default(),
         commits: Vec::new(),
-        verified: Vec::new(),
+        verified: verified.iter().map(|result| (result.command.clone(), result.passed)).collect(),
         head: issue.pushed.clone().unwrap_or_default(),
-        agent: run.map(|run| run.agent.clone()).unwrap_or_default(),
+        agent: run.agent.clone(),
         tokens: used.input_tokens.zip(used.output_tokens),
         cost: used.cost_usd.map(|cost| format!("${cost:.2}")),
     }

@@ -21,6 +21,8 @@ use crate::problems::{internal, store_failed, usage};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
+/// Bytes at the end of a run's records that have the results of its verification: they come last.
+const VERIFICATIONS_MAX: u64 = 2 * 1024 * 1024;
 /// Chunks that are buffered for a slow reader. A reader that is slower still only holds up the reading.
 const BUFFER: usize = 4;
 
@@ -82,13 +84,46 @@ pub(crate) async fn last_text(engine: &Engine, run: RunId) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// The result of a command that checked the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verification {
+    pub(crate) command: String,
+    pub(crate) head: String,
+    pub(crate) passed: bool,
+    /// What a command that failed wrote, shortened.
+    pub(crate) output: String,
+}
+
+/// Returns the results of the commands that checked the work of a run.
+///
+/// # Errors
+/// The records cannot be read: what they say is not known.
+pub(crate) async fn verifications(engine: &Engine, run: RunId) -> io::Result<Vec<Verification>> {
+    let path = engine.home().run(run).records();
+    let read = tokio::task::spawn_blocking(move || last_bytes(&path, VERIFICATIONS_MAX));
+    let end = read.await.map_err(io::Error::other).flatten()?;
+    let records = end.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Record>(line).ok());
+    Ok(records
+        .filter_map(|record| match record.body {
+            Body::Verified { command, head_sha, passed, output } => {
+                Some(Verification { command, head: head_sha, passed, output })
+            }
+            _ => None,
+        })
+        .collect())
+}
+
 /// The last bytes of a file, at most [`CHUNK`].
 fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+    last_bytes(path, CHUNK as u64)
+}
+
+fn last_bytes(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut file = regular_file::open_to_read(path)?;
     let length = file.metadata()?.len();
-    file.seek(io::SeekFrom::Start(length.saturating_sub(CHUNK as u64)))?;
+    file.seek(io::SeekFrom::Start(length.saturating_sub(max)))?;
     let mut end = Vec::new();
-    file.take(CHUNK as u64).read_to_end(&mut end)?;
+    file.take(max).read_to_end(&mut end)?;
     Ok(end)
 }
 

@@ -171,12 +171,20 @@ async fn issue_spec(
         base_branch: issue.worktree.as_ref().and_then(|worktree| worktree.base_branch.clone()),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
         pushed: issue.pushed.clone(),
+        verify: verify(settings, issue),
         allow_secrets: settings.run.allowed_secrets(),
         uncommitted: match settings.run.uncommitted {
             schema::Uncommitted::Block => Uncommitted::Block,
             schema::Uncommitted::Commit => Uncommitted::Commit,
         },
     })
+}
+
+/// The commands of the watch that handed the issue over.
+fn verify(settings: &Settings, issue: &Issue) -> Vec<Vec<String>> {
+    let watch =
+        issue.follow.as_ref().and_then(|follow| settings.watches.iter().find(|watch| watch.name == follow.watch));
+    watch.map(|watch| watch.verify.clone()).unwrap_or_default()
 }
 
 fn branch(issue: &Issue, task: &Task) -> String {

@@ -8,11 +8,13 @@ use kugetsu_domain::reference::ProjectPath;
 use kugetsu_domain::watch::follow::Follow;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
+use kugetsu_forge::references::address::Target;
+use kugetsu_forge::references::parser::parse;
 use kugetsu_store::error::StoreError;
 use thiserror::Error;
 
 use crate::engine::Engine;
-use crate::forges::forge;
+use crate::forges::background;
 use crate::watches::Watch;
 
 /// Why there is nothing to do about an issue now.
@@ -49,7 +51,7 @@ impl Followed {
             return Err(NotFollowed::Over);
         };
         let base = &issue.reference.repo.base;
-        match forge(engine, base) {
+        match background(engine, base) {
             Ok(Some(forge)) => Ok(Self { issue, follow, watch, forge }),
             Ok(None) => Err(ForgeError::NoKind { server: base.to_string() }.into()),
             Err(error) => Err(error.into()),
@@ -60,8 +62,22 @@ impl Followed {
         &self.issue.reference.repo.project
     }
 
+    /// The number of its pull request.
+    pub(crate) fn pull_request(&self, engine: &Engine) -> Option<u64> {
+        pull_request_number(engine, &self.issue)
+    }
+
     /// Identifies what kugetsu writes about the issue on its server.
     pub(crate) fn marker(&self) -> String {
         self.issue.id.to_string()
+    }
+}
+
+/// The number of the issue's pull request.
+pub(crate) fn pull_request_number(engine: &Engine, issue: &Issue) -> Option<u64> {
+    let address = parse(&issue.pr.as_ref()?.url, &engine.settings().servers.known(), None).ok()?;
+    match address.target {
+        Target::PullRequest(number) => Some(number),
+        _ => None,
     }
 }

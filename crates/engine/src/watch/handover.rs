@@ -1,49 +1,37 @@
 //! Starts the issues of a watched repository that meet every condition.
 
-use jiff::Timestamp;
-use kugetsu_domain::hash::fnv1a;
-use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::IssueRef;
-use kugetsu_domain::task::{Task, TaskKind};
-use kugetsu_domain::watch::conditions::{Author, Condition, ConditionKind, Facts, Load, Met, conditions, is_eligible};
-use kugetsu_forge::clone_source::clone_source;
-use kugetsu_forge::error::ForgeError;
+use kugetsu_domain::watch::conditions::{
+    Author, Condition, ConditionKind, Facts, Load, Met, Policy, conditions, is_eligible,
+};
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::issue::{Issue, IssueState};
-use kugetsu_forge::references::parser::parse;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::IssueFilter;
-use kugetsu_store::view::{Candidate, Repo};
-use kugetsu_store::write::{Enqueue, Precondition};
+use kugetsu_store::view::Candidate;
 use sha2::{Digest, Sha256};
-use thiserror::Error;
-use uuid::{Builder, Uuid};
 
+use super::task::{HandoverError, start};
 use super::trusted::is_trusted;
 use crate::engine::Engine;
-use crate::intake::issue_prompt;
 use crate::watches::Watch;
 
-#[derive(Debug, Error)]
-pub(crate) enum HandoverError {
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("its clone location is not known: {0}")]
-    Source(String),
+/// The result of considering an issue.
+pub(crate) struct Considered {
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) has_started: bool,
 }
 
-/// Starts the issue if every condition is met. Returns the conditions.
+/// Starts the issue if every condition is met.
 pub(crate) async fn consider(
     engine: &Engine,
     watch: &Watch,
     forge: &dyn Forge,
     issue: &Issue,
-) -> Result<Vec<Condition>, HandoverError> {
-    let (facts, load) = facts(engine, watch, forge, issue).await?;
+) -> Result<Considered, HandoverError> {
+    let (facts, load) = facts(engine, watch, &watch.policy, forge, issue).await?;
     let found = conditions(&watch.policy, &facts, load);
     let candidate = is_handed_over(&found).then(|| Candidate {
         text_hash: facts.text.clone(),
@@ -53,16 +41,43 @@ pub(crate) async fn consider(
     });
     // Before the start: the text is the one that was approved, whatever happens to the daemon now.
     engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
-    if is_eligible(&found) {
-        start(engine, watch, issue, &facts.text).await?;
+    let has_started = is_eligible(&found) && start(engine, watch, issue, &facts.text).await?;
+    Ok(Considered { conditions: found, has_started })
+}
+
+/// The result of a person's request to start an issue.
+pub(crate) enum Requested {
+    Started,
+    /// Why not, as a sentence.
+    Refused(String),
+}
+
+/// Starts the issue because a trusted person asks for it, whatever its labels and its author are, with the text that it has now.
+pub(crate) async fn on_request(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    number: u64,
+) -> Result<Requested, HandoverError> {
+    let issue = forge.issue(&watch.repo.project, number).await?;
+    let policy =
+        Policy { label: None, assignee: None, max_running: None, max_open_pull_requests: None, ..watch.policy.clone() };
+    let (facts, load) = facts(engine, watch, &policy, forge, &issue).await?;
+    // The person decides about the author's text, and about what it depends on.
+    let counts = |kind| !matches!(kind, ConditionKind::Trust | ConditionKind::Dependencies);
+    let found = conditions(&policy, &facts, load);
+    if let Some(unmet) = found.iter().find(|condition| condition.met != Met::Yes && counts(condition.kind)) {
+        return Ok(Requested::Refused(unmet.fact.clone()));
     }
-    Ok(found)
+    start(engine, watch, &issue, &facts.text).await?;
+    Ok(Requested::Started)
 }
 
 /// Reads what the conditions depend on. Only what decides is requested: an issue without the label costs nothing.
 async fn facts(
     engine: &Engine,
     watch: &Watch,
+    policy: &Policy,
     forge: &dyn Forge,
     issue: &Issue,
 ) -> Result<(Facts, Load), HandoverError> {
@@ -94,7 +109,7 @@ async fn facts(
     let load = load(engine, watch).await?;
     // The rest costs requests. Trust may depend on what the server says about the author.
     let unmet = |facts: &Facts| {
-        let found = conditions(&watch.policy, facts, load);
+        let found = conditions(policy, facts, load);
         found.iter().any(|condition| condition.met == Met::No && condition.kind != ConditionKind::Trust)
     };
     if unmet(&facts) {
@@ -132,45 +147,6 @@ pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreEr
     })
 }
 
-async fn start(engine: &Engine, watch: &Watch, issue: &Issue, text: &str) -> Result<(), HandoverError> {
-    let settings = engine.settings();
-    let prompt = issue_prompt::of(issue);
-    let agent = watch.agent.clone().unwrap_or_else(|| settings.default_agent.clone());
-    let (id, now) = (task_id(watch, issue.number, text, engine.now()), engine.now());
-    let task = Task::queued(id, TaskKind::Start, agent, prompt.message, now);
-    let enqueue = Enqueue {
-        repo: repo(engine, watch)?,
-        number: Some(issue.number),
-        used_numbers: 0,
-        new_issue: IssueId::new(Uuid::now_v7()),
-        title: prompt.title,
-        pr_url: None,
-        watch: Some(watch.name.clone()),
-        task: Task { model: watch.model.clone(), base: watch.base.clone(), ..task },
-        precondition: Precondition::New,
-        interrupt: false,
-    };
-    match engine.store().enqueue(enqueue, now).await {
-        Ok(applied) => {
-            tracing::info!(issue = %applied.issue.reference, watch = watch.name, "the issue was handed over");
-            Ok(())
-        }
-        // It was started meanwhile.
-        Err(StoreError::Known) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn repo(engine: &Engine, watch: &Watch) -> Result<Repo, HandoverError> {
-    let settings = engine.settings();
-    let address = format!("{}/{}", watch.repo.base, watch.repo.project);
-    let address = parse(&address, &settings.servers.known(), None);
-    let address = address.map_err(|error| HandoverError::Source(error.to_string()))?;
-    let source = clone_source(&address, &settings.repositories, &settings.servers);
-    let source = source.map_err(|error| HandoverError::Source(error.to_string()))?;
-    Ok(Repo { name: source.repo, kind: source.kind, source: source.clone_url.as_str().to_owned() })
-}
-
 /// A hash of title and description: what a label approves.
 fn text_hash(issue: &Issue) -> String {
     let mut hash = Sha256::new();
@@ -179,14 +155,4 @@ fn text_hash(issue: &Issue) -> String {
     hash.update(issue.title.as_bytes());
     hash.update(issue.body.as_bytes());
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// An ID that depends on the issue and its text: the same handover is queued once.
-fn task_id(watch: &Watch, number: u64, text: &str, now: Timestamp) -> TaskId {
-    let seed = format!("{}#{number} {text}", watch.repo);
-    let mut random = [0; 10];
-    random[..8].copy_from_slice(&fnv1a(seed.as_bytes()).to_be_bytes());
-    random[8..].copy_from_slice(&fnv1a(format!("handover {seed}").as_bytes()).to_be_bytes()[..2]);
-    let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
-    TaskId::new(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kugetsu_domain::watch::command::commands;
-use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen};
+use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified};
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
 use kugetsu_forge::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::error::ForgeError;
@@ -24,6 +24,8 @@ pub(crate) struct Look {
     pub(crate) remarks: Vec<Remark>,
     /// Comments of others; the agent does not get them.
     pub(crate) left_out: usize,
+    /// Comments that contain commands.
+    pub(crate) commands: Vec<Comment>,
 }
 
 /// A remark of a reviewer.
@@ -59,6 +61,7 @@ impl Look {
             Trusted::ask(&followed.watch.policy.trust, forge, project, own, authors(&reviews, &threads, &comments))
                 .await?;
         let decisions = decisions(&reviews, &people, &pull.head_sha);
+        let commands = comments.iter().filter(|comment| !commands(&comment.body).is_empty()).cloned().collect();
         let (remarks, left_out) = remarks(reviews, threads, comments, &people);
         let ending = match pull.state {
             kugetsu_domain::pull_request::PrState::Merged => Some(Ending::Merged),
@@ -82,8 +85,9 @@ impl Look {
             changes_requested: decisions.changes_requested,
             is_approved: decisions.is_approved,
             merge_refusal: merge_refusal(followed, &pull.head_sha),
+            is_unverified: is_unverified(&pull.head_sha, &followed.follow.records),
         };
-        Ok(Self { pull, seen, ci, remarks, left_out })
+        Ok(Self { pull, seen, ci, remarks, left_out, commands })
     }
 }
 

@@ -6,50 +6,112 @@ use jiff::{SignedDuration, Timestamp};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::issue::IssueQuery;
-use kugetsu_store::view::WatchState;
+use kugetsu_store::view::{HookNews, Poll, StoredEvent, WatchState};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::candidates::{is_due, remove};
-use super::handover::{HandoverError, consider, load};
+use super::commands::commands_on;
+use super::handover::{Considered, consider, load};
+use super::task::HandoverError;
 use crate::engine::Engine;
-use crate::forges::forge;
+use crate::forges::background;
 use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
-/// Time between two looks at the list of watches, if none is due before.
-const IDLE: Duration = Duration::from_secs(3600);
+/// How far the clock of a server may be behind this machine's.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// Time after a change during which its issue is read again with each poll.
+const RECENT: SignedDuration = SignedDuration::from_mins(2);
 /// Shortest time between two polls, also after a failure.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Candidates that one poll asks the server about, so that many that wait cost little.
 const CANDIDATES_MAX: usize = 5;
 
-/// Polls the watched repositories. It never ends before the settings do.
+/// Polls the watched repositories for as long as it is polled itself. A server that does not answer holds up none of the others.
 pub(crate) async fn poll(engine: Engine) {
     let mut settings = engine.settings_changes();
+    let (mut loops, mut running) = (JoinSet::new(), Vec::<(Watch, AbortHandle)>::new());
     loop {
-        let mut next = IDLE;
-        for watch in engine.settings().watches.clone() {
-            next = next.min(poll_if_due(&engine, &watch).await);
+        let watches = engine.settings().watches.clone();
+        running.retain(|(watch, polls)| {
+            let stays = watches.contains(watch);
+            if !stays {
+                polls.abort();
+            }
+            stays
+        });
+        for watch in watches {
+            if !running.iter().any(|(other, _)| *other == watch) {
+                let polls = loops.spawn(poll_one(engine.clone(), watch.clone()));
+                running.push((watch, polls));
+            }
         }
-        tokio::select! {
-            () = engine.clock().sleep(next.max(SHORTEST)) => {}
-            changed = settings.changed() => if changed.is_err() {
-                return;
-            },
+        loop {
+            tokio::select! {
+                changed = settings.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                Some(ended) = loops.join_next() => if let Err(error) = ended && error.is_panic() {
+                    tracing::error!(%error, "the polls of a watched repository ended; restart the daemon");
+                },
+            }
         }
+    }
+}
+
+async fn poll_one(engine: Engine, watch: Watch) {
+    let mut events = engine.store().listen();
+    // A watch whose settings changed may be free for issues that wait.
+    reconsider_waiting(&engine, &watch).await;
+    loop {
+        let left = poll_if_due(&engine, &watch).await;
+        let wait = engine.clock().sleep(left.max(SHORTEST));
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => break,
+                event = events.recv() => match event {
+                    Ok(event) if may_free(&event) => reconsider_waiting(&engine, &watch).await,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => reconsider_waiting(&engine, &watch).await,
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+}
+
+/// Whether a waiting issue may meet its conditions now.
+fn may_free(event: &StoredEvent) -> bool {
+    matches!(event.kind.as_str(), "run_ended" | "runner_lost" | "cancel_asked" | "change_seen" | "follow_ended")
+}
+
+/// Considers issues that waited for something in kugetsu.
+async fn reconsider_waiting(engine: &Engine, watch: &Watch) {
+    let considered = match background(engine, &watch.repo.base) {
+        Ok(Some(forge)) => reconsider(engine, watch, forge.as_ref(), &[], false).await,
+        // The next poll reports it.
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = considered {
+        tracing::debug!(watch = watch.name, %error, "waiting issues are considered again with the next poll");
     }
 }
 
 /// Returns the time until the next poll of the repository.
 async fn poll_if_due(engine: &Engine, watch: &Watch) -> Duration {
-    let interval = watch.poll(false);
     let state = match engine.store().watch(watch.repo.clone()).await {
         Ok(state) => state,
         Err(error) => {
             tracing::warn!(watch = watch.name, %error, "the state of a watch cannot be read");
-            return interval;
+            return watch.poll(false);
         }
     };
+    let interval = watch.poll(state.has_hook());
     let now = engine.now();
     let since = state.polled_at.map(|polled| now.duration_since(polled).unsigned_abs());
     if let Some(left) = since.and_then(|since| interval.checked_sub(since)).filter(|left| !left.is_zero()) {
@@ -61,8 +123,15 @@ async fn poll_if_due(engine: &Engine, watch: &Watch) -> Duration {
     if let Some(error) = error.as_ref().filter(|error| state.error.as_ref() != Some(error)) {
         tracing::warn!(watch = watch.name, repo = %watch.repo, error, "a watched repository could not be read");
     }
-    let state = WatchState { since: read.since, polled_at: Some(now), error };
-    if let Err(error) = engine.store().set_watch(watch.repo.clone(), state).await {
+    let stored = engine.store().set_poll(watch.repo.clone(), Poll { since: read.since, at: now, error }).await;
+    let stored = match stored {
+        Ok(()) if read.found_unreported && state.hooked_at.is_some() => {
+            tracing::info!(watch = watch.name, "a poll started an issue that no webhook reported");
+            engine.store().set_hook(watch.repo.clone(), HookNews::Missed, now).await
+        }
+        stored => stored,
+    };
+    if let Err(error) = stored {
         tracing::warn!(watch = watch.name, %error, "the state of a watch could not be stored; its issues are read again");
     }
     interval
@@ -72,13 +141,15 @@ async fn poll_if_due(engine: &Engine, watch: &Watch) -> Duration {
 struct Read {
     /// Every change up to this time was considered.
     since: Option<Timestamp>,
+    /// Whether a changed issue was started. A webhook that works would have reported it before.
+    found_unreported: bool,
     error: Option<HandoverError>,
 }
 
 /// Considers every issue that changed, and those that waited for something else.
 async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
-    let mut read = Read { since: state.since, error: None };
-    let forge = match forge(engine, &watch.repo.base) {
+    let mut read = Read { since: state.since, found_unreported: false, error: None };
+    let forge = match background(engine, &watch.repo.base) {
         Ok(Some(forge)) => forge,
         Ok(None) => {
             let reason = format!("the kind of server at {} is not known", watch.repo.base);
@@ -99,11 +170,22 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
     let (mut latest, mut earliest_failure) = (state.since, None);
     let mut has_news = false;
     for issue in &listed {
-        has_news |= state.since.is_none_or(|since| issue.updated > Some(since));
-        match consider(engine, watch, forge.as_ref(), issue).await {
-            Ok(conditions) => {
+        let is_news = state.since.is_none_or(|since| issue.updated > Some(since));
+        has_news |= is_news;
+        // A comment may have come in the same second as the change that was read last.
+        let is_recent = issue.updated.is_some_and(|updated| engine.now().duration_since(updated) < RECENT);
+        let considered = match consider(engine, watch, forge.as_ref(), issue).await {
+            // Comments from before the first poll were not for this kugetsu.
+            Ok(considered) if (is_news || is_recent) && state.since.is_some() => {
+                commands_on(engine, watch, forge.as_ref(), issue.number).await.map(|()| considered)
+            }
+            considered => considered,
+        };
+        match considered {
+            Ok(Considered { conditions, has_started }) => {
                 tracing::debug!(watch = watch.name, issue = issue.number, ?conditions, "considered");
                 latest = latest.max(issue.updated);
+                read.found_unreported |= has_started && state.since.is_some();
             }
             Err(error) if concerns_one(&error) => {
                 earliest_failure = [earliest_failure, issue.updated].into_iter().flatten().min();
@@ -111,6 +193,11 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
             }
             Err(error) => return Read { error: Some(error), ..read },
         }
+    }
+    if state.since.is_none() {
+        // All issues that were handed over are read now, however old they are; other changes count from now on.
+        let now = engine.now();
+        latest = latest.max(Some(now.saturating_sub(SKEW).unwrap_or(now)));
     }
     // What failed is listed again.
     read.since = [latest, earliest_failure].into_iter().flatten().min();

@@ -1,11 +1,14 @@
 //! Authenticity of a delivery, over its raw bytes.
 
+use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use kugetsu_domain::reference::ForgeKind;
+use kugetsu_domain::reference::{ForgeKind, ServerBase};
+use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
@@ -16,6 +19,41 @@ use super::notice::{Notice, notice};
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Length of an ID that is kept, in bytes; a longer one is replaced by its hash.
 const ID_MAX: usize = 100;
+
+/// The key of a home's webhooks. Each server gets a secret of its own, so that none can sign for another.
+#[derive(Clone)]
+pub struct HookKey([u8; 32]);
+
+impl HookKey {
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn random() -> io::Result<Self> {
+        let mut key = [0; 32];
+        SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("the system has no random numbers"))?;
+        Ok(Self(key))
+    }
+
+    /// Reads what [`to_text`](Self::to_text) wrote; `None` if it is something else.
+    pub fn from_text(text: &str) -> Option<Self> {
+        from_hex(text.trim())?.try_into().ok().map(Self)
+    }
+
+    pub fn to_text(&self) -> SecretString {
+        hex(&self.0).into()
+    }
+
+    /// The secret that the webhooks of the server sign with.
+    pub fn secret(&self, server: &ServerBase) -> SecretString {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        hex(hmac::sign(&key, format!("webhook {server}").as_bytes()).as_ref()).into()
+    }
+}
+
+impl fmt::Debug for HookKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HookKey")
+    }
+}
 
 /// A delivery that its server signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,5 +181,9 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,13 +4,13 @@ use kugetsu_domain::reference::{ForgeKind, ProjectPath};
 use serde_json::Value;
 
 /// Something of a project has changed. Nothing else of the body is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Notice {
     pub project: ProjectPath,
     pub subject: NoticeSubject,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NoticeSubject {
     /// An issue or its comments. On servers that number both together it may be a pull request.
     Issue(u64),

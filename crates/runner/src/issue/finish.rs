@@ -15,6 +15,7 @@ use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::{StatusError, WorktreeStatus};
 
 use super::files::{Files, token_variable};
+use super::verify::verify;
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::records::spool::Spool;
 use crate::run_context::RunContext;
@@ -81,7 +82,15 @@ pub(crate) async fn finish(
         Ok(Inspected { inspection, status }) => (std::mem::take(inspection), status.best_head.clone()),
         Err(error) => (Inspection { error: Some(error.clone()), ..Inspection::default() }, None),
     };
-    let (verdict, mut reason) = verdict(&end, &inspection, &push);
+    let (mut decided, mut reason) = verdict(&end, &inspection, &push);
+    let is_published = decided == Verdict::Done && matches!(push, Push::Done { .. });
+    if let Some(head) = head.as_ref().filter(|_| is_published && !issue.verify.is_empty())
+        && let Err(interruption) = verify(&issue.verify, head, files, run, interrupts).await
+    {
+        end = interrupted(end, interruption);
+        (decided, reason) = verdict(&end, &inspection, &push);
+    }
+    let verdict = decided;
     if push_expired {
         reason = reason.hint(format!("push it without running the agent again: `kugetsu push {}`", run.spec.reference));
     }

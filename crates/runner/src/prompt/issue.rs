@@ -192,6 +192,7 @@ mod tests {
 
     fn spec() -> (RunSpec, IssueSpec) {
         let issue = IssueSpec {
+            verify: vec![],
             number: 12,
             first_attempt: true,
             lost_before: None,

@@ -44,6 +44,9 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
         }
         Body::Plan { steps } => Body::Plan { steps: plan(steps, redactor) },
         Body::Permission { title, answer } => Body::Permission { title: line(title), answer: line(answer) },
+        Body::Verified { command, head_sha, passed, output } => {
+            Body::Verified { command: line(command), head_sha, passed, output: text(output) }
+        }
         Body::Usage { usage } => Body::Usage { usage },
         Body::Lost { reason } => Body::Lost { reason: line(reason) },
         Body::Ended { state, reason, hint, paused_until, head_sha, commits, pushed, usage } => {
@@ -70,6 +73,7 @@ pub(crate) const fn is_chatter(body: &Body) -> bool {
         | Body::SessionLost { .. }
         | Body::Session { .. }
         | Body::Prompt { .. }
+        | Body::Verified { .. }
         | Body::Lost { .. }
         | Body::Ended { .. } => false,
     }

@@ -27,7 +27,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Candidate, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
@@ -220,8 +220,12 @@ impl Driver for Sqlite {
         self.readers.query(move |connection| watches::watch(connection, &repo))
     }
 
-    fn set_watch(&self, repo: RepoRef, state: WatchState) -> Reply<'_, ()> {
-        self.change(move |connection| watches::set_watch(connection, &repo, &state))
+    fn set_poll(&self, repo: RepoRef, poll: Poll) -> Reply<'_, ()> {
+        self.change(move |connection| watches::set_poll(connection, &repo, &poll))
+    }
+
+    fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Reply<'_, ()> {
+        self.change(move |connection| watches::set_hook(connection, &repo, news, at))
     }
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
@@ -235,12 +239,12 @@ impl Driver for Sqlite {
         })
     }
 
-    fn is_delivered(&self, server: String, id: String) -> Reply<'_, bool> {
-        self.readers.query(move |connection| watches::is_delivered(connection, &server, &id))
+    fn is_handled(&self, server: String, id: String) -> Reply<'_, bool> {
+        self.readers.query(move |connection| watches::is_handled(connection, &server, &id))
     }
 
-    fn add_delivery(&self, server: String, id: String, at: Timestamp, forget: Timestamp) -> Reply<'_, ()> {
-        self.change(move |connection| watches::add_delivery(connection, &server, &id, at, forget))
+    fn add_handled(&self, server: String, id: String, at: Option<Timestamp>, forget: Timestamp) -> Reply<'_, ()> {
+        self.change(move |connection| watches::add_handled(connection, &server, &id, at, forget))
     }
 
     fn set_home(&self, id: String) -> Reply<'_, ()> {

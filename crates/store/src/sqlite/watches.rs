@@ -1,4 +1,4 @@
-//! Watched repositories, their candidates, and the deliveries of their webhooks.
+//! Watched repositories, their candidates, and what came from their servers.
 
 use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::load::number;
 use super::row::Columns;
 use crate::error::StoreError;
-use crate::view::{Candidate, WatchState};
+use crate::view::{Candidate, HookNews, Poll, WatchState};
 
 pub(super) fn watch(connection: &Connection, repo: &RepoRef) -> Result<WatchState, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT since, polled_at, error FROM watches WHERE base = ? AND project = ?")?;
+    let select = "SELECT since, polled_at, error, hooked_at, missed_at FROM watches WHERE base = ? AND project = ?";
+    let mut statement = connection.prepare_cached(select)?;
     let mut rows = statement.query([repo.base.as_str(), repo.project.as_str()])?;
     let Some(found) = rows.next()? else { return Ok(WatchState::default()) };
     let mut columns = Columns::of("watch", found);
@@ -20,15 +20,44 @@ pub(super) fn watch(connection: &Connection, repo: &RepoRef) -> Result<WatchStat
         since: columns.optional_time()?,
         polled_at: columns.optional_time()?,
         error: columns.optional_owned()?,
+        hooked_at: columns.optional_time()?,
+        missed_at: columns.optional_time()?,
     })
 }
 
-pub(super) fn set_watch(connection: &Connection, repo: &RepoRef, state: &WatchState) -> Result<(), StoreError> {
-    let (since, polled_at) =
-        (state.since.map(Timestamp::as_millisecond), state.polled_at.map(Timestamp::as_millisecond));
-    let params = params![repo.base.as_str(), repo.project.as_str(), since, polled_at, state.error];
-    let replace = "INSERT OR REPLACE INTO watches (base, project, since, polled_at, error) VALUES (?, ?, ?, ?, ?)";
-    connection.prepare_cached(replace)?.execute(params)?;
+pub(super) fn set_poll(connection: &Connection, repo: &RepoRef, poll: &Poll) -> Result<(), StoreError> {
+    let since = poll.since.map(Timestamp::as_millisecond);
+    let upsert = "INSERT INTO watches (base, project, since, polled_at, error) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET since = excluded.since, polled_at = excluded.polled_at, error = excluded.error";
+    let at = poll.at.as_millisecond();
+    connection.prepare_cached(upsert)?.execute(params![
+        repo.base.as_str(),
+        repo.project.as_str(),
+        since,
+        at,
+        poll.error
+    ])?;
+    Ok(())
+}
+
+pub(super) fn set_hook(
+    connection: &Connection,
+    repo: &RepoRef,
+    news: HookNews,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let upsert = match news {
+        HookNews::Worked => {
+            "INSERT INTO watches (base, project, hooked_at) VALUES (?, ?, ?)
+                ON CONFLICT DO UPDATE SET hooked_at = excluded.hooked_at"
+        }
+        HookNews::Missed => {
+            "INSERT INTO watches (base, project, missed_at) VALUES (?, ?, ?)
+                ON CONFLICT DO UPDATE SET missed_at = excluded.missed_at"
+        }
+    };
+    let params = params![repo.base.as_str(), repo.project.as_str(), at.as_millisecond()];
+    connection.prepare_cached(upsert)?.execute(params)?;
     Ok(())
 }
 
@@ -90,21 +119,21 @@ pub(super) fn remove_candidate(connection: &Connection, repo: &RepoRef, issue: u
     Ok(())
 }
 
-pub(super) fn is_delivered(connection: &Connection, server: &str, id: &str) -> Result<bool, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM deliveries WHERE server = ? AND id = ?")?;
+pub(super) fn is_handled(connection: &Connection, server: &str, id: &str) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM handled WHERE server = ? AND id = ?")?;
     Ok(statement.exists([server, id])?)
 }
 
-/// Deliveries from before `forget` are forgotten.
-pub(super) fn add_delivery(
+/// What was handled before `forget` is forgotten, unless it has no time.
+pub(super) fn add_handled(
     connection: &Connection,
     server: &str,
     id: &str,
-    at: Timestamp,
+    at: Option<Timestamp>,
     forget: Timestamp,
 ) -> Result<(), StoreError> {
-    let insert = "INSERT OR IGNORE INTO deliveries (server, id, at) VALUES (?, ?, ?)";
-    connection.prepare_cached(insert)?.execute(params![server, id, at.as_millisecond()])?;
-    connection.prepare_cached("DELETE FROM deliveries WHERE at < ?")?.execute([forget.as_millisecond()])?;
+    let insert = "INSERT OR IGNORE INTO handled (server, id, at) VALUES (?, ?, ?)";
+    connection.prepare_cached(insert)?.execute(params![server, id, at.map(Timestamp::as_millisecond)])?;
+    connection.prepare_cached("DELETE FROM handled WHERE at < ?")?.execute([forget.as_millisecond()])?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
 use kugetsu_domain::watch::follow::FollowEvent;
 
 use kugetsu_store::error::StoreError;
-use kugetsu_store::view::{Candidate, WatchState};
+use kugetsu_store::view::{Candidate, HookNews, Poll, WatchState};
 use kugetsu_store::write::{Enqueue, Precondition};
 
 use crate::world::{World, later, now, start};
@@ -57,8 +57,19 @@ async fn watch_candidates_and_deliveries_read_back_as_stored() {
     let (issue, _) = world.queued(1).await;
     let repo = || issue.reference.repo.clone();
     assert_eq!(world.store().watch(repo()).await.unwrap(), WatchState::default());
-    let state = WatchState { since: Some(now()), polled_at: Some(now()), error: Some("no answer".to_owned()) };
-    world.store().set_watch(repo(), state.clone()).await.unwrap();
+    let poll = Poll { since: Some(now()), at: now(), error: Some("no answer".to_owned()) };
+    world.store().set_hook(repo(), HookNews::Worked, later(-9)).await.unwrap();
+    world.store().set_poll(repo(), poll.clone()).await.unwrap();
+    assert!(world.store().watch(repo()).await.unwrap().has_hook());
+    world.store().set_hook(repo(), HookNews::Missed, now()).await.unwrap();
+    let state = WatchState {
+        since: poll.since,
+        polled_at: Some(poll.at),
+        error: poll.error,
+        hooked_at: Some(later(-9)),
+        missed_at: Some(now()),
+    };
+    assert!(!state.has_hook(), "something was not reported");
     let found =
         |met| ConditionKind::ALL.iter().map(move |kind| Condition { kind: *kind, met, fact: "a \"b\"".to_owned() });
     let candidate = |text: &str, met| Candidate {
@@ -72,7 +83,7 @@ async fn watch_candidates_and_deliveries_read_back_as_stored() {
         world.store().set_candidate(repo(), 7, Some(candidate.clone())).await.unwrap();
     }
     let kept = Candidate { text_hash: first.text_hash, seen_at: first.seen_at, ..second };
-    world.store().add_delivery("h".to_owned(), "1".to_owned(), later(-100), later(-200)).await.unwrap();
+    world.store().add_handled("h".to_owned(), "1".to_owned(), Some(later(-100)), later(-200)).await.unwrap();
     world.reopen().await;
     assert_eq!(world.store().watch(repo()).await.unwrap(), state);
     assert_eq!(world.store().candidate(repo(), 7).await.unwrap(), Some(kept.clone()), "the approved text stays");
@@ -80,10 +91,13 @@ async fn watch_candidates_and_deliveries_read_back_as_stored() {
     assert_eq!(world.store().candidates(repo()).await.unwrap(), [(7, kept)]);
     world.store().set_candidate(repo(), 7, None).await.unwrap();
     assert_eq!(world.store().candidate(repo(), 7).await.unwrap(), None);
-    let is_delivered = async |id: &str| world.store().is_delivered("h".to_owned(), id.to_owned()).await.unwrap();
-    assert!(is_delivered("1").await && !is_delivered("2").await);
-    world.store().add_delivery("h".to_owned(), "2".to_owned(), now(), later(-50)).await.unwrap();
-    assert!(!is_delivered("1").await && is_delivered("2").await, "old ones are forgotten");
+    let is_handled = async |id: &str| world.store().is_handled("h".to_owned(), id.to_owned()).await.unwrap();
+    assert!(is_handled("1").await && !is_handled("2").await);
+    world.store().add_handled("h".to_owned(), "2".to_owned(), Some(now()), later(-50)).await.unwrap();
+    assert!(!is_handled("1").await && is_handled("2").await, "old ones are forgotten");
+    world.store().add_handled("h".to_owned(), "3".to_owned(), None, now()).await.unwrap();
+    world.store().add_handled("h".to_owned(), "4".to_owned(), Some(now()), later(9)).await.unwrap();
+    assert!(is_handled("3").await && !is_handled("2").await, "what has no time is kept");
 }
 
 #[tokio::test]

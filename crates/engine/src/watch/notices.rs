@@ -1,0 +1,175 @@
+//! Looks into what webhooks report. Each report names a subject; what is the case there is read from the server.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reference::ServerBase;
+use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::webhook::notice::{Notice, NoticeSubject};
+use kugetsu_store::error::StoreError;
+use kugetsu_store::query::IssueFilter;
+use kugetsu_store::view::HookNews;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::candidates::remove;
+use super::commands::commands_on;
+use super::followed::pull_request_number;
+use super::handover::consider;
+use super::task::HandoverError;
+use crate::engine::Engine;
+use crate::forges::background;
+use crate::watches::Watch;
+
+/// Subjects that wait. Beyond it, the server is asked to send the report again.
+const WAITING_MAX: usize = 1000;
+/// Subjects that are looked into at once.
+const AT_ONCE: usize = 8;
+
+/// Reports that wait. Clones share them. A subject that is reported again while it waits, waits once.
+#[derive(Clone, Default)]
+pub(crate) struct Notices(Arc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<VecDeque<Reported>>,
+    changed: Notify,
+}
+
+/// A subject, and the server that reported it.
+type Reported = (ServerBase, Notice);
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notices")
+    }
+}
+
+impl Notices {
+    /// Returns `false` if too many wait.
+    pub(crate) fn send(&self, server: ServerBase, notice: Notice) -> bool {
+        let reported = (server, notice);
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.contains(&reported) {
+            return true;
+        }
+        if waiting.len() >= WAITING_MAX {
+            return false;
+        }
+        waiting.push_back(reported);
+        drop(waiting);
+        self.0.changed.notify_one();
+        true
+    }
+
+    /// Takes the first that is not among `others`: two looks at one subject at once would only repeat each other.
+    fn take_except(&self, others: &HashSet<Reported>) -> Option<Reported> {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = waiting.iter().position(|reported| !others.contains(reported))?;
+        waiting.remove(at)
+    }
+}
+
+/// Looks into reports for as long as it is polled.
+pub(crate) async fn serve(engine: Engine) {
+    let notices = engine.notices().clone();
+    let (mut running, mut subjects) = (JoinSet::new(), HashSet::new());
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(reported) = notices.take_except(&subjects)
+        {
+            subjects.insert(reported.clone());
+            let engine = engine.clone();
+            running.spawn(async move {
+                look_into(&engine, &reported).await;
+                reported
+            });
+        }
+        tokio::select! {
+            () = notices.0.changed.notified(), if running.len() < AT_ONCE => {}
+            Some(ended) = running.join_next() => match ended {
+                Ok(reported) => drop(subjects.remove(&reported)),
+                Err(error) => {
+                    // Which one it was is lost with the panic; a subject more is looked into twice at once at worst.
+                    tracing::error!(%error, "a report of a webhook was not looked into");
+                    subjects.clear();
+                }
+            },
+        }
+    }
+}
+
+/// What fails here is found by the next poll.
+async fn look_into(engine: &Engine, (server, notice): &Reported) {
+    let is_meant = |watch: &&Watch| {
+        watch.repo.base == *server && watch.repo.project.as_str().eq_ignore_ascii_case(notice.project.as_str())
+    };
+    let settings = engine.settings();
+    for watch in settings.watches.iter().filter(is_meant) {
+        let looked = match engine.store().set_hook(watch.repo.clone(), HookNews::Worked, engine.now()).await {
+            Ok(()) => look(engine, watch, &notice.subject).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = looked {
+            tracing::warn!(watch = watch.name, subject = ?notice.subject, %error, "a report of a webhook waits for the next poll");
+        }
+    }
+}
+
+async fn look(engine: &Engine, watch: &Watch, subject: &NoticeSubject) -> Result<(), HandoverError> {
+    match subject {
+        NoticeSubject::Ping => Ok(()),
+        NoticeSubject::Issue(number) => {
+            consider_number(engine, watch, *number).await?;
+            notify(engine, watch, |issue| issue.reference.number == *number).await
+        }
+        NoticeSubject::PullRequest(number) => {
+            notify(engine, watch, |issue| pull_request_number(engine, issue) == Some(*number)).await
+        }
+        NoticeSubject::Checks { commit } => {
+            let has_head = |issue: &Issue| {
+                let head = issue.follow.as_ref().and_then(|follow| follow.head.as_ref());
+                head == Some(commit) || issue.pushed.as_ref() == Some(commit)
+            };
+            notify(engine, watch, has_head).await
+        }
+        NoticeSubject::Push { branch } => {
+            notify(engine, watch, |issue| issue.worktree.as_ref().is_some_and(|files| files.branch == *branch)).await
+        }
+    }
+}
+
+async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<(), HandoverError> {
+    let Some(forge) = background(engine, &watch.repo.base)? else {
+        return Err(HandoverError::Source(format!("the kind of server at {} is not known", watch.repo.base)));
+    };
+    match forge.issue(&watch.repo.project, number).await {
+        Ok(issue) => {
+            consider(engine, watch, forge.as_ref(), &issue).await?;
+            commands_on(engine, watch, forge.as_ref(), number).await
+        }
+        // It was deleted or moved.
+        Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(remove(engine, watch, number).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the followed issues of the watch look at their pull requests.
+async fn notify(engine: &Engine, watch: &Watch, is_meant: impl Fn(&Issue) -> bool) -> Result<(), HandoverError> {
+    let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
+    for issue in open {
+        let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_active() && follow.look_at.is_some());
+        if is_followed && is_meant(&issue) {
+            match engine.apply(issue.id, Event::Followed(FollowEvent::Noticed)).await {
+                // It was destroyed meanwhile.
+                Ok(_) | Err(StoreError::Refused(_) | StoreError::NoSuchIssue) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The tasks of watched issues.
+
+use jiff::Timestamp;
+use kugetsu_domain::hash::fnv1a;
+use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_forge::clone_source::clone_source;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::issue::Issue as OnServer;
+use kugetsu_forge::references::parser::parse;
+use kugetsu_store::error::StoreError;
+use kugetsu_store::view::Repo;
+use kugetsu_store::write::{Enqueue, Precondition};
+use thiserror::Error;
+use uuid::{Builder, Uuid};
+
+use crate::engine::Engine;
+use crate::intake::issue_prompt;
+use crate::watches::Watch;
+
+#[derive(Debug, Error)]
+pub(crate) enum HandoverError {
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("its clone location is not known: {0}")]
+    Source(String),
+}
+
+/// Returns whether it was started now, and not before.
+pub(crate) async fn start(engine: &Engine, watch: &Watch, issue: &OnServer, text: &str) -> Result<bool, HandoverError> {
+    let settings = engine.settings();
+    let prompt = issue_prompt::of(issue);
+    let agent = watch.agent.clone().unwrap_or_else(|| settings.default_agent.clone());
+    let (id, now) = (seeded_task_id(&format!("{}#{} {text}", watch.repo, issue.number), engine.now()), engine.now());
+    let task = Task::queued(id, TaskKind::Start, agent, prompt.message, now);
+    let enqueue = Enqueue {
+        repo: repo(engine, watch)?,
+        number: Some(issue.number),
+        used_numbers: 0,
+        new_issue: IssueId::new(Uuid::now_v7()),
+        title: prompt.title,
+        pr_url: None,
+        watch: Some(watch.name.clone()),
+        task: Task { model: watch.model.clone(), base: watch.base.clone(), ..task },
+        precondition: Precondition::New,
+        interrupt: false,
+    };
+    match engine.store().enqueue(enqueue, now).await {
+        Ok(applied) => {
+            tracing::info!(issue = %applied.issue.reference, watch = watch.name, "the issue was handed over");
+            Ok(true)
+        }
+        // It was started meanwhile.
+        Err(StoreError::Known) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn repo(engine: &Engine, watch: &Watch) -> Result<Repo, HandoverError> {
+    let settings = engine.settings();
+    let address = format!("{}/{}", watch.repo.base, watch.repo.project);
+    let address = parse(&address, &settings.servers.known(), None);
+    let address = address.map_err(|error| HandoverError::Source(error.to_string()))?;
+    let source = clone_source(&address, &settings.repositories, &settings.servers);
+    let source = source.map_err(|error| HandoverError::Source(error.to_string()))?;
+    Ok(Repo { name: source.repo, kind: source.kind, source: source.clone_url.as_str().to_owned() })
+}
+
+/// The task that continues the session of an issue; `None` if its repository is not known.
+pub(crate) async fn continuation(
+    engine: &Engine,
+    watch: &Watch,
+    issue: &Issue,
+    id: TaskId,
+    text: String,
+) -> Result<Option<Enqueue>, StoreError> {
+    let Some(repo) = engine.store().repo(&issue.reference.repo).await? else { return Ok(None) };
+    let agent = issue.session.as_ref().map(|session| session.agent.clone());
+    let agent = agent.or_else(|| watch.agent.clone()).unwrap_or_else(|| engine.settings().default_agent.clone());
+    let task = Task::queued(id, TaskKind::Continue, agent, text, engine.now());
+    Ok(Some(Enqueue {
+        repo,
+        number: Some(issue.reference.number),
+        used_numbers: 0,
+        new_issue: issue.id,
+        title: issue.title.clone(),
+        pr_url: None,
+        watch: None,
+        task: Task { model: watch.model.clone(), ..task },
+        precondition: Precondition::Continuable,
+        interrupt: false,
+    }))
+}
+
+/// An ID that depends on the seed: within a millisecond, the same request is queued once.
+pub(crate) fn seeded_task_id(seed: &str, now: Timestamp) -> TaskId {
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&fnv1a(seed.as_bytes()).to_be_bytes());
+    random[8..].copy_from_slice(&fnv1a(format!("task {seed}").as_bytes()).to_be_bytes()[..2]);
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    TaskId::new(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+}
