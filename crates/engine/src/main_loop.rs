@@ -15,7 +15,7 @@ use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use crate::effects::backoff;
+use crate::backoff;
 use crate::effects::execute::execute;
 use crate::effects::outcome::Outcome;
 use crate::engine::Engine;

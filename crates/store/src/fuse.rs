@@ -21,7 +21,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -55,6 +55,11 @@ impl Fuse {
     /// Returns the number of steps so far.
     pub fn taken(&self) -> usize {
         *self.taken.borrow()
+    }
+
+    /// Lets the process die now. Nothing happens to one that may take any number of steps.
+    pub fn blow(&self) {
+        self.taken.send_replace(self.max.saturating_add(1));
     }
 
     /// Waits until the process is dead.
@@ -200,6 +205,10 @@ impl Driver for Fused {
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
         self.read(move |driver| driver.candidates(repo, issue))
+    }
+
+    fn watch_load(&self, repo: RepoRef, watch: String) -> Reply<'_, WatchLoad> {
+        self.read(move |driver| driver.watch_load(repo, watch))
     }
 
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {

@@ -14,8 +14,8 @@ use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::watch::followed::Followed;
 
-/// Executions that fail before the rest is cleaned up without what the server refuses.
-const ATTEMPTS_MAX: u32 = 5;
+/// Executions that fail before the rest is cleaned up without what the server refuses: some hours, in which a person may allow it.
+const ATTEMPTS_MAX: u32 = 20;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending, failures: u32) -> Outcome {
     if ending != Ending::Merged {
@@ -31,8 +31,12 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending, fai
     for cleaned in [delete_branch(&followed).await, close_issue(&followed).await] {
         match cleaned {
             Ok(()) => {}
-            Err(error) if error.is_transient() || failures.saturating_add(1) < ATTEMPTS_MAX => return error.into(),
-            Err(error) => tracing::warn!(issue = %followed.issue.reference, %error, "something is left on the server"),
+            Err(error @ (ForgeError::Forbidden { .. } | ForgeError::Refused { .. }))
+                if failures.saturating_add(1) >= ATTEMPTS_MAX =>
+            {
+                tracing::warn!(issue = %followed.issue.reference, %error, "something is left on the server");
+            }
+            Err(error) => return error.into(),
         }
     }
     // Work that is not on the server is rescued before the files are removed; a task that was queued meanwhile keeps them.

@@ -1,5 +1,6 @@
 //! Looks at the pull request of a followed issue, and stores what follows from it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +19,7 @@ use crate::engine::Engine;
 use crate::watch::commands::{Discussion, carry_out};
 use crate::watch::followed::Followed;
 use crate::watch::look::Look;
-use crate::watch::message::message;
+use crate::watch::message::{REMARKS_MAX, message};
 use crate::watch::task::continuation;
 
 /// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
@@ -38,7 +39,7 @@ enum Found {
     Something(Settlement),
 }
 
-/// What the looks of this effect have seen so far.
+/// The result of the latest looks of this effect.
 struct Unchanged {
     seen: Seen,
     since: Timestamp,
@@ -178,15 +179,17 @@ async fn settle(
     Ok(Settlement { events, enqueue })
 }
 
-/// The fingerprint of remarks contains those that were answered before, so that the agent does not get them again.
+/// The fingerprint of remarks contains those that were answered before, so that the agent does not get them again. Those that the
+/// message leaves out are given afterwards.
 fn all_remarks(look: &Look, kind: FeedbackKind) -> Option<String> {
-    let of_bots = match kind {
-        FeedbackKind::Review => false,
-        FeedbackKind::BotReview => true,
+    let (of_bots, open) = match kind {
+        FeedbackKind::Review => (false, &look.seen.reviews.ids),
+        FeedbackKind::BotReview => (true, &look.seen.bot_reviews.ids),
         FeedbackKind::Verify | FeedbackKind::Conflict | FeedbackKind::Ci | FeedbackKind::Merge => return None,
     };
-    let ids: Vec<&str> =
-        look.remarks.iter().filter(|remark| remark.is_bot == of_bots).map(|remark| remark.id.as_str()).collect();
+    let left_out: HashSet<&String> = open.iter().skip(REMARKS_MAX).collect();
+    let given = look.remarks.iter().filter(|remark| remark.is_bot == of_bots && !left_out.contains(&remark.id));
+    let ids: Vec<&str> = given.map(|remark| remark.id.as_str()).collect();
     Some(ids.join(" "))
 }
 

@@ -9,7 +9,7 @@ use kugetsu_forge::error::ForgeError;
 use kugetsu_store::write::Enqueue;
 use kugetsu_store::write::Settlement;
 
-use super::backoff;
+use crate::backoff;
 use crate::watch::followed::NotFollowed;
 
 /// Decides what becomes of an effect that was executed.

@@ -162,7 +162,19 @@ impl Client {
         query: &[(&str, &str)],
         filter_map: impl FnMut(T) -> Option<U>,
     ) -> Result<Listed<U>, ForgeError> {
-        self.pages(path, query, filter_map, |response| self.parse(response)).await
+        let pages = self.limits().pages;
+        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
+    }
+
+    /// The same over at most [`Limits::pages_of_issues`] pages.
+    pub(crate) async fn list_issues<T: DeserializeOwned, U>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        filter_map: impl FnMut(T) -> Option<U>,
+    ) -> Result<Listed<U>, ForgeError> {
+        let pages = self.limits().pages_of_issues;
+        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
     }
 
     /// The same for a list in the field `name` of an object.
@@ -178,13 +190,14 @@ impl Client {
             let entries = object.remove(name).unwrap_or_default();
             self.convert(&Method::GET, response, serde_json::from_value(entries))
         };
-        self.pages(path, query, filter_map, entries).await
+        self.pages(path, query, self.limits().pages, filter_map, entries).await
     }
 
     async fn pages<T, U>(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
+        pages: usize,
         mut filter_map: impl FnMut(T) -> Option<U>,
         // Forgejo lists null for an entry that it failed to load.
         entries: impl Fn(&Response) -> Result<Option<Vec<Option<T>>>, ForgeError>,
@@ -192,7 +205,7 @@ impl Client {
         let mut kept = Vec::new();
         let mut seen = 0;
         let mut next = Some(self.endpoint.base.join(path, query));
-        for _ in 0..self.limits().pages {
+        for _ in 0..pages {
             let Some(url) = next else { return Ok(Listed { entries: kept, is_complete: true }) };
             let response = self.send(&Request::get(url)).await?;
             let entries = entries(&response)?.unwrap_or_default();
