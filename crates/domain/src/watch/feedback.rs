@@ -466,9 +466,9 @@ mod tests {
         let actions = decided(&red(), &[spent]);
         let [Action::Stop { kind, fingerprint, .. }] = &actions[..] else { panic!("{actions:?}") };
         let stopped = record(*kind, fingerprint, 2, RecordState::Stopped { reason: "often".to_owned() });
-        assert!(waits(&decided(&red(), &[stopped.clone()])), "it is reported once");
+        assert!(waits(&decided(&red(), std::slice::from_ref(&stopped))), "it is reported once");
         let reviewed = Seen { reviews: Remarks { ids: vec!["r1".to_owned()], latest: None }, ..red() };
-        let actions = decided(&reviewed, &[stopped.clone()]);
+        let actions = decided(&reviewed, std::slice::from_ref(&stopped));
         assert!(matches!(&actions[..], [Action::Give { kind: FeedbackKind::Review, .. }]), "{actions:?}");
         assert_eq!(decided(&green(), &[stopped]), [Action::Merge { head: "c1".to_owned() }], "what stopped it is gone");
     }

@@ -84,8 +84,8 @@ pub fn is_unedited(text: &str, marker: &str) -> bool {
 
 /// Servers and editors change white space.
 fn with_hash(marker: &str, text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    format!("{marker} {:016x}", fnv1a(words.join(" ").as_bytes()))
+    let visible: Vec<&str> = text.split_whitespace().collect();
+    format!("{marker} {:016x}", fnv1a(visible.join(" ").as_bytes()))
 }
 
 /// A comment of kugetsu's.
