@@ -51,9 +51,11 @@ pub(super) struct ServerState {
     pub(super) outgoing: Mutex<Sender<Outgoing>>,
 }
 
-/// The fault of a request, given as its method and target.
+/// Decides about a request, given as its method and target.
 #[derive(Clone)]
-pub(super) struct Outage(pub(super) Arc<dyn Fn(&str) -> Option<Fault> + Send + Sync>);
+pub(super) struct Outage(pub(super) Arc<Decide>);
+
+type Decide = dyn Fn(&str) -> Option<Fault> + Send + Sync;
 
 impl fmt::Debug for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,14 +230,14 @@ async fn serve(State(state): State<Arc<ServerState>>, request: Request) -> Respo
             late(pause).await;
             state.answer(&parts, &body)
         }
-        Some(Fault::Done(fault)) => {
+        Some(Fault::Done(then)) => {
             let response = state.answer(&parts, &body);
-            match *fault {
+            match *then {
                 Fault::Late(pause) => {
                     late(pause).await;
                     response
                 }
-                fault => faulty_response(fault, state.flavor),
+                then => faulty_response(then, state.flavor),
             }
         }
         Some(fault) => faulty_response(fault, state.flavor),

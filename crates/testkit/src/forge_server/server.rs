@@ -187,19 +187,19 @@ impl ForgeServer {
         self.state.faults.change(|faults| faults.push((part.to_owned(), fault)));
     }
 
-    /// Injects a fault into every such request, until [`recover`](Self::recover).
-    pub fn fail_always(&self, part: &str, fault: Fault) {
+    /// The same for every such request, until [`recover`](Self::recover).
+    pub fn fail_always(&self, part: &str, failure: Fault) {
         let part = part.to_owned();
-        self.fail_when(move |request| request.contains(&part).then(|| fault.clone()));
+        self.fail_when(move |request| request.contains(&part).then(|| failure.clone()));
     }
 
-    /// Asks `fault` about every request, given as its method and target, until [`recover`](Self::recover). It may also change
-    /// something before the request is carried out.
-    pub fn fail_when(&self, fault: impl Fn(&str) -> Option<Fault> + Send + Sync + 'static) {
-        self.state.outage.change(|outage| *outage = Some(Outage(Arc::new(fault))));
+    /// Calls `failure` with the method and target of every request, until [`recover`](Self::recover). It may also change something
+    /// before the request is carried out.
+    pub fn fail_when(&self, failure: impl Fn(&str) -> Option<Fault> + Send + Sync + 'static) {
+        self.state.outage.change(|outage| *outage = Some(Outage(Arc::new(failure))));
     }
 
-    /// Ends all faults.
+    /// Requests succeed again.
     pub fn recover(&self) {
         self.state.outage.change(|outage| *outage = None);
         self.state.faults.change(Vec::clear);
