@@ -1,6 +1,9 @@
 //! Watched repositories on servers that fail: nothing is lost, and nothing is done twice.
 
-mod faults;
+mod cost;
+mod failures;
+mod hostile;
+mod outages;
 mod races;
 mod restarts;
 mod stage;

@@ -9,13 +9,12 @@ use kugetsu_domain::task::TaskKind;
 use kugetsu_store::write::Precondition;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::comment::Verdict;
-use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PrState;
 use kugetsu_testkit::forge_server::request::ForgeRequest;
 use serde_json::json;
 
-use super::stage::{KINDS, PROJECT, Stage};
+use super::stage::{Failure, KINDS, PROJECT, Stage};
 use crate::world::Daemon;
 
 /// Whether a request merges.
@@ -114,7 +113,7 @@ async fn head_that_a_person_pushes_at_the_moment_of_the_merge_is_not_merged_befo
 async fn refused_merge_is_left_to_a_person() {
     for kind in KINDS {
         let stage = Stage::with(kind, json!({ "merge_method": "rebase" })).await;
-        let refusal = Fault::Answer {
+        let refusal = Failure::Answer {
             status: 405,
             headers: vec![],
             body: r#"{"message": "At least 2 approving reviews are required by reviewers with write access."}"#
@@ -157,7 +156,7 @@ async fn merge_that_the_server_refuses_for_a_moment_is_tried_again() {
         for _ in 0..2 {
             let body = r#"{"message": "Base branch was modified. Review and try the merge again."}"#.to_owned();
             let merge = if kind == ForgeKind::GitLab { "/merge_requests/1/merge" } else { "/pulls/2/merge" };
-            stage.forge.fail_at(merge, Fault::Answer { status: 405, headers: vec![], body });
+            stage.forge.fail_at(merge, Failure::Answer { status: 405, headers: vec![], body });
         }
         stage.play(&daemon, issue).await;
         stage.check(&daemon, issue).await;
@@ -202,11 +201,11 @@ async fn pull_request_that_is_not_listed_yet_is_not_opened_twice() {
         stage.forge.fail_when(move |request| {
             let is_open = request.starts_with("POST") && request.ends_with(open);
             if is_open && !lost.swap(true, Ordering::SeqCst) {
-                return Some(Fault::Done(Box::new(Fault::Status(500))));
+                return Some(Failure::Done(Box::new(Failure::Status(500))));
             }
             let is_lagging =
                 request.contains(list) && lost.load(Ordering::SeqCst) && lag.fetch_add(1, Ordering::SeqCst) < 12;
-            is_lagging.then(|| Fault::Answer { status: 200, headers: vec![], body: "[]".to_owned() })
+            is_lagging.then(|| Failure::Answer { status: 200, headers: vec![], body: "[]".to_owned() })
         });
         let daemon = stage.daemon();
         let issue = stage.hand_over();
@@ -228,11 +227,11 @@ async fn comment_that_is_not_listed_yet_is_not_written_twice() {
                 return None;
             }
             if request.starts_with("POST") && !lost.swap(true, Ordering::SeqCst) {
-                return Some(Fault::Done(Box::new(Fault::Status(500))));
+                return Some(Failure::Done(Box::new(Failure::Status(500))));
             }
             let is_lagging =
                 request.starts_with("GET") && lost.load(Ordering::SeqCst) && lag.fetch_add(1, Ordering::SeqCst) < 2;
-            is_lagging.then(|| Fault::Answer { status: 200, headers: vec![], body: "[]".to_owned() })
+            is_lagging.then(|| Failure::Answer { status: 200, headers: vec![], body: "[]".to_owned() })
         });
         let daemon = stage.daemon();
         let issue = stage.hand_over();

@@ -17,6 +17,7 @@ use kugetsu_store::fuse::Fuse;
 use kugetsu_store::view::Repo;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::check::CheckState;
+pub(crate) use kugetsu_testkit::forge_server::fault::Fault as Failure;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
@@ -31,12 +32,11 @@ pub(crate) const KINDS: [ForgeKind; 4] = [ForgeKind::GitHub, ForgeKind::Gitea, F
 
 /// Time limit of every wait. Only a failing test reaches it.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Time without an event or a request after which the clock moves.
+/// [`Stage::idle`] of most tests.
 const IDLE: Duration = Duration::from_millis(2);
 /// How far it moves.
 const STEP: SignedDuration = SignedDuration::from_secs(30);
-/// A day after the clock of the server.
-const START: Timestamp = Timestamp::constant(1_767_409_445, 0);
+pub(crate) const START: Timestamp = Timestamp::constant(1_767_409_445, 0);
 
 pub(crate) struct Stage {
     pub(crate) kind: ForgeKind,
@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     /// The path of the project now.
     project: Arc<Mutex<String>>,
+    /// Time without an event or a request after which the clock moves. Where it is too short, the clock runs ahead of the daemon.
+    pub(crate) idle: Duration,
     /// The commits that the agent pushed, oldest first.
     pub(crate) pushed: Arc<Mutex<Vec<String>>>,
     /// The heads that people have looked at.
@@ -57,6 +59,7 @@ pub(crate) fn forge_of(kind: ForgeKind) -> ForgeServer {
         ForgeKind::Forgejo => ForgeServer::forgejo(),
         _ => ForgeServer::gitea(),
     };
+    forge.set_time(START.as_second());
     forge.token(TOKEN, "robot");
     // Gitea and Forgejo tell only administrators of a repository what others may do.
     let may = if kind == ForgeKind::GitHub { Permission::Write } else { Permission::Admin };
@@ -110,7 +113,7 @@ impl Stage {
         };
         let pushed = Arc::new(Mutex::new(Vec::new()));
         let project = Arc::new(Mutex::new(PROJECT.to_owned()));
-        let stage = Self { kind, forge, world, project, pushed, reviewed: Mutex::default() };
+        let stage = Self { kind, forge, world, project, idle: IDLE, pushed, reviewed: Mutex::default() };
         stage.let_agents_push();
         stage
     }
@@ -136,10 +139,17 @@ impl Stage {
         self.daemon_with_two(fuse.clone(), fuse)
     }
 
-    /// The same with a fuse of its own for the requests.
+    /// The same with a second fuse, for the requests.
     pub(crate) fn daemon_with_two(&self, fuse: Fuse, requests: Fuse) -> Daemon {
-        let daemon = self.world.daemon_with(fuse);
-        self.forge.set_gate(move || requests.step());
+        let daemon = self.world.daemon_with(fuse.clone());
+        self.forge.set_gate(move || {
+            let is_alive = requests.step();
+            if !is_alive {
+                // The daemon is one process.
+                fuse.blow();
+            }
+            is_alive
+        });
         daemon.set_time(START);
         daemon
     }
@@ -178,7 +188,9 @@ impl Stage {
     /// Lets everything happen that happens now, and then this time pass.
     pub(crate) async fn pass(&self, daemon: &Daemon, time: SignedDuration) {
         self.settle(daemon).await;
-        daemon.set_time(daemon.engine.clock().now() + time);
+        let later = daemon.engine.clock().now() + time;
+        daemon.set_time(later);
+        self.forge.set_time(later.as_second());
     }
 
     /// Waits until nothing happens.
@@ -188,7 +200,7 @@ impl Stage {
             let before = self.forge.request_count();
             tokio::select! {
                 _ = events.recv() => {}
-                () = tokio::time::sleep(IDLE) => {
+                () = tokio::time::sleep(self.idle) => {
                     if self.forge.request_count() == before && self.forge.requests_in_progress() == 0 {
                         return;
                     }

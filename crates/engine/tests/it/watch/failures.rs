@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use kugetsu_testkit::forge_server::fault::Fault;
-
-use super::stage::{KINDS, Stage};
+use super::stage::{Failure, KINDS, Stage};
 
 /// Requests of one kind that fail: more than the attempts of one call.
 const FAILURES: usize = 6;
@@ -14,7 +12,7 @@ const FAILURES: usize = 6;
 /// Requests of a story with all these failures.
 const REQUESTS_MOST: usize = 1200;
 
-/// What a request is about: its method and its path without numbers and commits.
+/// The kind of a request: its method and its path without numbers and commits.
 fn kind_of(request: &str) -> String {
     let path = request.split('?').next().unwrap_or_default();
     let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_hexdigit());
@@ -23,15 +21,15 @@ fn kind_of(request: &str) -> String {
 }
 
 /// Plays the story on every kind of server while the first requests of every kind fail.
-async fn survives(fault: Fault) {
-    let is_late = matches!(&fault, Fault::Done(fault) if matches!(**fault, Fault::Late(_)));
+async fn survives(failure: Failure) {
+    let is_late = matches!(&failure, Failure::Done(failure) if matches!(**failure, Failure::Late(_)));
     for kind in KINDS {
         let mut stage = Stage::new(kind).await;
         if is_late {
             stage.world.forge_limits.request = Duration::from_millis(100);
         }
         let failures: Mutex<HashMap<String, usize>> = Mutex::default();
-        let injected = fault.clone();
+        let injected = failure.clone();
         stage.forge.fail_when(move |request| {
             // Those of git are answered with an error anyway.
             if request.contains(".git/") {
@@ -48,43 +46,43 @@ async fn survives(fault: Fault) {
         stage.check(&daemon, issue).await;
         // The clock of the test runs ahead of answers that are late.
         let count = stage.forge.request_count();
-        assert!(is_late || count < REQUESTS_MOST, "{kind:?}: {count} requests after {fault:?}");
+        assert!(is_late || count < REQUESTS_MOST, "{kind:?}: {count} requests after {failure:?}");
         daemon.kill().await;
     }
 }
 
-fn done(fault: Fault) -> Fault {
-    Fault::Done(Box::new(fault))
+fn done(failure: Failure) -> Failure {
+    Failure::Done(Box::new(failure))
 }
 
-fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Fault {
+fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Failure {
     let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    Fault::Answer { status, headers, body: body.to_owned() }
+    Failure::Answer { status, headers, body: body.to_owned() }
 }
 
 #[tokio::test]
 async fn server_error_delays_the_story() {
-    survives(Fault::Status(500)).await;
+    survives(Failure::Status(500)).await;
 }
 
 #[tokio::test]
 async fn server_error_after_the_change_does_not_repeat_it() {
-    survives(done(Fault::Status(502))).await;
+    survives(done(Failure::Status(502))).await;
 }
 
 #[tokio::test]
 async fn broken_connection_delays_the_story() {
-    survives(Fault::Cut).await;
+    survives(Failure::Cut).await;
 }
 
 #[tokio::test]
 async fn connection_that_breaks_after_the_change_does_not_repeat_it() {
-    survives(done(Fault::Cut)).await;
+    survives(done(Failure::Cut)).await;
 }
 
 #[tokio::test]
 async fn answer_that_comes_too_late_does_not_repeat_the_change() {
-    survives(done(Fault::Late(Duration::from_millis(300)))).await;
+    survives(done(Failure::Late(Duration::from_millis(300)))).await;
 }
 
 #[tokio::test]
@@ -94,21 +92,21 @@ async fn truncated_answer_does_not_repeat_the_change() {
 
 #[tokio::test]
 async fn login_page_in_front_of_the_server_delays_the_story() {
-    survives(Fault::Page).await;
+    survives(Failure::Page).await;
 }
 
 #[tokio::test]
 async fn rate_limits_delay_the_story() {
-    survives(answer(429, &[("retry-after", "2")], r#"{"message": "Too Many Requests"}"#)).await;
-    survives(answer(403, &[], r#"{"message": "You have exceeded a secondary rate limit."}"#)).await;
+    survives(answer(429, &[("retry-after", "0")], r#"{"message": "Too Many Requests"}"#)).await;
+    survives(answer(403, &[("retry-after", "0")], r#"{"message": "You have exceeded a secondary rate limit."}"#)).await;
 }
 
 #[tokio::test]
 async fn revoked_token_delays_the_story() {
-    survives(Fault::Status(401)).await;
+    survives(Failure::Status(401)).await;
 }
 
 #[tokio::test]
 async fn missing_permission_delays_the_story() {
-    survives(Fault::Status(403)).await;
+    survives(Failure::Status(403)).await;
 }
