@@ -54,7 +54,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> O
             Ok(false) => return Outcome::done(),
             Err(outcome) => return outcome,
         }
-        match look(engine, issue).await {
+        match look(engine, issue, at).await {
             Ok(Found::Nothing { until: next, seen, poll }) => {
                 let now = engine.now();
                 let since = unchanged.filter(|before| before.seen == *seen).map_or(now, |before| before.since);
@@ -74,7 +74,7 @@ fn pause(poll: Duration, unchanged: SignedDuration) -> SignedDuration {
     (unchanged / PART).clamp(poll.min(LOOK_LONGEST), LOOK_LONGEST)
 }
 
-async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
+async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, Outcome> {
     // It is never closed.
     let _permit = engine.looks().acquire().await;
     let followed = Followed::read(engine, issue).await?;
@@ -101,7 +101,7 @@ async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
         let poll = followed.watch.poll(false);
         return Ok(Found::Nothing { until: *until, seen: Box::new(look.seen), poll });
     }
-    settle(engine, &followed, &look, seen, actions).await.map(Found::Something)
+    settle(engine, &followed, &look, at, seen, actions).await.map(Found::Something)
 }
 
 /// Waits until then. Returns whether the look of `at` is still wanted.
@@ -147,6 +147,7 @@ async fn settle(
     engine: &Engine,
     followed: &Followed,
     look: &Look,
+    at: Timestamp,
     mut events: Vec<Event>,
     actions: Vec<Action>,
 ) -> Result<Settlement, Outcome> {
@@ -176,7 +177,8 @@ async fn settle(
         }
     }
     let events = events.into_iter().map(|event| (issue, event)).collect();
-    Ok(Settlement { events, enqueue })
+    // After news, another look may run already. Both would give the same feedback.
+    Ok(Settlement { events, enqueue, look: Some((issue, at)) })
 }
 
 /// The fingerprint of remarks contains those that were answered before, so that the agent does not get them again. Those that the

@@ -87,7 +87,7 @@ async fn decided(engine: &Engine, followed: &Followed, failed: &Verification, ac
             match continued(engine, followed, task, failed_verification(failed)).await {
                 Ok(enqueue) => {
                     let given = Event::Followed(FollowEvent::Given { kind, fingerprint, task });
-                    Outcome::Settled(Settlement { events: vec![(issue, given)], enqueue: vec![enqueue] })
+                    Outcome::Settled(Settlement { events: vec![(issue, given)], enqueue: vec![enqueue], look: None })
                 }
                 Err(outcome) => outcome,
             }
