@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kugetsu_api::home::Home;
 use kugetsu_engine::clock::Clock;
 use kugetsu_engine::{Engine, Parts, Settings};
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_git::command::Git;
 use kugetsu_store::open;
 use tempfile::TempDir;
@@ -54,6 +55,7 @@ pub(crate) async fn open(home: &Home, settings: Settings) -> Result<ReadOnlyEngi
         env_files: env_files(home),
         git,
         clock: Clock::System,
+        forge_limits: Limits::default(),
         start_runner: Arc::new(|_, _, _| Err(io::Error::other("nothing is started"))),
     });
     Ok(ReadOnlyEngine { engine, _empty: empty })

@@ -9,21 +9,21 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kugetsu_api::home::{Home, RunHome};
-use kugetsu_api::run_spec::{Limits, RunSecrets};
+use kugetsu_api::run_spec::{Limits as RunLimits, RunSecrets};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::schedule::Stall;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::http::limits;
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::http::transport::Transport;
 use kugetsu_forge::webhook::delivery::HookKey;
 use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
@@ -49,6 +49,8 @@ pub struct Parts {
     pub git: Git,
     pub clock: Clock,
     pub start_runner: Arc<StartRunner>,
+    /// Of the conversation with forges.
+    pub forge_limits: Limits,
 }
 
 impl fmt::Debug for Parts {
@@ -85,6 +87,8 @@ struct Inner {
     announcements: Turns,
     /// The files of watched repositories that were read.
     repo_files: RepoFiles,
+    /// Held during a look at a pull request: servers limit concurrent requests, and after a start all are looked at.
+    looks: Semaphore,
     /// Reports of webhooks that wait.
     notices: Notices,
     /// The key of the webhooks; read on first use.
@@ -97,6 +101,9 @@ struct Inner {
     stall: StdMutex<Option<Stall>>,
     started_at: Timestamp,
 }
+
+/// Maximum number of concurrent looks at pull requests.
+const LOOKS_MAX: usize = 4;
 
 /// Maximum number of repositories that are remembered; beyond it the set is emptied.
 const STORED_REPOS_MAX: usize = 4096;
@@ -118,6 +125,7 @@ impl Engine {
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
             repo_files: RepoFiles::default(),
+            looks: Semaphore::new(LOOKS_MAX),
             notices: Notices::default(),
             hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
@@ -212,6 +220,10 @@ impl Engine {
         &self.0.repo_files
     }
 
+    pub(crate) fn looks(&self) -> &Semaphore {
+        &self.0.looks
+    }
+
     pub(crate) fn notices(&self) -> &Notices {
         &self.0.notices
     }
@@ -249,7 +261,7 @@ impl Engine {
         if let Some(transport) = self.0.transport.get() {
             return Ok(transport.clone());
         }
-        let transport = Transport::new(limits::Limits::default())?;
+        let transport = Transport::new(self.0.parts.forge_limits.clone())?;
         Ok(self.0.transport.get_or_init(|| transport).clone())
     }
 
@@ -285,9 +297,9 @@ impl Engine {
     }
 
     /// The limits of a run that starts now.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> RunLimits {
         let settings = self.0.parts.settings.borrow();
-        Limits {
+        RunLimits {
             timeout_seconds: settings.run.timeout.as_secs(),
             silence_seconds: settings.run.silence.as_secs(),
             max_repeats: settings.run.max_repeats,

@@ -4,6 +4,7 @@
 
 mod agent_command;
 mod agents;
+mod backoff;
 pub mod clock;
 mod connections;
 pub mod coordinator;

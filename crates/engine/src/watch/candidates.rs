@@ -20,7 +20,9 @@ pub(crate) fn is_due(candidate: &Candidate, policy: &Policy, load: Load, has_new
         && policy.max_running.is_none_or(|max| load.running < max)
         && policy.max_open_pull_requests.is_none_or(|max| load.open_pull_requests < max);
     let unmet = || candidate.conditions.iter().filter(|condition| condition.met != Met::Yes);
-    if !is_free || unmet().any(|condition| condition.kind == ConditionKind::New) {
+    // What ends these is listed as a change of the issue.
+    let is_out = |condition: &Condition| matches!(condition.kind, ConditionKind::New | ConditionKind::Open);
+    if !is_free || unmet().any(is_out) {
         return false;
     }
     let age = now.duration_since(candidate.read_at);
@@ -96,6 +98,8 @@ mod tests {
         {
             assert!(!due(&[], load, true, 1000), "{load:?}");
         }
-        assert!(!due(&[(ConditionKind::New, Met::No)], free, true, 1000));
+        for kind in [ConditionKind::New, ConditionKind::Open] {
+            assert!(!due(&[(kind, Met::No)], free, true, 1000), "{kind:?}");
+        }
     }
 }

@@ -52,7 +52,7 @@ async fn object(engine: &Engine, watch: &Watch) -> Result<WatchObject, StoreErro
         agent: watch.agent.clone().unwrap_or_else(|| engine.settings().default_agent.clone()),
         model: watch.model.clone(),
         base: watch.base.clone(),
-        merge: match watch.rules.merge {
+        merge: match watch.feedback.merge {
             MergePolicy::Never => "never",
             MergePolicy::WhenGreen => "when-green",
             MergePolicy::WhenApproved => "when-approved",

@@ -70,7 +70,7 @@ pub(super) fn open(engine: &Engine, base: &ServerBase) -> Result<std::sync::Arc<
 async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObject) -> Result<(), HandoverError> {
     let forge = open(engine, &watch.repo.base)?;
     let mut issues: BTreeMap<u64, Issue> = BTreeMap::new();
-    let query = IssueQuery { open: true, label: watch.policy.label.clone(), since: None };
+    let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
     let listed = forge.issues(&watch.repo.project, &query).await?;
     if !listed.is_complete {
         object.error = Some(format!("the server has more issues than the first {}", listed.entries.len()));
@@ -95,7 +95,7 @@ async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObjec
         let conditions = match mode {
             Mode::Real => consider(engine, watch, forge.as_ref(), issue).await.map(|considered| considered.conditions),
             Mode::Dry => {
-                judge(engine, watch, forge.as_ref(), issue, also_running).await.map(|(conditions, _)| conditions)
+                judge(engine, watch, forge.as_ref(), issue, also_running).await.map(|judged| judged.conditions)
             }
         };
         let conditions = match conditions {

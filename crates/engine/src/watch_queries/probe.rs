@@ -112,7 +112,7 @@ impl Probe {
             self.check_assignee(forge.as_ref(), repo, assignee).await?;
         }
         // A token may have the role and not the scope.
-        let query = IssueQuery { open: true, label: self.object.label.clone(), since: None };
+        let query = IssueQuery { open: true, label: self.object.label.clone(), ..IssueQuery::default() };
         forge.issues(&repo.project, &query).await?;
         self.check_hooks(forge.as_ref(), repo, &access, needs).await?;
         if request.merges && access.permission < needs.merge {

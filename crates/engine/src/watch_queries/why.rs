@@ -24,7 +24,7 @@ use crate::problems::store_failed;
 use crate::queries::why::why;
 use crate::resolve;
 use crate::watch::followed::Followed;
-use crate::watch::handover::{judge, local_conditions};
+use crate::watch::handover::{Judged, judge, local_conditions};
 use crate::watch::look::Look;
 use crate::watches::Watch;
 
@@ -166,7 +166,7 @@ async fn read(
         judge(engine, watch, forge.as_ref(), &issue, 0).await
     };
     let failure = match tokio::time::timeout(READ_LIMIT, reading).await {
-        Ok(Ok((found, _))) => return Ok((objects(&found, engine.now()), found)),
+        Ok(Ok(Judged { conditions: found, .. })) => return Ok((objects(&found, engine.now()), found)),
         Ok(Err(error)) => with_hint(&error),
         Err(_) => late(watch),
     };
@@ -255,7 +255,7 @@ async fn followed(engine: &Engine, issue: &Issue, follow: &Follow) -> FollowObje
     };
     if watch.is_none() {
         object.waits_for = Some("nothing: its watch was removed".to_owned());
-    } else if follow.is_active() && object.pr_url.is_some() {
+    } else if follow.is_open() && object.pr_url.is_some() {
         let looked = tokio::time::timeout(READ_LIMIT, look(engine, issue, &mut object)).await;
         if looked.is_err() {
             object.waits_for = watch.map(late);
@@ -277,8 +277,7 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
         Err(error) => return object.waits_for = Some(with_forge_hint(&error)),
     };
     object.left_out = Some(look.left_out as u64);
-    let is_busy = !followed.issue.tasks.is_empty();
-    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
     let has_hook = engine.store().watch(issue.reference.repo.clone()).await.is_ok_and(|state| state.has_hook());
     let poll = now.saturating_add(followed.watch.poll(has_hook)).unwrap_or(now);
     let (waits_for, until) = match actions.first() {
@@ -311,7 +310,7 @@ fn feedback(record: &Record, watch: Option<&Watch>) -> FeedbackObject {
     FeedbackObject {
         kind: record.kind.name().to_owned(),
         given: record.given,
-        budget: watch.map_or(0, |watch| watch.rules.budgets.of(record.kind)),
+        budget: watch.map_or(0, |watch| watch.feedback.budgets.of(record.kind)),
         state: state.to_owned(),
         reason,
     }

@@ -16,4 +16,5 @@ mod runner;
 mod runs;
 mod stalls;
 mod unreadable;
+mod watch;
 mod world;

@@ -214,7 +214,7 @@ async fn issues_are_listed_by_their_last_change_without_pull_requests() {
             listed.entries.iter().map(|issue| issue.number).collect()
         };
         assert_eq!(list(IssueQuery::default()).await, [second, closed, plain, first], "{kind:?}");
-        let labeled = IssueQuery { open: true, label: Some("agent".to_owned()), since: None };
+        let labeled = IssueQuery { open: true, label: Some("agent".to_owned()), ..IssueQuery::default() };
         assert_eq!(list(labeled.clone()).await, [second, first], "{kind:?}");
         let since = forge.issue(&acme, closed).await.unwrap().updated;
         assert_eq!(list(IssueQuery { since, ..IssueQuery::default() }).await, [closed, plain, first], "{kind:?}");

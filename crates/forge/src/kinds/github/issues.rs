@@ -32,8 +32,9 @@ impl GitHub {
         ];
         parameters.extend(query.label.as_deref().map(|label| ("labels", label)));
         parameters.extend(since.as_deref().map(|since| ("since", since)));
-        let issue = |issue: RepoIssue| Some(Issue::from(issue)).filter(|issue| !issue.is_pull_request);
-        self.client.list(&wire::repo_path(project, &["issues"]), &parameters, issue).await
+        let is_selected = |issue: &Issue| query.pull_requests || !issue.is_pull_request;
+        let issue = |issue: RepoIssue| Some(Issue::from(issue)).filter(is_selected);
+        self.client.list_issues(&wire::repo_path(project, &["issues"]), &parameters, issue).await
     }
 
     pub(super) async fn dependencies(&self, project: &ProjectPath, number: u64) -> Result<Vec<u64>, ForgeError> {
