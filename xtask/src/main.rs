@@ -40,7 +40,7 @@ cargo xtask <verb>
   ceilings  lower the ceilings of the tidy tests to the current counts
   settings  write the table of docs/settings.md
   agents    write the table and the sections of docs/agents.md
-  states    write docs/states.md from the state tables
+  states    write docs/states.md and docs/loop.md from the code
   specs <github.json> <forgejo.json>
             reduce the published API descriptions to what the forge tests use
 ";

@@ -1,5 +1,5 @@
-//! `cargo xtask states`: writes `docs/states.md` from the state tables of the crate `domain`. A test checks that the page
-//! is up to date.
+//! `cargo xtask states`: writes `docs/states.md` from the state tables of the crate `domain`, and the tables of `docs/loop.md`. Tests
+//! check that the pages are up to date.
 
 use crate::steps::{Outcome, Steps};
 use crate::workspace::cargo;
@@ -8,5 +8,7 @@ pub(crate) fn run() -> Outcome {
     let mut steps = Steps::new();
     let mut write = cargo(["test", "--quiet", "--package", "kugetsu-domain", "--test", "it", "page::"]);
     steps.run("docs/states.md", write.env("KUGETSU_WRITE_STATES", "1"));
+    let mut write = cargo(["test", "--quiet", "--package", "kugetsu-engine", "--test", "it", "loop_page::"]);
+    steps.run("docs/loop.md", write.env("KUGETSU_WRITE_STATES", "1"));
     steps.finish()
 }

@@ -17,13 +17,13 @@ use kugetsu_forge::references::server_index::KnownServer;
 use crate::schema::{MergeMethodName, MergeWhen, RepoFile, WatchEntry, WatchRule};
 
 /// Feedback of one kind before a person has to decide, if the entry does not say.
-const BUDGET: u32 = 3;
+pub const BUDGET: u32 = 3;
 /// Open pull requests, if the entry does not say.
-const OPEN_MAX: u32 = 5;
+pub const OPEN_MAX: u32 = 5;
 /// Time between two polls of a repository without a webhook, if the entry does not say.
-const POLL: Duration = Duration::from_secs(30);
+pub const POLL: Duration = Duration::from_secs(30);
 /// The same with a webhook: polls repair what it lost.
-const POLL_WITH_HOOK: Duration = Duration::from_secs(300);
+pub const POLL_WITH_HOOK: Duration = Duration::from_secs(300);
 
 /// A watched repository.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -195,6 +195,7 @@ fn trusted_comments_are_commands() {
         comments.into_iter().find(|it| it.id == comment).unwrap().reactions
     };
     eventually("the refusal", || (!reactions(unknown).is_empty()).then_some(()));
+    forge.comment(PROJECT, subject, "kim", "Only the list is slow.");
     let start = forge.comment(PROJECT, subject, "kim", "please\n/kugetsu start");
     let (number, pull) = stage.pull_request(issue);
     eventually("the reaction", || (!reactions(start).is_empty()).then_some(()));
@@ -207,6 +208,8 @@ fn trusted_comments_are_commands() {
     let head = stage.await_head(number, &pull.sha);
     let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
     let prompts = world.records(&reference, "prompt");
+    let first = prompts[0]["text"].as_str().unwrap();
+    assert!(first.contains("Only the list is slow.") && first.contains("of others are left out: 1."), "{first}");
     let prompt = prompts.last().unwrap()["text"].as_str().unwrap();
     assert!(prompt.contains("request of kim") && prompt.contains("Why a list?"), "{prompt}");
 

@@ -108,6 +108,25 @@ impl ConditionKind {
         }
     }
 
+    /// When it is met, as a sentence.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Open => "The issue is open, and is no pull request.",
+            Self::Label => "It has the label of the watch.",
+            Self::Assignee => "It is assigned to the user of the watch.",
+            Self::Trust => {
+                "Its author is trusted, as the server says; or the watch has a label, and title and description are as they were when \
+                 the label was first seen."
+            }
+            Self::Dependencies => "No issue that it depends on is open.",
+            Self::PullRequest => "Its branch has no pull request, open, merged or closed.",
+            Self::New => "kugetsu has not worked on it.",
+            Self::Repository => "The watch is not paused.",
+            Self::Running => "Fewer than `max_running` issues of the watch are worked on.",
+            Self::OpenPullRequests => "Fewer than `max_open_prs` pull requests of the watch are open.",
+        }
+    }
+
     /// The kind with this [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)

@@ -14,11 +14,11 @@ pub const GATHER: SignedDuration = SignedDuration::from_mins(1);
 
 /// Declares the kinds together with their list, so that none is missing there.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal),+ $(,)?) => {
+    ($($kind:ident = $name:literal: $description:literal),+ $(,)?) => {
         /// A kind of feedback, in the order in which several are given.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FeedbackKind {
-            $($(#[$doc])* $kind),+
+            $(#[doc = $description] $kind),+
         }
 
         impl FeedbackKind {
@@ -30,23 +30,24 @@ macro_rules! kinds {
                     $(Self::$kind => $name),+
                 }
             }
+
+            /// The reason to give it, as a sentence.
+            pub const fn description(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $description),+
+                }
+            }
         }
     };
 }
 
 kinds! {
-    /// A command that checks the work failed at the head.
-    Verify = "verify",
-    /// The branch conflicts with its base.
-    Conflict = "conflict",
-    /// Checks of the head failed.
-    Ci = "ci",
-    /// People reviewed or commented.
-    Review = "review",
-    /// Programs did.
-    BotReview = "bot_review",
-    /// The server refused to merge.
-    Merge = "merge",
+    Verify = "verify": "A command that checks the work failed at the head.",
+    Conflict = "conflict": "The branch conflicts with its base.",
+    Ci = "ci": "Checks of the head failed.",
+    Review = "review": "Trusted people reviewed or commented.",
+    BotReview = "bot_review": "Trusted programs reviewed or commented.",
+    Merge = "merge": "The server refused to merge.",
 }
 
 impl FeedbackKind {

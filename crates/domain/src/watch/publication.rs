@@ -96,11 +96,8 @@ pub fn comment(text: &str, marker: &str) -> String {
 /// A label that shows the state of an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateLabel {
-    /// A task is queued or running.
     Working,
-    /// The pull request waits for checks or people.
     Review,
-    /// A person has to decide.
     NeedsPerson,
 }
 
@@ -112,6 +109,15 @@ impl StateLabel {
             Self::Working => "kugetsu/working",
             Self::Review => "kugetsu/review",
             Self::NeedsPerson => "kugetsu/needs-person",
+        }
+    }
+
+    /// The state that it shows, as a sentence.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Working => "A task is queued or running.",
+            Self::Review => "The pull request waits for checks or people.",
+            Self::NeedsPerson => "A person has to decide.",
         }
     }
 }

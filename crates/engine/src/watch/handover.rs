@@ -93,7 +93,7 @@ pub(crate) async fn consider(
     if candidate.is_some() || was_handed_over {
         engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
     }
-    let has_started = is_eligible(&found) && start(engine, watch, issue, &text).await?;
+    let has_started = is_eligible(&found) && start(engine, watch, forge, issue, &text).await?;
     Ok(Considered { conditions: found, has_started, error })
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn on_request(
     if let Some(unmet) = found.iter().find(|condition| is_unmet(condition.met) && counts(condition.kind)) {
         return Ok(Requested::Refused(unmet.fact.clone()));
     }
-    start(engine, watch, &issue, &facts.text).await?;
+    start(engine, watch, forge, &issue, &facts.text).await?;
     Ok(Requested::Started)
 }
 

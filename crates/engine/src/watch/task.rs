@@ -5,8 +5,12 @@ use kugetsu_domain::hash::fnv1a;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_domain::watch::command::commands;
+use kugetsu_domain::watch::quote::quoted;
 use kugetsu_forge::clone_source::clone_source;
+use kugetsu_forge::discussion::Comment;
 use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::{Forge, Subject};
 use kugetsu_forge::issue::Issue as OnServer;
 use kugetsu_forge::references::parser::parse;
 use kugetsu_store::error::StoreError;
@@ -15,10 +19,14 @@ use kugetsu_store::write::{Enqueue, Precondition};
 use thiserror::Error;
 use uuid::{Builder, Uuid};
 
+use super::trusted::{Trusted, Voice};
 use crate::engine::Engine;
 use crate::intake::issue_prompt;
 use crate::repo_file::RepoFileError;
 use crate::watches::Watch;
+
+/// Comments that are in the first prompt: the latest.
+const COMMENTS_MAX: usize = 20;
 
 #[derive(Debug, Error)]
 pub(crate) enum HandoverError {
@@ -43,14 +51,21 @@ impl From<RepoFileError> for HandoverError {
 }
 
 /// Returns whether it was started now, and not before.
-pub(crate) async fn start(engine: &Engine, watch: &Watch, issue: &OnServer, text: &str) -> Result<bool, HandoverError> {
+pub(crate) async fn start(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    issue: &OnServer,
+    text: &str,
+) -> Result<bool, HandoverError> {
     let settings = engine.settings();
     let prompt = issue_prompt::of(issue);
     let dispatch = watch.dispatch(&issue.labels, issue.kind.as_deref());
     let agent = dispatch.agent.unwrap_or_else(|| settings.default_agent.clone());
+    let message = format!("{}{}", prompt.message, discussion(watch, forge, issue.number).await?);
     let message = match dispatch.prompt {
-        Some(text) => format!("{}\n\n{}", text.trim(), prompt.message),
-        None => prompt.message,
+        Some(text) => format!("{}\n\n{message}", text.trim()),
+        None => message,
     };
     let (id, now) = (seeded_task_id(&format!("{}#{} {text}", watch.repo, issue.number), engine.now()), engine.now());
     let task = Task::queued(id, TaskKind::Start, agent, message, now);
@@ -85,6 +100,32 @@ fn repo(engine: &Engine, watch: &Watch) -> Result<Repo, HandoverError> {
     let source = clone_source(&address, &settings.repositories, &settings.servers);
     let source = source.map_err(|error| HandoverError::Source(error.to_string()))?;
     Ok(Repo { name: source.repo, kind: source.kind, source: source.clone_url.as_str().to_owned() })
+}
+
+/// The comments of trusted people on an issue, quoted, for the first prompt.
+async fn discussion(watch: &Watch, forge: &dyn Forge, number: u64) -> Result<String, ForgeError> {
+    let comments = forge.comments(&watch.repo.project, Subject::Issue(number)).await?.entries;
+    if comments.is_empty() {
+        return Ok(String::new());
+    }
+    let own = forge.whoami().await?.login;
+    let authors = comments.iter().filter_map(|comment| comment.author.as_ref());
+    let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, authors).await?;
+    let voice = |comment: &Comment| people.voice(comment.author.as_ref(), &comment.body);
+    let left_out = comments.iter().filter(|comment| voice(comment) == Voice::Other).count();
+    let said: Vec<&Comment> = comments
+        .iter()
+        .filter(|comment| voice(comment) == Voice::Trusted && commands(&comment.body).is_empty())
+        .collect();
+    let mut text = String::new();
+    for comment in &said[said.len().saturating_sub(COMMENTS_MAX)..] {
+        let author = comment.author.as_ref().map_or("a deleted user", |author| author.login.as_str());
+        text.push_str(&format!("\n{}\n", quoted(&format!("comment by {author}"), &comment.body)));
+    }
+    if left_out > 0 {
+        text.push_str(&format!("\nComments of others are left out: {left_out}.\n"));
+    }
+    Ok(text)
 }
 
 /// The task that continues the session of an issue; `None` if its repository is not known.
