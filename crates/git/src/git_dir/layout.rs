@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::files::access::{FileError, create_dir_all, write_atomic};
+use crate::files::access::{FileError, create_dir_all, is_real_dir, join_bytes, write_atomic};
 use crate::names::Oid;
 
 /// Lists the commits where a history is cut off.
@@ -134,4 +134,23 @@ pub(crate) fn format_packed_refs<'r>(refs: impl IntoIterator<Item = (&'r [u8], &
         text.push(b'\n');
     }
     text
+}
+
+/// Writes a loose ref, or HEAD itself. No link in its path is followed.
+pub(crate) fn write_ref(git_dir: &Path, name: &[u8], commit: &Oid) -> Result<(), FileError> {
+    let (dirs, file) = match name.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (name.get(..slash).unwrap_or_default(), name.get(slash + 1..).unwrap_or_default()),
+        None => (b"".as_slice(), name),
+    };
+    let mut dir = git_dir.to_owned();
+    for part in dirs.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        dir = join_bytes(&dir, part);
+        if dir.symlink_metadata().is_err() {
+            create_dir_all(&dir)?;
+        } else if !is_real_dir(&dir) {
+            let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+            return Err(FileError { action: "write a ref in", path: dir, source });
+        }
+    }
+    write_atomic(&join_bytes(&dir, file), format!("{commit}\n").as_bytes())
 }

@@ -1,12 +1,11 @@
 //! Commits what an agent left uncommitted, on behalf of the agent. Git runs in quarantine: no hook, filter or setting of the
 //! agent takes effect.
 
-use std::path::Path;
-
 use thiserror::Error;
 
 use crate::command::runner::GitError;
-use crate::files::access::{FileError, create_dir_all, is_real_dir, join_bytes, read_if_there, write_atomic};
+use crate::files::access::{FileError, read_if_there, write_atomic};
+use crate::git_dir::layout::write_ref;
 use crate::mirror::scratch::TemporaryRefs;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -127,23 +126,4 @@ impl Worktree {
 
 fn nul_terminated(changes: &Changes) -> Vec<u8> {
     changes.files.iter().flat_map(|change| change.path.iter().copied().chain([0])).collect()
-}
-
-/// Writes a loose ref, or HEAD itself. No link in its path is followed.
-fn write_ref(git_dir: &Path, name: &[u8], commit: &Oid) -> Result<(), FileError> {
-    let (dirs, file) = match name.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (name.get(..slash).unwrap_or_default(), name.get(slash + 1..).unwrap_or_default()),
-        None => (b"".as_slice(), name),
-    };
-    let mut dir = git_dir.to_owned();
-    for part in dirs.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        dir = join_bytes(&dir, part);
-        if dir.symlink_metadata().is_err() {
-            create_dir_all(&dir)?;
-        } else if !is_real_dir(&dir) {
-            let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
-            return Err(FileError { action: "write a ref in", path: dir, source });
-        }
-    }
-    write_atomic(&join_bytes(&dir, file), format!("{commit}\n").as_bytes())
 }

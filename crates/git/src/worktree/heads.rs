@@ -2,11 +2,12 @@
 
 use crate::command::runner::GitError;
 use crate::files::access::is_real_dir;
+use crate::git_dir::layout::write_ref;
 use crate::names::Oid;
 use crate::untrusted::changes::StatusError;
 use crate::untrusted::operation::Operation;
 use crate::untrusted::quarantine::Quarantine;
-use crate::untrusted::reader::UntrustedRepo;
+use crate::untrusted::reader::{UntrustedRepo, uses_reftable};
 use crate::worktree::lifecycle::Worktree;
 
 /// Maximum number of names in a list.
@@ -63,6 +64,26 @@ impl Worktree {
         let git_dir = self.git_dir();
         let quarantine = Quarantine::open(self.mirror(), &[&git_dir, self.relay()], Some(head)).await?;
         Ok(quarantine.contains(head, other).await?)
+    }
+
+    /// Makes `tip`, a commit of the server, the branch in `origin`, so that a fetch brings it. `false` if the branch has commits
+    /// there that `tip` does not contain; then it stays.
+    ///
+    /// # Errors
+    /// Among others: the refs of the relay cannot be read.
+    pub async fn offer(&self, tip: &Oid) -> Result<bool, StatusError> {
+        let heads = Heads::read_all(self).await?;
+        let branch = self.branch().full_ref();
+        let own = heads.relay.get(&branch).cloned();
+        let keeps = match &own {
+            Some(own) if own != tip => !self.has_ancestor(tip, own).await?,
+            _ => false,
+        };
+        if keeps || uses_reftable(self.relay()) {
+            return Ok(own.as_ref() == Some(tip));
+        }
+        write_ref(self.relay(), branch.as_bytes(), tip)?;
+        Ok(true)
     }
 
     /// The operations that were started and not ended.

@@ -165,6 +165,44 @@ async fn pushed_tip_prefers_the_server_over_the_last_push() {
 }
 
 #[tokio::test]
+async fn commits_that_others_pushed_to_the_branch_are_offered_unless_the_agents_own_would_be_lost() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    let name = branch();
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    fixture.run(worktree.dir(), ["push", "-q", "origin", "HEAD"]);
+    mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    let person = fixture.path("person");
+    fixture.run(
+        &fixture.path("."),
+        ["clone", "-q", "-b", name.as_str(), server.to_str().unwrap(), person.to_str().unwrap()],
+    );
+    let theirs = |file: &str| {
+        write(&person, file, "2");
+        let commit = fixture.commit(&person, "Theirs");
+        fixture.run(&person, ["push", "-q", "origin", "HEAD"]);
+        commit
+    };
+    let first = theirs("y");
+    mirror.update(&mut quiet).await.unwrap();
+    worktree.refresh().await.unwrap();
+    assert!(worktree.offer(&first).await.unwrap());
+    fixture.run(worktree.dir(), ["fetch", "-q", "origin"]);
+    fixture.run(worktree.dir(), ["merge", "-q", &format!("origin/{name}")]);
+    assert!(worktree.dir().join("y").exists());
+
+    write(worktree.dir(), "x", "3");
+    fixture.commit(worktree.dir(), "More of ours");
+    fixture.run(worktree.dir(), ["push", "-q", "origin", "HEAD"]);
+    let second = theirs("z");
+    mirror.update(&mut quiet).await.unwrap();
+    assert!(!worktree.offer(&second).await.unwrap(), "origin has a commit that theirs lacks");
+    let head = fixture.oid(worktree.dir(), "HEAD");
+    assert_eq!(fixture.oid(worktree.relay(), &format!("refs/heads/{name}")), head);
+}
+
+#[tokio::test]
 async fn commits_of_a_branch_are_listed_oldest_first() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;

@@ -268,7 +268,36 @@ impl<'a> Preparation<'a> {
             self.spool.notice(format!("{gone}; its default branch is {default}"));
             notes.push(format!("The server has no branch {branch} any more, from which your work started. Its default branch is {default}."));
         }
+        notes.extend(self.commits_of_others(&worktree).await?);
         Ok(Files { notes, ..self.files_of(worktree)? })
+    }
+
+    /// Offers the agent what others pushed to the issue's branch. It is never overwritten: a push over it is refused.
+    async fn commits_of_others(&self, worktree: &Worktree) -> Result<Option<String>, FilesError> {
+        let branch = worktree.branch();
+        let Some(tip) = self.mirror.branch_tip(branch).await? else { return Ok(None) };
+        if self.issue.pushed.as_deref() == Some(tip.as_str()) {
+            return Ok(None);
+        }
+        let base = self.base_commit()?;
+        let head = worktree.best_head(base.as_ref()).await?;
+        if let Some(head) = &head
+            && worktree.has_ancestor(head, &tip).await?
+        {
+            return Ok(None);
+        }
+        let short = tip.short();
+        self.spool.notice(format!("others pushed to {branch}: it is at {short} on the server"));
+        Ok(Some(match worktree.offer(&tip).await? {
+            true => format!(
+                "Others pushed to your branch: it is at {short} on the server. Before you change anything, get it with `git fetch origin`, \
+                 then `git merge origin/{branch}`, and keep what they did."
+            ),
+            false => format!(
+                "Others pushed to your branch: it is at {short} on the server, which is not what you pushed to origin. A person has to \
+                 merge the two, so end your turn and say so."
+            ),
+        }))
     }
 
     async fn create(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
