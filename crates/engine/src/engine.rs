@@ -9,20 +9,21 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kugetsu_api::home::{Home, RunHome};
-use kugetsu_api::run_spec::{Limits, RunSecrets};
+use kugetsu_api::run_spec::{Limits as RunLimits, RunSecrets};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::schedule::Stall;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::http::limits;
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::http::transport::Transport;
 use kugetsu_forge::webhook::delivery::HookKey;
 use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub git: Git,
     pub clock: Clock,
     pub start_runner: Arc<StartRunner>,
+    /// Of the conversation with forges.
+    pub forge_limits: Limits,
 }
 
 impl fmt::Debug for Parts {
@@ -84,14 +87,23 @@ struct Inner {
     announcements: Turns,
     /// The files of watched repositories that were read.
     repo_files: RepoFiles,
+    /// Held during a look at a pull request: servers limit concurrent requests, and after a start all are looked at.
+    looks: Semaphore,
     /// Reports of webhooks that wait.
     notices: Notices,
     /// The key of the webhooks; read on first use.
     hook_key: StdMutex<Option<HookKey>>,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
+    /// When a task began the last time, since the daemon started.
+    last_start: StdMutex<Option<Timestamp>>,
+    /// Set while work could begin and nothing does.
+    stall: StdMutex<Option<Stall>>,
     started_at: Timestamp,
 }
+
+/// Maximum number of concurrent looks at pull requests.
+const LOOKS_MAX: usize = 4;
 
 /// Maximum number of repositories that are remembered; beyond it the set is emptied.
 const STORED_REPOS_MAX: usize = 4096;
@@ -113,9 +125,12 @@ impl Engine {
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
             repo_files: RepoFiles::default(),
+            looks: Semaphore::new(LOOKS_MAX),
             notices: Notices::default(),
             hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
+            last_start: StdMutex::default(),
+            stall: StdMutex::default(),
             started_at,
         }))
     }
@@ -171,6 +186,24 @@ impl Engine {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
+    pub(crate) fn last_start(&self) -> Option<Timestamp> {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a task begins now.
+    pub(crate) fn note_start(&self) {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.now());
+    }
+
+    /// Work that could begin, while nothing has for the time of `queue.stall_alarm`.
+    pub fn stall(&self) -> Option<Stall> {
+        self.0.stall.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_stall(&self, stall: Option<Stall>) {
+        *self.0.stall.lock().unwrap_or_else(PoisonError::into_inner) = stall;
+    }
+
     pub(crate) fn listing(&self) -> &Mutex<()> {
         &self.0.listing
     }
@@ -185,6 +218,10 @@ impl Engine {
 
     pub(crate) fn repo_files(&self) -> &RepoFiles {
         &self.0.repo_files
+    }
+
+    pub(crate) fn looks(&self) -> &Semaphore {
+        &self.0.looks
     }
 
     pub(crate) fn notices(&self) -> &Notices {
@@ -224,7 +261,7 @@ impl Engine {
         if let Some(transport) = self.0.transport.get() {
             return Ok(transport.clone());
         }
-        let transport = Transport::new(limits::Limits::default())?;
+        let transport = Transport::new(self.0.parts.forge_limits.clone())?;
         Ok(self.0.transport.get_or_init(|| transport).clone())
     }
 
@@ -260,9 +297,9 @@ impl Engine {
     }
 
     /// The limits of a run that starts now.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> RunLimits {
         let settings = self.0.parts.settings.borrow();
-        Limits {
+        RunLimits {
             timeout_seconds: settings.run.timeout.as_secs(),
             silence_seconds: settings.run.silence.as_secs(),
             max_repeats: settings.run.max_repeats,

@@ -148,7 +148,7 @@ async fn watched(engine: &Engine, reference: &str, cwd: &Path) -> Result<Watch, 
     if let Some(watch) = settings.watches.iter().find(|watch| watch.name == reference) {
         return Ok(watch.clone());
     }
-    let repo = resolve::remote_repo(engine, reference, cwd).await?;
+    let repo = resolve::repo_on_server(engine, reference, cwd).await?;
     let watch = settings.watches.iter().find(|watch| watch.repo == repo).cloned();
     watch.ok_or_else(|| {
         problem(

@@ -4,6 +4,7 @@
 
 mod agent_command;
 mod agents;
+mod backoff;
 pub mod clock;
 mod connections;
 pub mod coordinator;
@@ -36,8 +37,10 @@ mod scheduler;
 pub mod schema;
 pub mod settings;
 mod sizes;
+mod stall;
 mod turns;
 mod watch;
+pub mod watch_queries;
 pub mod watches;
 
 pub use engine::{Engine, Parts, StartRunner};

@@ -6,20 +6,22 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_domain::effect::Effect;
-use kugetsu_store::effect::ClaimedEffect;
+use kugetsu_store::effect::{ClaimedEffect, DELAY_MAX};
 use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use crate::effects::backoff;
+use crate::backoff;
 use crate::effects::execute::execute;
 use crate::effects::outcome::Outcome;
 use crate::engine::Engine;
 use crate::maintenance::maintain;
 use crate::scheduler;
+use crate::stall::look_for_stalls;
 use crate::watch::{notices, poll::poll};
 
 /// Effects that are claimed in one query.
@@ -29,12 +31,19 @@ type Execution = (ClaimedEffect, Outcome);
 
 /// Runs the engine for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
-    tokio::join!(run(engine.clone()), maintain(engine.clone()), poll(engine.clone()), notices::serve(engine));
+    let (polls, hooks) = (poll(engine.clone()), notices::serve(engine.clone()));
+    tokio::join!(run(engine.clone()), maintain(engine.clone()), look_for_stalls(engine), polls, hooks);
 }
 
 async fn run(engine: Engine) {
     let (finished, mut executions) = mpsc::unbounded_channel();
-    let mut state = Loop { engine: engine.clone(), finished, unsettled: VecDeque::new(), slots_full: false };
+    let mut state = Loop {
+        engine: engine.clone(),
+        finished,
+        unsettled: VecDeque::new(),
+        slots_full: false,
+        settings_changed: false,
+    };
     let commits = engine.store().commits();
     let mut settings = engine.settings_changes();
     let mut failures = 0;
@@ -48,7 +57,7 @@ async fn run(engine: Engine) {
             Err(error) => {
                 failures += 1;
                 engine.set_trouble(Some(error.clone()));
-                let delay = backoff::delay(failures);
+                let delay = backoff::delay(failures, backoff::LONGEST);
                 tracing::error!(%error, "the database failed; trying again in {delay:?}");
                 Some(engine.clock().after(delay))
             }
@@ -77,6 +86,7 @@ async fn run(engine: Engine) {
                 () = commits.queued(), if failures == 0 && !state.slots_full => break,
                 Ok(()) = settings.changed() => {
                     engine.runners().send_limits(engine.limits());
+                    state.settings_changed = true;
                     if failures == 0 {
                         break;
                     }
@@ -93,6 +103,8 @@ struct Loop {
     unsettled: VecDeque<Execution>,
     /// Whether the last pass left no slot free.
     slots_full: bool,
+    /// Whether the user may have corrected what effects failed for, such as a token.
+    settings_changed: bool,
 }
 
 impl Loop {
@@ -109,11 +121,14 @@ impl Loop {
         due
     }
 
-    async fn execute_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn execute_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
         loop {
             let now = self.engine.now();
-            let claimed = self.engine.store().claim_effects(now, BATCH).await?;
+            // Then those are due, too, that wait for another attempt.
+            let until = if self.settings_changed { self.engine.clock().after(DELAY_MAX) } else { now };
+            let claimed = self.engine.store().claim_effects(until, BATCH).await?;
             if claimed.is_empty() {
+                self.settings_changed = false;
                 return self.engine.store().next_effect_due(now).await;
             }
             for effect in claimed {
@@ -161,13 +176,13 @@ impl Loop {
                         return Err(error);
                     }
                     // This result alone may be the problem; it must not keep the others from being stored.
-                    Err(error) => return self.reschedule(claimed, error.to_string()).await,
+                    Err(error) => return self.reschedule(claimed, error.to_string(), backoff::LONGEST).await,
                 };
                 for error in refused {
                     tracing::debug!(key = claimed.key, %error, "a result of an effect no longer applies");
                 }
             }
-            Outcome::Retry { error } => self.reschedule(claimed, error.clone()).await?,
+            Outcome::Retry { error, longest } => self.reschedule(claimed, error.clone(), *longest).await?,
             Outcome::GivenUp { error } => {
                 tracing::error!(key = claimed.key, error, "an effect is given up");
                 store.give_up_effect(claimed.id, error.clone()).await?;
@@ -176,8 +191,8 @@ impl Loop {
         Ok(())
     }
 
-    async fn reschedule(&self, claimed: &ClaimedEffect, error: String) -> Result<(), StoreError> {
-        let delay = backoff::delay(claimed.attempt + 1);
+    async fn reschedule(&self, claimed: &ClaimedEffect, error: String, longest: Duration) -> Result<(), StoreError> {
+        let delay = backoff::delay(claimed.attempt + 1, longest);
         tracing::warn!(key = claimed.key, error, "an effect failed; trying again in {delay:?}");
         self.engine.store().reschedule_effect(claimed.id, self.engine.clock().after(delay), error).await
     }

@@ -156,6 +156,11 @@ pub struct Queue {
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "7d"))]
     pub keep: Duration,
+    /// How long nothing may be started, while queued tasks or issues of watched repositories could be, before `kugetsu status`,
+    /// `kugetsu doctor` and the daemon's log warn. `0` is never.
+    #[serde(deserialize_with = "length_or_zero")]
+    #[schemars(with = "String", extend("format" = "duration or zero", "default" = "30m"))]
+    pub stall_alarm: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -485,6 +490,16 @@ fn server_kinds() -> Vec<&'static str> {
 /// From a second to a year: no timeout is shorter, and clocks cannot count to everything that can be written.
 fn length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse_length(&String::deserialize(deserializer)?)
+}
+
+/// `0` needs no unit, and no quotes.
+fn length_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Number(number) if number.as_u64() == Some(0) => Ok(Duration::ZERO),
+        Value::String(text) if matches!(text.trim(), "0" | "0s") => Ok(Duration::ZERO),
+        Value::String(text) => parse_length(&text),
+        _ => Err(D::Error::custom("not a duration")),
+    }
 }
 
 fn optional_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

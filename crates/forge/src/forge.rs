@@ -58,11 +58,14 @@ pub trait Forge: Debug + Send + Sync {
     /// If issues and pull requests share their numbers, a pull request is returned too; [`Issue::is_pull_request`] is set.
     fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Issue>;
 
-    /// Lists issues, the one that changed first first. Pull requests are left out.
+    /// Lists issues, the one that changed first first.
     fn issues<'a>(&'a self, project: &'a ProjectPath, query: &'a IssueQuery) -> BoxFuture<'a, Listed<Issue>>;
 
     /// The numbers of issues that have to be closed before this one; empty if the server has no such relation.
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>>;
+
+    /// The names of the labels that issues of the project can have.
+    fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>>;
 
     /// The comments of an issue or of a pull request, oldest first.
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>>;

@@ -43,6 +43,8 @@ pub struct IssueQuery {
     pub open: bool,
     /// Only those that have this label.
     pub label: Option<String>,
+    /// Pull requests, too, with [`Issue::is_pull_request`] set.
+    pub pull_requests: bool,
     /// Only those that changed at this time or later. Servers list a change some seconds after it was made.
     pub since: Option<Timestamp>,
 }

@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -85,6 +85,9 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// The candidates of the repository, or one of them.
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>>;
+
+    /// See [`Store::watch_load`](crate::store::Store::watch_load).
+    fn watch_load(&self, repo: RepoRef, watch: String) -> Reply<'_, WatchLoad>;
 
     /// See [`Store::set_candidate`](crate::store::Store::set_candidate).
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()>;

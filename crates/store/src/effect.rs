@@ -13,7 +13,7 @@ use kugetsu_domain::ids::IssueId;
 use tokio::sync::Notify;
 
 /// Longest delay of an effect that is tried again. One that is due later was delayed by a clock that has been set back since.
-pub const DELAY_MAX: Duration = Duration::from_secs(120);
+pub const DELAY_MAX: Duration = Duration::from_secs(1200);
 
 /// Identifies a stored effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

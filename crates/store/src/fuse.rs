@@ -21,7 +21,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -55,6 +55,11 @@ impl Fuse {
     /// Returns the number of steps so far.
     pub fn taken(&self) -> usize {
         *self.taken.borrow()
+    }
+
+    /// Lets the process die now. Nothing happens to one that may take any number of steps.
+    pub fn blow(&self) {
+        self.taken.send_replace(self.max.saturating_add(1));
     }
 
     /// Waits until the process is dead.
@@ -110,14 +115,23 @@ impl Fused {
     }
 }
 
-impl Driver for Fused {
-    fn transact(&self, write: Write) -> Reply<'_, Answer> {
+impl Fused {
+    fn write<'a, T: Send + 'a>(
+        &'a self,
+        write: impl FnOnce(&'a dyn Driver) -> Reply<'a, T> + Send + 'a,
+    ) -> Reply<'a, T> {
         Box::pin(async move {
             self.fuse.survive_step().await;
-            let answer = self.driver.transact(write).await;
+            let answer = write(&*self.driver).await;
             self.fuse.survive_step().await;
             answer
         })
+    }
+}
+
+impl Driver for Fused {
+    fn transact(&self, write: Write) -> Reply<'_, Answer> {
+        self.write(move |driver| driver.transact(write))
     }
 
     fn claim_effects(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<ClaimedEffect>> {
@@ -182,19 +196,23 @@ impl Driver for Fused {
     }
 
     fn set_poll(&self, repo: RepoRef, poll: Poll) -> Reply<'_, ()> {
-        self.read(move |driver| driver.set_poll(repo, poll))
+        self.write(move |driver| driver.set_poll(repo, poll))
     }
 
     fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Reply<'_, ()> {
-        self.read(move |driver| driver.set_hook(repo, news, at))
+        self.write(move |driver| driver.set_hook(repo, news, at))
     }
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
         self.read(move |driver| driver.candidates(repo, issue))
     }
 
+    fn watch_load(&self, repo: RepoRef, watch: String) -> Reply<'_, WatchLoad> {
+        self.read(move |driver| driver.watch_load(repo, watch))
+    }
+
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {
-        self.read(move |driver| driver.set_candidate(repo, issue, candidate))
+        self.write(move |driver| driver.set_candidate(repo, issue, candidate))
     }
 
     fn is_handled(&self, server: String, id: String) -> Reply<'_, bool> {
@@ -202,7 +220,7 @@ impl Driver for Fused {
     }
 
     fn add_handled(&self, server: String, id: String, at: Option<Timestamp>, forget: Timestamp) -> Reply<'_, ()> {
-        self.read(move |driver| driver.add_handled(server, id, at, forget))
+        self.write(move |driver| driver.add_handled(server, id, at, forget))
     }
 
     fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {

@@ -15,7 +15,7 @@ use crate::driver::Driver;
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
-use crate::view::{Candidate, DelegatedTask, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, DelegatedTask, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
 /// A handle to the database. Clones share it.
@@ -286,6 +286,11 @@ impl Store {
     /// Notes whether the webhook of a watched repository works.
     pub async fn set_hook(&self, repo: RepoRef, news: HookNews, at: Timestamp) -> Result<(), StoreError> {
         self.driver.set_hook(repo, news, at).await
+    }
+
+    /// Counts the issues of a repository that a watch handed over and that are not over.
+    pub async fn watch_load(&self, repo: RepoRef, watch: String) -> Result<WatchLoad, StoreError> {
+        self.driver.watch_load(repo, watch).await
     }
 
     /// Returns the issues of a watched repository that were handed over, by number.

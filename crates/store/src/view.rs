@@ -60,6 +60,15 @@ pub enum HookNews {
     Missed,
 }
 
+/// The issues of a watch that are not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchLoad {
+    /// Those with a queued or running task.
+    pub running: u32,
+    /// Those whose pull request is open, or about to be opened.
+    pub open_pull_requests: u32,
+}
+
 /// An issue of a watched repository that was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {

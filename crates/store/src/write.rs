@@ -81,6 +81,8 @@ pub struct Settlement {
     pub events: Vec<(IssueId, Event)>,
     /// Tasks to queue.
     pub enqueue: Vec<Enqueue>,
+    /// The look at a pull request that led to these results. Once another one is due, they are void: that one leads to them again.
+    pub look: Option<(IssueId, Timestamp)>,
 }
 
 /// Removed history.

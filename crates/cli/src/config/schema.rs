@@ -81,6 +81,9 @@ impl Field {
         let kind = &self.schema["type"];
         match (kind.as_str().or_else(|| kind[0].as_str()), self.schema["format"].as_str()) {
             (_, Some("duration")) => "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`".to_owned(),
+            (_, Some("duration or zero")) => {
+                "`0`, or a duration up to 365d, such as `90s`, `10m` or `1h30m`".to_owned()
+            }
             (_, Some("path")) => "an absolute path".to_owned(),
             (Some("integer"), _) => {
                 let [min, max] = self.range();
@@ -99,7 +102,10 @@ impl Field {
         let seconds = |text: &str| duration::parse(text).ok().map(|length| length.as_secs().into());
         match value.as_str() {
             Some("") => Value::Null,
-            Some(text) if self.schema["format"] == "duration" => seconds(text).unwrap_or_else(|| value.clone()),
+            Some("0") if self.schema["format"] == "duration or zero" => 0.into(),
+            Some(text) if self.schema["format"].as_str().is_some_and(|format| format.starts_with("duration")) => {
+                seconds(text).unwrap_or_else(|| value.clone())
+            }
             _ => value.clone(),
         }
     }

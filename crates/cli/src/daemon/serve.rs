@@ -18,6 +18,7 @@ use kugetsu_engine::clock::Clock;
 use kugetsu_engine::home::open::open_home;
 use kugetsu_engine::runners::launch::process_runner;
 use kugetsu_engine::{Engine, Parts, moved_home, serve_engine};
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_git::command::Git;
 use kugetsu_store::error::OpenError;
 use kugetsu_store::open;
@@ -146,6 +147,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
         git,
         clock: Clock::System,
         start_runner: process_runner(program, name, home.path().to_owned()),
+        forge_limits: Limits::default(),
     });
 
     open_home(&engine).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;

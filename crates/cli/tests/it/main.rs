@@ -44,5 +44,6 @@ mod times;
 mod unfinished;
 mod waiting;
 mod watch;
+mod watches;
 mod world;
 mod wrong_input;

@@ -89,7 +89,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    const fn of(&self, kind: FeedbackKind) -> u32 {
+    pub const fn of(&self, kind: FeedbackKind) -> u32 {
         match kind {
             FeedbackKind::Verify => self.verify,
             FeedbackKind::Conflict => self.conflict,

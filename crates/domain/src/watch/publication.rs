@@ -1,5 +1,6 @@
 //! The texts that kugetsu writes on a server: titles and descriptions of pull requests, and its one comment on an issue.
 
+use crate::hash::fnv1a;
 use crate::watch::quote::visible;
 
 /// Characters of a title.
@@ -44,7 +45,7 @@ pub fn title(issue: &str) -> String {
 const MARKER: &str = "<!-- kugetsu: ";
 const MARKER_END: &str = " -->";
 
-/// The description of a pull request. `marker` identifies it as kugetsu's.
+/// The description of a pull request. `marker` identifies it as kugetsu's, together with a hash of the text.
 pub fn description(work: &Work, marker: &str) -> String {
     let mut text = harmless(&bounded(&work.summary, SUMMARY_MAX)).trim().to_owned();
     let relation = if work.closes { "Closes" } else { "For" };
@@ -70,12 +71,21 @@ pub fn description(work: &Work, marker: &str) -> String {
     let tokens = work.tokens.map(|(to, from)| format!("{to} tokens to the model and {from} from it"));
     let used: Vec<String> = tokens.into_iter().chain(work.cost.clone()).collect();
     let used = if used.is_empty() { "tokens and cost are not known".to_owned() } else { used.join(", ") };
-    text.push_str(&format!(
-        "\n\nWritten by {} ({used}), opened by kugetsu.\n\n{}",
-        harmless(&work.agent),
-        marked(marker)
-    ));
-    text
+    text.push_str(&format!("\n\nWritten by {} ({used}), opened by kugetsu.", harmless(&work.agent)));
+    let marker = marked(&with_hash(marker, &text));
+    format!("{text}\n\n{marker}")
+}
+
+/// Whether a [`description`] with this marker is as kugetsu wrote it: what a person edited is the person's.
+pub fn is_unedited(text: &str, marker: &str) -> bool {
+    let Some((text, last)) = text.trim_end().rsplit_once('\n') else { return false };
+    last.trim() == marked(&with_hash(marker, text))
+}
+
+/// Servers and editors change white space.
+fn with_hash(marker: &str, text: &str) -> String {
+    let visible: Vec<&str> = text.split_whitespace().collect();
+    format!("{marker} {:016x}", fnv1a(visible.join(" ").as_bytes()))
 }
 
 /// A comment of kugetsu's.
@@ -193,7 +203,10 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(has_marker(&text, "m") && !has_marker(&text, "n"));
+        assert!(is_unedited(&text, "m") && !is_unedited(&text, "n"));
+        assert!(is_unedited(&text.replace('\n', "\r\n"), "m"), "servers change white space");
+        assert!(!is_unedited(&text.replace("bounded now", "bounded by 5"), "m") && !is_unedited("", "m"));
+        assert!(has_marker(&comment("text", "m"), "m") && !has_marker(&comment("text", "m"), "n"));
         assert!(is_marked(&text) && is_marked(&comment("text", "n")));
         assert!(!is_marked("text <!-- kugetsu: m -->") && !is_marked("<!-- kugetsu: m -->\ntext") && !is_marked(""));
         let unknown = description(&Work { number: 3, ..Work::default() }, "m");
@@ -208,7 +221,7 @@ mod tests {
             assert!(!text.contains(part), "{part}: {text}");
         }
         let work = Work { summary: hostile.to_owned(), agent: "@x".to_owned(), number: 1, ..Work::default() };
-        assert_eq!(description(&work, "m").matches("<!-- kugetsu: m -->").count(), 1);
+        assert_eq!(description(&work, "m").matches("<!-- kugetsu: m ").count(), 1);
         assert_eq!(title("Fix\n#3 \u{1b}[31m @kim"), "Fix #\u{200b}3 [31m @\u{200b}kim");
     }
 

@@ -27,7 +27,7 @@ pub fn quoted(source: &str, text: &str) -> String {
 
 /// The text without what a terminal or a reader would not show: control characters, and those that change the direction of text or
 /// take no space.
-pub(super) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let is_hidden = |c: char| {
         c.is_control() && !matches!(c, '\n' | '\t')
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

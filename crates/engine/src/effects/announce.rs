@@ -26,19 +26,19 @@ const ATTEMPTS_MAX: u32 = 20;
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failures: u32) -> Outcome {
     // Two at once would write two comments.
     let _turn = engine.announcements().take(issue).await;
-    match is_superseded(engine, issue, version).await {
-        Ok(true) => return Outcome::done(),
-        Ok(false) => {}
+    let failures = match pending(engine, issue, version, failures).await {
+        Ok(Pending::Superseded) => return Outcome::done(),
+        Ok(Pending::Latest { failures }) => failures,
         Err(error) => return Outcome::retry(error),
-    }
+    };
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
     let latest = tasks::latest(engine, &followed.issue).await.ok();
     let text = comment(&progress(&followed, latest.as_ref()), &followed.marker());
-    let announced = announce(&followed, &text).await;
-    if announced.is_ok() && followed.watch.has_state_labels {
+    let announced = announce(&followed, &text, failures).await;
+    if matches!(announced, Ok(Comment::Known | Comment::Found(_))) && followed.watch.has_state_labels {
         let state = state(&followed.issue, &followed.follow, latest.map(|view| view.task.state));
         match label(&followed, state).await {
             Ok(()) => {}
@@ -48,24 +48,48 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failu
         }
     }
     match announced {
-        Ok(None) => Outcome::done(),
+        Ok(Comment::Known) => Outcome::done(),
+        Ok(Comment::MayExist) => Outcome::retry("an attempt may have commented, and the server does not list it yet"),
         // Stored before the next one reads it.
-        Ok(Some(comment)) => match engine.apply(issue, Event::Followed(FollowEvent::Commented { comment })).await {
-            Ok(_) => Outcome::done(),
-            Err(error) => Outcome::retry(error),
-        },
+        Ok(Comment::Found(comment)) => {
+            match engine.apply(issue, Event::Followed(FollowEvent::Commented { comment })).await {
+                Ok(_) => Outcome::done(),
+                Err(error) => Outcome::retry(error),
+            }
+        }
+        // The issue was deleted: no one reads a comment.
+        Err(ForgeError::NotFound { authenticated: true, .. }) => Outcome::done(),
         Err(error) if error.is_transient() => error.into(),
         Err(error) => Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
     }
 }
 
-/// Whether a later announcement is about to say what holds.
-async fn is_superseded(engine: &Engine, issue: IssueId, version: u64) -> Result<bool, StoreError> {
-    let pending = engine.store().effects_of(issue).await?;
-    let versions = pending.iter().filter(|effect| effect.kind == Some(EffectKind::Announce) && !effect.failed);
-    let later = versions.filter_map(|effect| effect.key.rsplit('/').next()?.parse::<u64>().ok());
-    Ok(later.into_iter().any(|later| later > version))
+enum Pending {
+    /// A later announcement is about to say what holds.
+    Superseded,
+    /// With the failed executions of those before it: each of them may have commented.
+    Latest { failures: u32 },
 }
+
+async fn pending(engine: &Engine, issue: IssueId, version: u64, failures: u32) -> Result<Pending, StoreError> {
+    let pending = engine.store().effects_of(issue).await?;
+    let announcements = pending.iter().filter(|effect| effect.kind == Some(EffectKind::Announce) && !effect.failed);
+    let mut latest = Pending::Latest { failures };
+    for effect in announcements {
+        let other = effect.key.rsplit('/').next().and_then(|version| version.parse::<u64>().ok());
+        if other.is_some_and(|other| other > version) {
+            return Ok(Pending::Superseded);
+        }
+        if let Pending::Latest { failures } = &mut latest {
+            *failures = effect.attempt.max(*failures);
+        }
+    }
+    Ok(latest)
+}
+
+/// Executions after a failed one that only look for a comment: the failed one may have written it, and servers list a comment some
+/// seconds late.
+const LOOKS: u32 = 3;
 
 /// The current state, for people.
 fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
@@ -93,13 +117,27 @@ fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
     text
 }
 
-/// Returns the ID of a comment that is new. One that an earlier attempt wrote is found by its author and its marker.
-async fn announce(followed: &Followed, text: &str) -> Result<Option<u64>, ForgeError> {
+/// kugetsu's comment.
+enum Comment {
+    /// It is stored already.
+    Known,
+    /// Its ID.
+    Found(u64),
+    /// None was found yet.
+    MayExist,
+}
+
+/// Writes the text into kugetsu's comment. One that an earlier attempt wrote is found by its author and its marker, and one that a
+/// person deleted is written again.
+async fn announce(followed: &Followed, text: &str, failures: u32) -> Result<Comment, ForgeError> {
     let (forge, project) = (followed.forge.as_ref(), followed.project());
     let subject = Subject::Issue(followed.issue.reference.number);
     if let Some(comment) = followed.follow.comment {
-        forge.edit_comment(project, subject, comment, text).await?;
-        return Ok(None);
+        match forge.edit_comment(project, subject, comment, text).await {
+            Ok(()) => return Ok(Comment::Known),
+            Err(ForgeError::NotFound { authenticated: true, .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let own = forge.whoami().await?.login;
     let comments = forge.comments(project, subject).await?.entries;
@@ -109,9 +147,10 @@ async fn announce(followed: &Followed, text: &str) -> Result<Option<u64>, ForgeE
     match found {
         Some(comment) => {
             forge.edit_comment(project, subject, comment.id, text).await?;
-            Ok(Some(comment.id))
+            Ok(Comment::Found(comment.id))
         }
-        None => forge.add_comment(project, subject, text).await.map(|comment| Some(comment.id)),
+        None if (1..=LOOKS).contains(&failures) => Ok(Comment::MayExist),
+        None => forge.add_comment(project, subject, text).await.map(|comment| Comment::Found(comment.id)),
     }
 }
 

@@ -7,23 +7,39 @@ use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::watch::feedback::Ending;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::issue::{IssueEdit, IssueState as OnServer};
+use kugetsu_store::error::StoreError;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::watch::followed::Followed;
 
-pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending) -> Outcome {
+/// Executions that fail before the rest is cleaned up without what the server refuses: some hours, in which a person may allow it.
+const ATTEMPTS_MAX: u32 = 20;
+
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending, failures: u32) -> Outcome {
     if ending != Ending::Merged {
         return Outcome::done();
+    }
+    if let Err(outcome) = tasks_end(engine, issue).await {
+        return outcome;
     }
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
-    if let Err(error) = clean_up(&followed).await {
-        return error.into();
+    for cleaned in [delete_branch(&followed).await, close_issue(&followed).await] {
+        match cleaned {
+            Ok(()) => {}
+            Err(error @ (ForgeError::Forbidden { .. } | ForgeError::Refused { .. }))
+                if failures.saturating_add(1) >= ATTEMPTS_MAX =>
+            {
+                tracing::warn!(issue = %followed.issue.reference, %error, "something is left on the server");
+            }
+            Err(error) => return error.into(),
+        }
     }
-    // Work that is not on the server is rescued before the files are removed; a task that is not over keeps them.
+    // Work that is not on the server is rescued before the files are removed; a task that was queued meanwhile keeps them.
     let issue = &followed.issue;
     match issue.state == IssueState::Open && issue.tasks.is_empty() && issue.worktree.is_some() {
         true => Outcome::event(issue.id, Event::DestroyRequested),
@@ -31,15 +47,49 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending) -> 
     }
 }
 
-async fn clean_up(followed: &Followed) -> Result<(), ForgeError> {
-    let (forge, project) = (followed.forge.as_ref(), followed.project());
-    if let Some(files) = followed.issue.worktree.as_ref().filter(|_| followed.watch.deletes_branch) {
-        forge.delete_branch(project, &files.branch).await?;
+/// Waits for the tasks that were queued or running when the pull request was merged: a push of theirs would create the branch again.
+async fn tasks_end(engine: &Engine, issue: IssueId) -> Result<(), Outcome> {
+    // Before the issue is read: a change after that is noticed.
+    let mut events = engine.store().listen();
+    loop {
+        match engine.store().issue_by_id(issue).await {
+            Ok(issue) if !issue.tasks.is_empty() => {}
+            Ok(_) => return Ok(()),
+            Err(StoreError::NoSuchIssue) => return Err(Outcome::done()),
+            Err(error) => return Err(Outcome::retry(error)),
+        }
+        loop {
+            match events.recv().await {
+                Ok(event) if event.issue != issue => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => break,
+                // The daemon stops; the next one waits for the rest.
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
     }
-    let number = followed.issue.reference.number;
-    if followed.watch.closes_issue && forge.issue(project, number).await?.state == OnServer::Open {
-        let edit = IssueEdit { state: Some(OnServer::Closed), ..IssueEdit::default() };
-        forge.edit_issue(project, number, &edit).await?;
+}
+
+async fn delete_branch(followed: &Followed) -> Result<(), ForgeError> {
+    let files = followed.issue.worktree.as_ref().filter(|_| followed.watch.deletes_branch);
+    match files {
+        Some(files) => followed.forge.delete_branch(followed.project(), &files.branch).await,
+        None => Ok(()),
     }
-    Ok(())
+}
+
+async fn close_issue(followed: &Followed) -> Result<(), ForgeError> {
+    if !followed.watch.closes_issue {
+        return Ok(());
+    }
+    let (forge, project, number) = (&followed.forge, followed.project(), followed.issue.reference.number);
+    let edit = IssueEdit { state: Some(OnServer::Closed), ..IssueEdit::default() };
+    let closed = match forge.issue(project, number).await {
+        Ok(issue) if issue.state == OnServer::Open => forge.edit_issue(project, number, &edit).await,
+        read => read.map(drop),
+    };
+    match closed {
+        // It was deleted.
+        Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(()),
+        closed => closed,
+    }
 }

@@ -26,8 +26,8 @@ pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome
         }
         Effect::Publish { run } => publish::execute(engine, claimed.issue, run).await,
         Effect::Follow { at } => follow::execute(engine, claimed.issue, at).await,
-        Effect::Merge { .. } => merge::execute(engine, claimed.issue).await,
+        Effect::Merge { .. } => merge::execute(engine, claimed.issue, claimed.attempt).await,
         Effect::Announce { version } => announce::execute(engine, claimed.issue, version, claimed.attempt).await,
-        Effect::Complete { ending } => complete::execute(engine, claimed.issue, ending).await,
+        Effect::Complete { ending } => complete::execute(engine, claimed.issue, ending, claimed.attempt).await,
     }
 }

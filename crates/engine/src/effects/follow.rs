@@ -1,10 +1,13 @@
 //! Looks at the pull request of a followed issue, and stores what follows from it.
 
-use jiff::Timestamp;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::pull_request::PrState;
-use kugetsu_domain::watch::feedback::{Action, FeedbackKind, decide};
+use kugetsu_domain::watch::feedback::{Action, FeedbackKind, Seen, decide};
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_forge::forge::Subject;
 use kugetsu_store::write::{Enqueue, Settlement};
@@ -16,36 +19,64 @@ use crate::engine::Engine;
 use crate::watch::commands::{Discussion, carry_out};
 use crate::watch::followed::Followed;
 use crate::watch::look::Look;
-use crate::watch::message::message;
+use crate::watch::message::{REMARKS_MAX, message};
 use crate::watch::task::continuation;
+
+/// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
+const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
+/// The part of the time without a change after which the next look follows.
+const PART: i32 = 4;
 
 /// How a look ended.
 enum Found {
     /// Nothing is to be done before this time, unless the server reports a change.
     Nothing {
-        until: Timestamp,
+        until: Option<Timestamp>,
+        seen: Box<Seen>,
+        /// The interval of the watch's polls.
+        poll: Duration,
     },
     Something(Settlement),
 }
 
+/// The result of the latest looks of this effect.
+struct Unchanged {
+    seen: Seen,
+    since: Timestamp,
+}
+
 /// Looks until something is to be done. A look that finds nothing is not stored: there are many.
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> Outcome {
-    let mut until = at;
+    let (mut until, mut unchanged): (_, Option<Unchanged>) = (at, None);
     loop {
         match wait(engine, issue, at, until).await {
             Ok(true) => {}
             Ok(false) => return Outcome::done(),
             Err(outcome) => return outcome,
         }
-        match look(engine, issue).await {
-            Ok(Found::Nothing { until: next }) => until = next,
+        match look(engine, issue, at).await {
+            Ok(Found::Nothing { until: next, seen, poll }) => {
+                let now = engine.now();
+                let since = unchanged.filter(|before| before.seen == *seen).map_or(now, |before| before.since);
+                let later = now.saturating_add(pause(poll, now.duration_since(since)));
+                until = next.unwrap_or(Timestamp::MAX).min(later.unwrap_or(Timestamp::MAX));
+                unchanged = Some(Unchanged { seen: *seen, since });
+            }
             Ok(Found::Something(settlement)) => return Outcome::Settled(settlement),
             Err(outcome) => return outcome,
         }
     }
 }
 
-async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
+/// The pause after a look that found nothing, while nothing has changed for `unchanged`.
+fn pause(poll: Duration, unchanged: SignedDuration) -> SignedDuration {
+    let poll = SignedDuration::try_from(poll).unwrap_or(LOOK_LONGEST);
+    (unchanged / PART).clamp(poll.min(LOOK_LONGEST), LOOK_LONGEST)
+}
+
+async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, Outcome> {
+    // It is never closed.
+    let _permit = engine.looks().acquire().await;
     let followed = Followed::read(engine, issue).await?;
     let Some(number) = followed.pull_request(engine) else { return Err(Outcome::done()) };
     let now = engine.now();
@@ -66,10 +97,10 @@ async fn look(engine: &Engine, issue: IssueId) -> Result<Found, Outcome> {
         for event in seen {
             engine.apply(issue, event).await.map_err(Outcome::retry)?;
         }
-        let poll = now.saturating_add(followed.watch.poll(false)).unwrap_or(Timestamp::MAX);
-        return Ok(Found::Nothing { until: until.map_or(poll, |until| until.min(poll)) });
+        let poll = followed.watch.poll(false);
+        return Ok(Found::Nothing { until: *until, seen: Box::new(look.seen), poll });
     }
-    settle(engine, &followed, &look, seen, actions).await.map(Found::Something)
+    settle(engine, &followed, &look, at, seen, actions).await.map(Found::Something)
 }
 
 /// Waits until then. Returns whether the look of `at` is still wanted.
@@ -115,6 +146,7 @@ async fn settle(
     engine: &Engine,
     followed: &Followed,
     look: &Look,
+    at: Timestamp,
     mut events: Vec<Event>,
     actions: Vec<Action>,
 ) -> Result<Settlement, Outcome> {
@@ -144,18 +176,21 @@ async fn settle(
         }
     }
     let events = events.into_iter().map(|event| (issue, event)).collect();
-    Ok(Settlement { events, enqueue })
+    // After news, another look may run already. Both would give the same feedback.
+    Ok(Settlement { events, enqueue, look: Some((issue, at)) })
 }
 
-/// The fingerprint of remarks contains those that were answered before, so that the agent does not get them again.
+/// The fingerprint of remarks contains those that were answered before, so that the agent does not get them again. Those that the
+/// message leaves out are given afterwards.
 fn all_remarks(look: &Look, kind: FeedbackKind) -> Option<String> {
-    let of_bots = match kind {
-        FeedbackKind::Review => false,
-        FeedbackKind::BotReview => true,
+    let (of_bots, open) = match kind {
+        FeedbackKind::Review => (false, &look.seen.reviews.ids),
+        FeedbackKind::BotReview => (true, &look.seen.bot_reviews.ids),
         FeedbackKind::Verify | FeedbackKind::Conflict | FeedbackKind::Ci | FeedbackKind::Merge => return None,
     };
-    let ids: Vec<&str> =
-        look.remarks.iter().filter(|remark| remark.is_bot == of_bots).map(|remark| remark.id.as_str()).collect();
+    let left_out: HashSet<&String> = open.iter().skip(REMARKS_MAX).collect();
+    let given = look.remarks.iter().filter(|remark| remark.is_bot == of_bots && !left_out.contains(&remark.id));
+    let ids: Vec<&str> = given.map(|remark| remark.id.as_str()).collect();
     Some(ids.join(" "))
 }
 
@@ -173,4 +208,17 @@ pub(super) async fn continued(
 /// Whether a pull request in this state is over.
 pub(crate) const fn is_over(state: PrState) -> bool {
     matches!(state, PrState::Merged | PrState::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_an_unchanged_pull_request_become_rare() {
+        let poll = Duration::from_secs(30);
+        let minutes = |minutes| pause(poll, SignedDuration::from_mins(minutes)).as_secs();
+        assert_eq!([0, 1, 8, 60, 120, 5000].map(minutes), [30, 30, 120, 900, 1800, 1800]);
+        assert_eq!(pause(Duration::from_secs(9000), SignedDuration::ZERO), LOOK_LONGEST);
+    }
 }

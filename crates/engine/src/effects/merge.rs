@@ -13,7 +13,11 @@ use crate::engine::Engine;
 use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 
-pub(crate) async fn execute(engine: &Engine, issue: IssueId) -> Outcome {
+/// Executions that fail before a refusal is left to a person. Servers refuse for a moment after the base has moved, and while they
+/// check for conflicts.
+const ATTEMPTS_MAX: u32 = 5;
+
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
@@ -37,20 +41,26 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId) -> Outcome {
     };
     let merge = Merge { head_sha: head.clone(), method, when_ready: false };
     match followed.forge.merge(followed.project(), number, &merge).await {
-        Ok(()) => look_again(),
-        Err(error @ ForgeError::Refused { .. }) => refused(&followed, number, head, &error).await,
+        Ok(()) => match followed.forge.pull_request(followed.project(), number).await {
+            Ok(pull) if is_over(pull.state) => look_again(),
+            // Some servers merge after they have answered. A look now would decide to merge again.
+            Ok(_) => Outcome::retry("the server has accepted the merge and does not report it yet"),
+            Err(error) => error.into(),
+        },
+        Err(error @ ForgeError::Refused { .. }) => refused(&followed, number, head, failures, &error).await,
         Err(error) => error.into(),
     }
 }
 
 /// A refusal may mean that it is merged already, was closed, or has another head. Only otherwise a person has to decide.
-async fn refused(followed: &Followed, number: u64, head: &str, error: &ForgeError) -> Outcome {
+async fn refused(followed: &Followed, number: u64, head: &str, failures: u32, error: &ForgeError) -> Outcome {
     let pull = match followed.forge.pull_request(followed.project(), number).await {
         Ok(pull) => pull,
         Err(error) => return error.into(),
     };
     let event = match is_over(pull.state) || pull.head_sha != head {
         true => FollowEvent::Noticed,
+        false if failures.saturating_add(1) < ATTEMPTS_MAX => return Outcome::retry(error),
         false => FollowEvent::Exhausted {
             kind: FeedbackKind::Merge,
             fingerprint: head.to_owned(),

@@ -1,7 +1,6 @@
 //! One file per effect: how each is executed. `execute.rs` picks the file.
 
 mod announce;
-pub(crate) mod backoff;
 mod cancel_run;
 mod complete;
 mod end_pause;

@@ -1,6 +1,7 @@
 //! The result of executing an effect.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
@@ -8,6 +9,7 @@ use kugetsu_forge::error::ForgeError;
 use kugetsu_store::write::Enqueue;
 use kugetsu_store::write::Settlement;
 
+use crate::backoff;
 use crate::repo_file::RepoFileError;
 use crate::watch::followed::NotFollowed;
 
@@ -20,6 +22,8 @@ pub(crate) enum Outcome {
     Retry {
         /// For the log and `kugetsu why`.
         error: String,
+        /// The delay grows up to this.
+        longest: Duration,
     },
     /// It is given up and kept for the user to see.
     GivenUp { error: String },
@@ -42,7 +46,7 @@ impl Outcome {
     }
 
     pub(crate) fn retry(error: impl Display) -> Self {
-        Self::Retry { error: error.to_string() }
+        Self::Retry { error: error.to_string(), longest: backoff::LONGEST }
     }
 
     /// As [`retry`](Self::retry), and given up after `max` executions. `failures` is the number of earlier ones.
@@ -58,7 +62,8 @@ impl Outcome {
 impl From<ForgeError> for Outcome {
     fn from(error: ForgeError) -> Self {
         let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        Self::retry(format!("{error}{hint}"))
+        let longest = if error.is_transient() { backoff::LONGEST } else { backoff::LONGEST_FOR_PEOPLE };
+        Self::Retry { error: format!("{error}{hint}"), longest }
     }
 }
 

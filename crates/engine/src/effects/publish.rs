@@ -5,7 +5,7 @@ use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::run::Run;
 use kugetsu_domain::watch::feedback::{Action, after_verification};
 use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_domain::watch::publication::{Work, description, has_marker, title};
+use kugetsu_domain::watch::publication::{Work, description, is_unedited, title};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{NewPullRequest, PullRequest, PullRequestEdit};
 use kugetsu_git::mirror::MirrorError;
@@ -98,7 +98,7 @@ async fn decided(engine: &Engine, followed: &Followed, failed: &Verification, ac
             match continued(engine, followed, task, failed_verification(failed)).await {
                 Ok(enqueue) => {
                     let given = Event::Followed(FollowEvent::Given { kind, fingerprint, task });
-                    Outcome::Settled(Settlement { events: vec![(issue, given)], enqueue: vec![enqueue] })
+                    Outcome::Settled(Settlement { events: vec![(issue, given)], enqueue: vec![enqueue], look: None })
                 }
                 Err(outcome) => outcome,
             }
@@ -125,7 +125,7 @@ async fn publish(
     let found = forge.find_pull_requests(followed.project(), &files.branch).await?;
     if let Some(open) = found.iter().find(|pull| pull.state.is_open()) {
         // A person may have rewritten it, or have opened it.
-        if has_marker(&open.body, &followed.marker()) && open.body.trim() != text.trim() {
+        if is_unedited(&open.body, &followed.marker()) && open.body.trim() != text.trim() {
             let edit = PullRequestEdit { body: Some(text), ..PullRequestEdit::default() };
             forge.edit_pull_request(followed.project(), open.number, &edit).await?;
         }

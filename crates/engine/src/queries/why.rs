@@ -8,6 +8,7 @@ use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
+use kugetsu_domain::watch::feedback::{Record, RecordState};
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::effect::EffectView;
 use kugetsu_store::query::IssueFilter;
@@ -99,7 +100,16 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
     // A pull request that is known now needs no look-up any more.
     let is_solved = |effect: &EffectView| effect.kind == Some(EffectKind::FindPullRequest) && issue.pr.is_some();
     why.because.extend(effects.iter().filter(|effect| !is_solved(effect)).filter_map(describe_failures));
+    why.because.extend(issue.follow.iter().flat_map(|follow| &follow.records).filter_map(describe_stop));
     Ok(why)
+}
+
+/// Describes feedback that a person has to decide about.
+fn describe_stop(record: &Record) -> Option<String> {
+    match &record.state {
+        RecordState::Stopped { reason } => Some(format!("a person has to decide ({}): {reason}", record.kind.name())),
+        RecordState::Given { .. } | RecordState::Settled => None,
+    }
 }
 
 /// Describes an effect of the issue whose execution has failed so far.

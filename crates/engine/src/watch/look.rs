@@ -84,8 +84,8 @@ impl Look {
             bot_reviews: open(followed, &remarks, FeedbackKind::BotReview),
             changes_requested: decisions.changes_requested,
             is_approved: decisions.is_approved,
+            merge_refusal: merge_refusal(followed, &pull.head_sha),
             is_unverified: is_unverified(&pull.head_sha, &followed.follow.records),
-            merge_refusal: None,
         };
         Ok(Self { pull, seen, ci, remarks, left_out, commands })
     }
@@ -122,6 +122,15 @@ fn open(followed: &Followed, remarks: &[Remark], kind: FeedbackKind) -> Remarks 
     Remarks {
         ids: open.iter().map(|remark| remark.id.clone()).collect(),
         latest: open.iter().filter_map(|remark| remark.at).max(),
+    }
+}
+
+/// The server's refusal to merge this head, which a person has to resolve.
+fn merge_refusal(followed: &Followed, head: &str) -> Option<String> {
+    let record = followed.follow.record(FeedbackKind::Merge).filter(|record| record.fingerprint == head)?;
+    match &record.state {
+        RecordState::Stopped { reason } => Some(reason.clone()),
+        RecordState::Given { .. } | RecordState::Settled => None,
     }
 }
 

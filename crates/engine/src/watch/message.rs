@@ -15,7 +15,7 @@ const LOG_MAX: usize = 2 * 1024 * 1024;
 /// Failed checks whose logs are shown.
 const LOGS: usize = 3;
 /// Remarks that are shown.
-const REMARKS_MAX: usize = 50;
+pub(crate) const REMARKS_MAX: usize = 50;
 
 /// Describes feedback of these kinds.
 pub(crate) async fn message(followed: &Followed, look: &Look, kinds: &[FeedbackKind]) -> Result<String, ForgeError> {
@@ -27,11 +27,7 @@ pub(crate) async fn message(followed: &Followed, look: &Look, kinds: &[FeedbackK
     for kind in kinds {
         text.push('\n');
         text.push_str(&match kind {
-            FeedbackKind::Conflict => format!(
-                "## Conflict\n\nYour branch conflicts with {base}. Merge {base} into it (`git fetch origin`, then `git merge \
-                 origin/{base}`), and resolve the conflicts so that both intentions are kept.\n",
-                base = look.pull.base_branch
-            ),
+            FeedbackKind::Conflict => conflict(&look.pull.base_branch),
             FeedbackKind::Ci => failed_checks(followed, look).await?,
             FeedbackKind::Review => remarks(look, false, "Review"),
             FeedbackKind::BotReview => remarks(look, true, "Review by programs"),
@@ -55,6 +51,22 @@ pub(crate) fn failed_verification(failed: &Verification) -> String {
         quoted("the command", &failed.command),
         quoted("its output", &failed.output)
     )
+}
+
+/// Git allows almost every character in the name of a branch.
+fn conflict(base: &str) -> String {
+    let is_plain = base.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-'));
+    let what = match is_plain && !base.starts_with('-') {
+        true => format!(
+            "Your branch conflicts with {base}. Merge {base} into it (`git fetch origin`, then `git merge origin/{base}`)"
+        ),
+        false => format!(
+            "Your branch conflicts with its base, which is called\n\n{}\n\nFetch it from `origin`, merge it into your branch (quote \
+             the name in commands)",
+            quoted("name of a branch", base)
+        ),
+    };
+    format!("## Conflict\n\n{what}, and resolve the conflicts so that both intentions are kept.\n")
 }
 
 async fn failed_checks(followed: &Followed, look: &Look) -> Result<String, ForgeError> {

@@ -116,7 +116,11 @@ async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<
 }
 
 /// Makes the followed issues of the watch look at their pull requests.
-async fn notify(engine: &Engine, watch: &Watch, is_meant: impl Fn(&Issue) -> bool) -> Result<(), HandoverError> {
+pub(crate) async fn notify(
+    engine: &Engine,
+    watch: &Watch,
+    is_meant: impl Fn(&Issue) -> bool,
+) -> Result<(), HandoverError> {
     let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
     for issue in open {
         let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_open() && follow.look_at.is_some());

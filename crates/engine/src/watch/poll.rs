@@ -1,19 +1,23 @@
 //! Reads the issues of watched repositories from their servers. Polls repair what webhooks lost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
-use kugetsu_forge::issue::IssueQuery;
+use kugetsu_forge::issue::{Issue, IssueQuery};
 use kugetsu_store::view::{HookNews, Poll, StoredEvent, WatchState};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::candidates::{is_due, remove};
 use super::commands::commands_on;
-use super::handover::{Considered, consider, load};
+use super::followed::pull_request_number;
+use super::handover::{Considered, concerns_one, consider, load};
+use super::notices::notify;
 use super::task::HandoverError;
+use crate::backoff;
 use crate::engine::Engine;
 use crate::forges::background;
 use crate::repo_file::with_file;
@@ -65,15 +69,25 @@ pub(crate) async fn poll(engine: Engine) {
 
 async fn poll_one(engine: Engine, watch: Watch) {
     let mut events = engine.store().listen();
+    consider_all(&engine, &watch).await;
     // A watch whose settings changed may be free for issues that wait.
     reconsider_waiting(&engine, &watch).await;
+    let (mut settings, mut refusals) = (engine.settings_changes(), 0);
     loop {
-        let left = poll_if_due(&engine, &watch).await;
+        let left = match poll_if_due(&engine, &watch).await {
+            Polled::Early { left } => left,
+            Polled::Now { interval, is_refused } => {
+                refusals = if is_refused { refusals + 1 } else { 0 };
+                interval.max(pause(refusals))
+            }
+        };
         let wait = engine.clock().sleep(left.max(SHORTEST));
         tokio::pin!(wait);
         loop {
             tokio::select! {
                 () = &mut wait => break,
+                // The user may have corrected it.
+                Ok(()) = settings.changed(), if refusals > 0 => break,
                 event = events.recv() => match event {
                     Ok(event) if may_free(&event) => reconsider_waiting(&engine, &watch).await,
                     Ok(_) => {}
@@ -82,6 +96,35 @@ async fn poll_one(engine: Engine, watch: Watch) {
                 },
             }
         }
+    }
+}
+
+/// Considers all issues that are handed over, however old they are. The watch is new or its settings were changed, so that issues
+/// count which did not when they changed.
+async fn consider_all(engine: &Engine, watch: &Watch) {
+    let considering = async {
+        let state = engine.store().watch(watch.repo.clone()).await?;
+        let Some(forge) = background(engine, &watch.repo.base)?.filter(|_| state.polled_at.is_some()) else {
+            // The first poll does the same.
+            return Ok(());
+        };
+        let watch = &with_file(engine, watch, forge.as_ref()).await?;
+        let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
+        for issue in forge.issues(&watch.repo.project, &query).await?.entries {
+            one(engine, watch, forge.as_ref(), &issue, false).await?;
+        }
+        Ok::<_, HandoverError>(())
+    };
+    if let Err(error) = considering.await {
+        tracing::warn!(watch = watch.name, %error, "the issues of a watch whose settings changed could not be read");
+    }
+}
+
+/// The pause after so many refusals in a row that a person has to end.
+fn pause(refusals: u32) -> Duration {
+    match refusals {
+        0 => Duration::ZERO,
+        refusals => backoff::delay(refusals, backoff::LONGEST_FOR_PEOPLE),
     }
 }
 
@@ -95,7 +138,7 @@ fn may_free(event: &StoredEvent) -> bool {
 async fn reconsider_waiting(engine: &Engine, watch: &Watch) {
     let considered = match background(engine, &watch.repo.base) {
         Ok(Some(forge)) => match with_file(engine, watch, forge.as_ref()).await {
-            Ok(watch) => reconsider(engine, &watch, forge.as_ref(), &[], false).await,
+            Ok(watch) => reconsider(engine, &watch, forge.as_ref(), &BTreeSet::new(), false).await,
             Err(error) => Err(error.into()),
         },
         // The next poll reports it.
@@ -107,22 +150,30 @@ async fn reconsider_waiting(engine: &Engine, watch: &Watch) {
     }
 }
 
-/// Returns the time until the next poll of the repository.
-async fn poll_if_due(engine: &Engine, watch: &Watch) -> Duration {
+/// How a poll ended.
+enum Polled {
+    /// Not before `left`.
+    Early { left: Duration },
+    /// `is_refused` is whether a person has to correct something.
+    Now { interval: Duration, is_refused: bool },
+}
+
+async fn poll_if_due(engine: &Engine, watch: &Watch) -> Polled {
     let state = match engine.store().watch(watch.repo.clone()).await {
         Ok(state) => state,
         Err(error) => {
             tracing::warn!(watch = watch.name, %error, "the state of a watch cannot be read");
-            return watch.poll(false);
+            return Polled::Early { left: watch.poll(false) };
         }
     };
     let interval = watch.poll(state.has_hook());
     let now = engine.now();
     let since = state.polled_at.map(|polled| now.duration_since(polled).unsigned_abs());
     if let Some(left) = since.and_then(|since| interval.checked_sub(since)).filter(|left| !left.is_zero()) {
-        return left;
+        return Polled::Early { left };
     }
     let read = read(engine, watch, &state).await;
+    let is_refused = read.is_refused;
     let error = read.error.map(|error| error.to_string());
     // The same error again is no news.
     if let Some(error) = error.as_ref().filter(|error| state.error.as_ref() != Some(error)) {
@@ -139,7 +190,7 @@ async fn poll_if_due(engine: &Engine, watch: &Watch) -> Duration {
     if let Err(error) = stored {
         tracing::warn!(watch = watch.name, %error, "the state of a watch could not be stored; its issues are read again");
     }
-    interval
+    Polled::Now { interval, is_refused }
 }
 
 /// The result of a poll.
@@ -149,17 +200,23 @@ struct Read {
     /// Whether a changed issue was started. A webhook that works would have reported it before.
     found_unreported: bool,
     error: Option<HandoverError>,
+    /// Whether nothing could be read before a person corrects something.
+    is_refused: bool,
 }
 
 /// Considers every issue that changed, and those that waited for something else.
 async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
-    let mut read = Read { since: state.since, found_unreported: false, error: None };
+    let mut read = Read { since: state.since, found_unreported: false, error: None, is_refused: false };
     let forge = match background(engine, &watch.repo.base) {
         Ok(Some(forge)) => forge,
         Ok(None) => {
             let reason = format!("the kind of server at {} is not known", watch.repo.base);
-            return Read { error: Some(HandoverError::Source(reason)), ..read };
+            return Read { error: Some(HandoverError::Source(reason)), is_refused: true, ..read };
         }
+        Err(error) => return Read { error: Some(error.into()), is_refused: true, ..read },
+    };
+    let load = match load(engine, watch).await {
+        Ok(load) => load,
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
     let watch = match with_file(engine, watch, forge.as_ref()).await {
@@ -171,65 +228,104 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         // Once they were read, issues that were closed or lost the label have to be seen, too.
         open: state.since.is_none(),
         label: watch.policy.label.clone().filter(|_| state.since.is_none()),
+        // What people write there is a reason to look, of which webhooks report.
+        pull_requests: state.since.is_some() && !state.has_hook() && load.open_pull_requests > 0,
         since: state.since.map(|since| since.saturating_sub(OVERLAP).unwrap_or(since)),
     };
     let listed = match forge.issues(&watch.repo.project, &query).await {
-        Ok(listed) => listed.entries,
+        Ok(listed) => listed,
+        Err(error) => return Read { is_refused: !error.is_transient(), error: Some(error.into()), ..read },
+    };
+    let (mut latest, mut has_news) = (state.since, false);
+    let candidates = match engine.store().candidates(watch.repo.clone()).await {
+        Ok(candidates) => candidates.into_iter().map(|(number, _)| number).collect::<BTreeSet<_>>(),
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
-    let (mut latest, mut earliest_failure) = (state.since, None);
-    let mut has_news = false;
-    for issue in &listed {
+    let mut considered = BTreeSet::new();
+    for issue in &listed.entries {
         let is_news = state.since.is_none_or(|since| issue.updated > Some(since));
-        has_news |= is_news;
         // A comment may have come in the same second as the change that was read last.
         let is_recent = issue.updated.is_some_and(|updated| engine.now().duration_since(updated) < RECENT);
-        let considered = match consider(engine, watch, forge.as_ref(), issue).await {
-            // Comments from before the first poll were not for this kugetsu.
-            Ok(considered) if (is_news || is_recent) && state.since.is_some() => {
-                commands_on(engine, watch, forge.as_ref(), issue.number).await.map(|()| considered)
-            }
-            considered => considered,
-        };
-        match considered {
-            Ok(Considered { conditions, has_started }) => {
-                tracing::debug!(watch = watch.name, issue = issue.number, ?conditions, "considered");
+        // It was read before, and may wait for something else.
+        let is_known = issue.is_pull_request || !is_recent && candidates.contains(&issue.number);
+        if !is_news && is_known {
+            continue;
+        }
+        has_news |= is_news;
+        considered.insert(issue.number);
+        match one(engine, watch, forge.as_ref(), issue, state.since.is_some()).await {
+            Ok(One { has_started, error }) => {
                 latest = latest.max(issue.updated);
                 read.found_unreported |= has_started && state.since.is_some();
+                if let Some(error) = error {
+                    read.error.get_or_insert(error.into());
+                }
             }
-            Err(error) if concerns_one(&error) => {
-                earliest_failure = [earliest_failure, issue.updated].into_iter().flatten().min();
-                read.error.get_or_insert(error);
-            }
-            Err(error) => return Read { error: Some(error), ..read },
+            Err(error) => return Read { since: latest, error: Some(error), ..read },
         }
     }
-    if state.since.is_none() {
+    if state.since.is_none() && listed.is_complete {
         // All issues that were handed over are read now, however old they are; other changes count from now on.
         let now = engine.now();
         latest = latest.max(Some(now.saturating_sub(SKEW).unwrap_or(now)));
     }
-    // What failed is listed again.
-    read.since = [latest, earliest_failure].into_iter().flatten().min();
-    let numbers: Vec<u64> = listed.iter().map(|issue| issue.number).collect();
-    if let Err(error) = reconsider(engine, watch, forge.as_ref(), &numbers, has_news).await {
+    read.since = latest;
+    if let Err(error) = reconsider(engine, watch, forge.as_ref(), &considered, has_news).await {
         read.error.get_or_insert(error);
     }
     read
 }
 
-/// Considers issues that did not change, but what they wait for may have.
+/// The result of reading one issue.
+struct One {
+    has_started: bool,
+    /// It concerns this issue alone, which is read again later.
+    error: Option<ForgeError>,
+}
+
+/// Considers an issue that changed, with the commands in its comments unless this is the first poll. Pull requests are looked at by
+/// those who follow them.
+async fn one(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    issue: &Issue,
+    with_commands: bool,
+) -> Result<One, HandoverError> {
+    if issue.is_pull_request {
+        notify(engine, watch, |followed| pull_request_number(engine, followed) == Some(issue.number)).await?;
+        return Ok(One { has_started: false, error: None });
+    }
+    let Considered { conditions, has_started, error } = consider(engine, watch, forge, issue).await?;
+    tracing::debug!(watch = watch.name, issue = issue.number, ?conditions, "considered");
+    // Comments from before the first poll were not for this kugetsu.
+    let commanded = match with_commands {
+        true => commands_on(engine, watch, forge, issue.number).await,
+        false => Ok(()),
+    };
+    match commanded {
+        Ok(()) => Ok(One { has_started, error }),
+        Err(HandoverError::Forge(other)) if concerns_one(&other) => {
+            Ok(One { has_started, error: error.or(Some(other)) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Considers issues that did not change, but what they wait for may have. Those that were not read for the longest time come first.
 async fn reconsider(
     engine: &Engine,
     watch: &Watch,
     forge: &dyn Forge,
-    considered: &[u64],
+    considered: &BTreeSet<u64>,
     has_news: bool,
 ) -> Result<(), HandoverError> {
-    let mut read_again = 0;
-    for (number, candidate) in engine.store().candidates(watch.repo.clone()).await? {
-        let load = load(engine, watch).await?;
-        if considered.contains(&number) || !is_due(&candidate, &watch.policy, load, has_news, engine.now()) {
+    let mut waiting = engine.store().candidates(watch.repo.clone()).await?;
+    waiting.retain(|(number, _)| !considered.contains(number));
+    waiting.sort_by_key(|(_, candidate)| candidate.read_at);
+    let (mut load, mut read_again, mut failed) = (load(engine, watch).await?, 0, None);
+    for (number, candidate) in waiting {
+        if !is_due(&candidate, &watch.policy, load, has_news, engine.now()) {
             continue;
         }
         if read_again == CANDIDATES_MAX {
@@ -237,25 +333,15 @@ async fn reconsider(
         }
         read_again += 1;
         match forge.issue(&watch.repo.project, number).await {
-            Ok(issue) => consider(engine, watch, forge, &issue).await.map(drop)?,
+            Ok(issue) => {
+                let Considered { error, .. } = consider(engine, watch, forge, &issue).await?;
+                failed = failed.or(error);
+                load = super::handover::load(engine, watch).await?;
+            }
             // It was deleted or moved.
             Err(ForgeError::NotFound { authenticated: true, .. }) => remove(engine, watch, number).await?,
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
-}
-
-/// Whether the other issues can be read all the same.
-fn concerns_one(error: &HandoverError) -> bool {
-    matches!(
-        error,
-        HandoverError::Forge(
-            ForgeError::NotFound { .. }
-                | ForgeError::Forbidden { .. }
-                | ForgeError::Refused { .. }
-                | ForgeError::Unexpected { .. }
-                | ForgeError::TooLarge { .. }
-        )
-    )
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }

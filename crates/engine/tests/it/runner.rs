@@ -41,7 +41,12 @@ struct Inner {
     started: Mutex<Vec<(RunId, String)>>,
     /// Whether it lacks what another process needs.
     full: AtomicBool,
+    /// What agents do about tasks whose messages are no scripts.
+    agent: Mutex<Option<Arc<Agent>>>,
 }
+
+/// Pushes something, given the issue's branch. Returns the commit; `None` if there is nothing to push.
+pub(crate) type Agent = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Machine {
     pub(crate) fn new() -> Self {
@@ -50,12 +55,18 @@ impl Machine {
             daemon: watch::Sender::new(None),
             started: Mutex::default(),
             full: AtomicBool::new(false),
+            agent: Mutex::default(),
         };
         Self(Arc::new(inner))
     }
 
     pub(crate) fn set_daemon(&self, engine: Option<Engine>) {
         self.0.daemon.send_replace(engine);
+    }
+
+    /// From now on, `agent` carries out the runs, whatever their messages are.
+    pub(crate) fn set_agent(&self, agent: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        *self.0.agent.lock().unwrap() = Some(Arc::new(agent));
     }
 
     /// While it is full, no process can be started.
@@ -132,7 +143,8 @@ impl Runner {
     /// The message is the script: `done`, `push`, `fail`, `pause` (only once), `vanish` (ends without a report), `vanish-early` (before the agent),
     /// `vanish-unreadable` (and no one can see whether the agent began), `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
-        let script = self.spec.message.lines().next().unwrap_or_default().to_owned();
+        let has_script = self.machine.0.agent.lock().unwrap().is_none();
+        let script = self.spec.message.lines().next().filter(|_| has_script).unwrap_or("done").to_owned();
         let has_agent = !matches!(self.spec.work, Work::Push(_));
         let mut words = script.split_whitespace();
         let command = words.next().unwrap_or_default();
@@ -181,7 +193,12 @@ impl Runner {
             "pause" if self.spec.pauses == 0 => "paused",
             _ => "done",
         };
-        let is_pushed = command == "push";
+        let agent = self.machine.0.agent.lock().unwrap().clone();
+        let pushed = match (&agent, &self.spec.work) {
+            (Some(agent), Work::Issue(issue)) => agent(&issue.branch),
+            _ => (command == "push").then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()),
+        };
+        let is_pushed = pushed.is_some();
         let usage = match command {
             "numbers" => Usage { cost_usd: Some(-1e300), input_tokens: Some(1 << 63), output_tokens: Some(u64::MAX) },
             _ => Usage::default(),
@@ -191,7 +208,7 @@ impl Runner {
             reason: format!("the script is {command}"),
             hint: Some(format!("hint of {command}")),
             paused_until: (state == "paused").then_some(PAUSED_UNTIL.as_millisecond()),
-            head_sha: is_pushed.then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()),
+            head_sha: pushed,
             commits: u64::from(is_pushed),
             pushed: is_pushed,
             usage,

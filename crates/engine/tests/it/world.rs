@@ -15,6 +15,7 @@ use kugetsu_engine::clock::Clock;
 use kugetsu_engine::schema::{Config, Sandbox};
 use kugetsu_engine::settings::EnvFiles;
 use kugetsu_engine::{Engine, Parts, Settings, serve_engine};
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_git::command::Git;
 use kugetsu_store::effect::EffectView;
 use kugetsu_store::fuse::Fuse;
@@ -43,6 +44,7 @@ pub(crate) struct World {
     settings: watch::Sender<Arc<Settings>>,
     pub(crate) env_files: EnvFiles,
     pub(crate) git: Git,
+    pub(crate) forge_limits: Limits,
     _directory: tempfile::TempDir,
 }
 
@@ -122,6 +124,7 @@ impl World {
             settings,
             env_files,
             git: git.clone(),
+            forge_limits: Limits::default(),
             _directory: directory,
         }
     }
@@ -145,6 +148,7 @@ impl World {
             git: self.git.clone(),
             clock: self.clock.clone(),
             start_runner: self.machine.start_runner(fuse.clone()),
+            forge_limits: self.forge_limits.clone(),
         });
         self.machine.set_daemon(Some(engine.clone()));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -25,17 +25,32 @@ pub(crate) enum Purpose {
     Background,
 }
 
+/// Longer windows do not exist; a server cannot stop work for good.
+const WINDOW_MAX: Duration = Duration::from_secs(2 * 3600);
+
 /// The latest reports, by server and token.
 #[derive(Debug, Default)]
 pub(super) struct Budgets(Mutex<HashMap<Key, Budget>>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Budget {
+    window: Option<Window>,
+    /// The end of a limit that the server has enforced: requests before that may make it longer.
+    refused: Option<End>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
     limit: u64,
     remaining: u64,
-    /// When the window ends, by this machine's clock and by the server's.
-    ends: Instant,
-    reset: Timestamp,
+    ends: End,
+}
+
+/// By this machine's clock and by the server's.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: Instant,
+    on_server: Timestamp,
 }
 
 /// A request that is not sent.
@@ -52,31 +67,44 @@ impl Budgets {
     /// # Errors
     /// [`Exhausted`] until the window ends: for background work if less than the reserve is left, for people if nothing is.
     pub(super) fn check(&self, key: Key, purpose: Purpose) -> Result<(), Exhausted> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        let Some(budget) = known else { return Ok(()) };
-        let wait = budget.ends.saturating_duration_since(Instant::now());
-        let is_short = match purpose {
-            Purpose::Interactive => budget.remaining == 0,
-            Purpose::Background => budget.remaining.saturating_mul(RESERVE) < budget.limit,
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or_default();
+        let is_short = |window: &Window| match purpose {
+            Purpose::Interactive => window.remaining == 0,
+            Purpose::Background => window.remaining.saturating_mul(RESERVE) < window.limit,
         };
-        if is_short && !wait.is_zero() { Err(Exhausted { until: budget.reset, wait }) } else { Ok(()) }
+        let ends = [known.window.filter(is_short).map(|window| window.ends), known.refused];
+        let longest = ends.into_iter().flatten().max_by_key(|end| end.at);
+        let left = |end: &End| end.at.saturating_duration_since(Instant::now());
+        match longest.filter(|end| !left(end).is_zero()) {
+            Some(end) => Err(Exhausted { until: end.on_server, wait: left(&end) }),
+            None => Ok(()),
+        }
     }
 
     /// Remembers what a response reports.
     pub(super) fn learn(&self, key: Key, response: &Response) {
+        let end = |wait: Duration| {
+            let wait = wait.min(WINDOW_MAX);
+            let on_server = rate_limit::end(response, wait).unwrap_or(Timestamp::MAX);
+            End { at: Instant::now() + wait, on_server }
+        };
+        let refused = rate_limit::is_limited(response).then(|| end(rate_limit::wait(response)));
         // GitHub counts some requests apart, such as those of GraphQL.
-        if response.header("x-ratelimit-resource").is_some_and(|resource| resource != "core") {
+        let is_apart = response.header("x-ratelimit-resource").is_some_and(|resource| resource != "core");
+        let window = rate_limit::window(response).filter(|_| !is_apart).map(|(limit, remaining, reset)| {
+            let left = Duration::try_from(reset.duration_since(rate_limit::now(response))).unwrap_or_default();
+            Window { limit, remaining, ends: End { on_server: reset, ..end(left) } }
+        });
+        if refused.is_none() && window.is_none() {
             return;
         }
-        let Some((limit, remaining, reset)) = rate_limit::window(response) else { return };
-        let left = Duration::try_from(reset.duration_since(rate_limit::now(response))).unwrap_or_default();
-        // Longer windows do not exist; a server cannot stop background work for good.
-        let ends = Instant::now() + left.min(Duration::from_secs(2 * 3600));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        known.insert(key, Budget { limit, remaining, ends, reset });
+        let budget = known.entry(key).or_default();
+        budget.window = window.or(budget.window);
+        budget.refused = refused.or(budget.refused);
     }
 }
 
@@ -120,6 +148,24 @@ mod tests {
                 assert!(budgets.check(Key::new("h", b"another token"), Purpose::Background).is_ok());
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_sent_before_the_end_of_a_limit() {
+        let (budgets, key) = (Budgets::default(), Key::new("h", b""));
+        let limited = Response { status: StatusCode::TOO_MANY_REQUESTS, ..response(&[("retry-after", "99999")]) };
+        budgets.learn(key, &limited);
+        for purpose in [Purpose::Interactive, Purpose::Background] {
+            let exhausted = budgets.check(key, purpose).unwrap_err();
+            assert!(
+                exhausted.wait > WINDOW_MAX - Duration::from_secs(60) && exhausted.wait <= WINDOW_MAX,
+                "{purpose:?}"
+            );
+            assert!(budgets.check(Key::new("h", b"another token"), purpose).is_ok());
+        }
+        // An answer of another kind does not end it.
+        budgets.learn(key, &response(&[]));
+        assert!(budgets.check(key, Purpose::Background).is_err());
     }
 
     #[test]

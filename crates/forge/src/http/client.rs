@@ -2,6 +2,7 @@
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -45,6 +46,12 @@ pub(crate) struct Client {
     key: Key,
     /// The header with the token.
     token: Option<HeaderValue>,
+}
+
+/// An object by its number.
+#[derive(Deserialize)]
+struct Numbered {
+    id: u64,
 }
 
 /// A value, and the server's time when it sent it.
@@ -132,7 +139,20 @@ impl Client {
     }
 
     async fn send_change(&self, method: Method, path: &[&str], body: Option<Value>) -> Result<Response, ForgeError> {
-        self.send(&Request::change(method, self.endpoint.base.join(path, &[]), body)).await
+        let request = |path: &[&str]| Request::change(method.clone(), self.endpoint.base.join(path, &[]), body.clone());
+        let sent = self.send(&request(path)).await;
+        match (&sent, path) {
+            // GitLab redirects only those who read.
+            (Err(ForgeError::Refused { status: 405, message, .. }), ["projects", project, rest @ ..])
+                if message.contains("moved projects") =>
+            {
+                let found: Numbered = self.get(&["projects", project]).await?;
+                let id = found.id.to_string();
+                let path: Vec<&str> = ["projects", &id].into_iter().chain(rest.iter().copied()).collect();
+                self.send(&request(&path)).await
+            }
+            _ => sent,
+        }
     }
 
     /// Gets the entries of a list, over at most [`Limits::pages`] pages, for which `filter_map` returns a value.
@@ -142,7 +162,19 @@ impl Client {
         query: &[(&str, &str)],
         filter_map: impl FnMut(T) -> Option<U>,
     ) -> Result<Listed<U>, ForgeError> {
-        self.pages(path, query, filter_map, |response| self.parse(response)).await
+        let pages = self.limits().pages;
+        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
+    }
+
+    /// The same over at most [`Limits::pages_of_issues`] pages.
+    pub(crate) async fn list_issues<T: DeserializeOwned, U>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        filter_map: impl FnMut(T) -> Option<U>,
+    ) -> Result<Listed<U>, ForgeError> {
+        let pages = self.limits().pages_of_issues;
+        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
     }
 
     /// The same for a list in the field `name` of an object.
@@ -164,13 +196,14 @@ impl Client {
             };
             self.convert(&Method::GET, response, serde_json::from_value(entries))
         };
-        self.pages(path, query, filter_map, entries).await
+        self.pages(path, query, self.limits().pages, filter_map, entries).await
     }
 
     async fn pages<T, U>(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
+        pages: usize,
         mut filter_map: impl FnMut(T) -> Option<U>,
         // Forgejo lists null for an entry that it failed to load.
         entries: impl Fn(&Response) -> Result<Option<Vec<Option<T>>>, ForgeError>,
@@ -178,7 +211,7 @@ impl Client {
         let mut kept = Vec::new();
         let mut seen = 0;
         let mut next = Some(self.endpoint.base.join(path, query));
-        for _ in 0..self.limits().pages {
+        for _ in 0..pages {
             let Some(url) = next else { return Ok(Listed { entries: kept, is_complete: true }) };
             let response = self.send(&Request::get(url)).await?;
             let entries = entries(&response)?.unwrap_or_default();

@@ -15,6 +15,8 @@ pub struct Limits {
     pub body: usize,
     /// Maximum number of pages of one list. Entries on later pages are not seen.
     pub pages: usize,
+    /// The same for issues that changed. They have to be read up to the last one: not every server lists them by their changes.
+    pub pages_of_issues: usize,
     /// Maximum number of redirects of one request.
     pub redirects: usize,
     /// Maximum number of times a request is sent.
@@ -35,6 +37,7 @@ impl Default for Limits {
             detect: Duration::from_secs(5),
             body: 32 << 20,
             pages: 20,
+            pages_of_issues: 200,
             redirects: 4,
             attempts: 4,
             first_backoff: Duration::from_millis(250),

@@ -21,11 +21,14 @@ pub(super) enum Label {
 }
 
 pub(super) fn label_names(labels: Option<Vec<Label>>) -> Vec<String> {
-    let name = |label| match label {
+    labels.into_iter().flatten().filter_map(label_name).collect()
+}
+
+pub(super) fn label_name(label: Label) -> Option<String> {
+    match label {
         Label::Name(name) | Label::Object { name: Some(name) } => Some(name),
         Label::Object { name: None } => None,
-    };
-    labels.into_iter().flatten().filter_map(name).collect()
+    }
 }
 
 /// The user whom the token belongs to.

@@ -5,6 +5,7 @@ use kugetsu_forge::discussion::Reaction;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
 use kugetsu_forge::issue::{IssueEdit, IssueQuery, IssueState};
+use kugetsu_forge::kinds::table::token_needs;
 use kugetsu_forge::pull_request::MergeMethod;
 use kugetsu_forge::user::Permission;
 use kugetsu_testkit::ForgeServer;
@@ -111,6 +112,31 @@ async fn a_reaction_may_be_there_already() {
 }
 
 #[tokio::test]
+async fn labels_of_a_project_are_listed() {
+    for (kind, server) in all() {
+        server.issue("acme/api", Issue::new("Slow").label("bug").label("agent"));
+        let mut labels = client(kind, &server).labels(&project("acme/api")).await.unwrap();
+        labels.sort();
+        assert_eq!(labels, ["agent", "bug"], "{kind:?}");
+    }
+}
+
+#[test]
+fn needs_of_a_token_are_named_in_the_terms_of_its_server() {
+    let needs = |kind| token_needs(kind).unwrap();
+    assert_eq!(needs(ForgeKind::GitHub).role(Permission::Write), "Write");
+    assert_eq!(needs(ForgeKind::Forgejo).role(Permission::Maintain), "Write");
+    assert_eq!(needs(ForgeKind::GitLab).role(Permission::Write), "Developer");
+    assert_eq!(needs(ForgeKind::GitLab).role(Permission::None), "no role");
+    let scopes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert!(needs(ForgeKind::GitHub).lacks_scope(Some(&scopes(&["read:user"]))));
+    assert!(!needs(ForgeKind::GitHub).lacks_scope(Some(&scopes(&["gist", "repo"]))));
+    assert!(needs(ForgeKind::GitLab).lacks_scope(Some(&scopes(&["read_api"]))));
+    // What a server does not report is not missing.
+    assert!(!needs(ForgeKind::GitHub).lacks_scope(None) && !needs(ForgeKind::Gitea).lacks_scope(Some(&[])));
+}
+
+#[tokio::test]
 async fn labels_are_added_and_removed() {
     for (kind, server) in all() {
         let (forge, acme) = (client(kind, &server), project("acme/api"));
@@ -188,7 +214,7 @@ async fn issues_are_listed_by_their_last_change_without_pull_requests() {
             listed.entries.iter().map(|issue| issue.number).collect()
         };
         assert_eq!(list(IssueQuery::default()).await, [second, closed, plain, first], "{kind:?}");
-        let labeled = IssueQuery { open: true, label: Some("agent".to_owned()), since: None };
+        let labeled = IssueQuery { open: true, label: Some("agent".to_owned()), ..IssueQuery::default() };
         assert_eq!(list(labeled.clone()).await, [second, first], "{kind:?}");
         let since = forge.issue(&acme, closed).await.unwrap().updated;
         assert_eq!(list(IssueQuery { since, ..IssueQuery::default() }).await, [closed, plain, first], "{kind:?}");

@@ -27,7 +27,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchState};
+use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
@@ -230,6 +230,10 @@ impl Driver for Sqlite {
 
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>> {
         self.readers.query(move |connection| watches::candidates(connection, &repo, issue))
+    }
+
+    fn watch_load(&self, repo: RepoRef, watch: String) -> Reply<'_, WatchLoad> {
+        self.readers.query(move |connection| watches::load(connection, &repo, &watch))
     }
 
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {

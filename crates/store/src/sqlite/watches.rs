@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::load::number;
 use super::row::Columns;
 use crate::error::StoreError;
-use crate::view::{Candidate, HookNews, Poll, WatchState};
+use crate::view::{Candidate, HookNews, Poll, WatchLoad, WatchState};
 
 pub(super) fn watch(connection: &Connection, repo: &RepoRef) -> Result<WatchState, StoreError> {
     let select = "SELECT since, polled_at, error, hooked_at, missed_at FROM watches WHERE base = ? AND project = ?";
@@ -59,6 +59,23 @@ pub(super) fn set_hook(
     let params = params![repo.base.as_str(), repo.project.as_str(), at.as_millisecond()];
     connection.prepare_cached(upsert)?.execute(params)?;
     Ok(())
+}
+
+/// The pull request of an issue that is worked on, or whose branch was pushed, is about to be opened, perhaps once the server takes
+/// it. It counts, so that further issues wait.
+pub(super) fn load(connection: &Connection, repo: &RepoRef, watch: &str) -> Result<WatchLoad, StoreError> {
+    let count = "SELECT \
+            count(*) FILTER (WHERE is_live), \
+            count(*) FILTER (WHERE change_state IN ('open', 'draft', 'conflict') \
+                OR change_url IS NULL AND (is_live OR pushed_sha IS NOT NULL AND is_active)) \
+        FROM (SELECT i.change_state, i.change_url, i.pushed_sha, \
+                i.watch_ended IS NULL AND i.watch_stopped = 0 AS is_active, \
+                EXISTS (SELECT 1 FROM tasks t WHERE t.issue = i.id AND t.state IN ('queued', 'running')) AS is_live \
+            FROM repos p JOIN issues i ON i.repo = p.id \
+            WHERE p.base = ? AND p.project = ? AND i.state = 'open' AND i.watch = ?)";
+    let mut statement = connection.prepare_cached(count)?;
+    let params = [repo.base.as_str(), repo.project.as_str(), watch];
+    Ok(statement.query_row(params, |row| Ok(WatchLoad { running: row.get(0)?, open_pull_requests: row.get(1)? }))?)
 }
 
 /// All of the repository, or one of them.

@@ -71,6 +71,9 @@ impl Transaction {
                 }
                 settlement.enqueue.iter().try_for_each(|enqueue| self.accepts_tasks(enqueue))?;
                 self.changes.effects.push(EffectChange::Settle(*effect));
+                if settlement.look.is_some_and(|(issue, at)| !self.is_due_look(issue, at)) {
+                    return Ok(Answer::Settled(vec![]));
+                }
                 let events = settlement.events.iter().map(|(issue, event)| self.event(*issue, event, *now).err());
                 let mut refused: Vec<StoreError> = events.collect::<Vec<_>>().into_iter().flatten().collect();
                 refused.extend(settlement.enqueue.iter().filter_map(|enqueue| self.enqueue(enqueue, *now).err()));
@@ -83,6 +86,11 @@ impl Transaction {
             }
         };
         applied.map(|applied| Answer::Applied(Box::new(applied)))
+    }
+
+    fn is_due_look(&self, issue: IssueId, at: Timestamp) -> bool {
+        let follow = self.issue(issue).ok().and_then(|issue| issue.follow.as_ref());
+        follow.is_some_and(|follow| follow.look_at == Some(at))
     }
 
     /// # Errors
@@ -307,6 +315,8 @@ mod tests {
     use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
     use kugetsu_domain::run::{Outcome, Run, Usage, Verdict};
     use kugetsu_domain::task::{Task, TaskKind, TaskState};
+    use kugetsu_domain::watch::feedback::FeedbackKind;
+    use kugetsu_domain::watch::follow::FollowEvent;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -540,6 +550,34 @@ mod tests {
         let settled = tables.one(Write::Settle { effect: EffectId(1), settlement, now: now() });
         assert!(matches!(settled, Err(StoreError::Refused(Refused::BeingDestroyed))), "{settled:?}");
         assert_eq!(tables, before);
+    }
+
+    #[test]
+    fn results_of_a_look_that_is_not_the_latest_are_void() {
+        let mut tables = Tables::default();
+        let mut start = enqueue(repo("h"), Some(1), task(1, TaskKind::Start), Precondition::New);
+        if let Write::Enqueue { enqueue, .. } = &mut start {
+            enqueue.watch = Some("api".to_owned());
+        }
+        let issue = tables.one(start).unwrap().issue.id;
+        let look = |tables: &mut Tables| {
+            let noticed = event(issue, Event::Followed(FollowEvent::Noticed));
+            tables.one(noticed).unwrap().issue.follow.and_then(|follow| follow.look_at).unwrap()
+        };
+        let (first, second) = (look(&mut tables), look(&mut tables));
+        let mut settle = |at, number: u64| {
+            let given = task(number, TaskKind::Continue);
+            let event = FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c1".to_owned(), task: given.id };
+            let Write::Enqueue { enqueue, .. } = enqueue(repo("h"), Some(1), given, Precondition::Continuable) else {
+                unreachable!("it is one");
+            };
+            let events = vec![(issue, Event::Followed(event))];
+            let settlement = Box::new(Settlement { events, enqueue: vec![*enqueue], look: Some((issue, at)) });
+            let answers = tables.write(&[Write::Settle { effect: EffectId(1), settlement, now: now() }]);
+            assert_eq!(answers, [Ok(Answer::Settled(vec![]))]);
+            tables.issue(issue).unwrap().tasks.len()
+        };
+        assert_eq!([settle(first, 2), settle(second, 3), settle(second, 4)], [1, 2, 2]);
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Plan {
                 Write::Settle { settlement, .. } => {
                     settlement.events.iter().for_each(|(issue, event)| plan.event(*issue, event));
                     settlement.enqueue.iter().for_each(|enqueue| plan.enqueue(enqueue));
+                    plan.issues.extend(settlement.look.map(|(issue, _)| issue));
                 }
                 Write::EffectFailed { .. } => {}
                 Write::Report { lease, event, .. } => {

@@ -111,6 +111,22 @@ impl ForgeServer {
         });
     }
 
+    /// Moves a branch of a project that has no repository, and with it the head of its open pull request.
+    pub fn push(&self, project: &str, branch: &str, commit: &str) {
+        self.state.change(|forge| forge.push(project, branch, commit));
+    }
+
+    /// Deletes a comment.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn delete_comment(&self, project: &str, subject: Subject, id: u64) {
+        self.with(project, |project| {
+            let comments = &mut project.subject_mut(subject).expect("the subject of the comment").comments;
+            comments.retain(|comment| comment.id != id);
+        });
+    }
+
     /// Reports a check of a commit. One with a log is a job of the server's own.
     pub fn set_check(&self, project: &str, commit: &str, name: &str, state: CheckState, log: Option<&str>) {
         self.state.change(|forge| forge.set_check(project, commit, name, state, log));

@@ -1,6 +1,8 @@
 //! Answers an HTTP request: records it, injects the next fault, and routes requests of git clients to the git server and
 //! API requests to the forge's flavor.
 
+use std::fmt;
+use std::future::pending;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +12,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
@@ -26,6 +28,9 @@ use super::{access, gitea, github, gitlab};
 use crate::git_server::handler as git;
 use crate::watched::Watched;
 
+/// The recorded status of a request that is not answered any more, as nginx writes it.
+const CLIENT_IS_DEAD: u16 = 499;
+
 /// The state that all requests share.
 #[derive(Debug)]
 pub(super) struct ServerState {
@@ -34,14 +39,38 @@ pub(super) struct ServerState {
     pub(super) requests: Watched<Vec<ForgeRequest>>,
     /// Requests to the server of logs.
     pub(super) log_requests: Watched<Vec<ForgeRequest>>,
-    /// Faults to inject, in order, each with the text that the request's target must contain.
+    /// Faults to inject, in order, each with the text that the request's method and target must contain.
     pub(super) faults: Watched<Vec<(String, Fault)>>,
+    pub(super) outage: Watched<Option<Outage>>,
+    pub(super) gate: Watched<Option<Gate>>,
     /// The server of repositories.
     pub(super) git: Watched<Option<Arc<git::ServerState>>>,
     /// For the next deliveries, in order.
     pub(super) mishaps: Watched<Vec<Mishap>>,
     pub(super) deliveries: Arc<Watched<Vec<Delivery>>>,
     pub(super) outgoing: Mutex<Sender<Outgoing>>,
+}
+
+/// Decides about a request, given as its method and target.
+#[derive(Clone)]
+pub(super) struct Outage(pub(super) Arc<Decide>);
+
+type Decide = dyn Fn(&str) -> Option<Fault> + Send + Sync;
+
+impl fmt::Debug for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outage")
+    }
+}
+
+/// Called before a request that may change something is carried out, and afterwards. If it returns false, the client is dead.
+#[derive(Clone)]
+pub(super) struct Gate(pub(super) Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
 }
 
 impl ServerState {
@@ -90,11 +119,19 @@ impl ServerState {
         })
     }
 
-    fn take_fault(&self, target: &str) -> Option<Fault> {
-        self.faults.change(|faults| {
-            let at = faults.iter().position(|(part, _)| target.contains(part.as_str()))?;
+    fn take_fault(&self, request: &str) -> Option<Fault> {
+        let once = self.faults.change(|faults| {
+            let at = faults.iter().position(|(part, _)| request.contains(part.as_str()))?;
             Some(faults.remove(at).1)
-        })
+        });
+        let always = || self.outage.read(Clone::clone).and_then(|outage| outage.0(request));
+        once.or_else(always)
+    }
+
+    /// Whether the client lives when its request arrives, or when it was carried out. Reading has no such points.
+    fn passes_gate(&self, method: &Method) -> bool {
+        let gate = self.gate.read(|gate| gate.clone().filter(|_| method != Method::GET));
+        gate.is_none_or(|gate| gate.0())
     }
 
     fn answer(&self, parts: &Parts, body: &Bytes) -> Response<Body> {
@@ -184,19 +221,36 @@ async fn serve(State(state): State<Arc<ServerState>>, request: Request) -> Respo
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let login = state.forge.read(|forge| access::login(state.flavor, forge, &parts.headers).ok().flatten());
     let index = state.record(ServerState::entry(&parts, &body, login));
-    let response = match state.take_fault(&parts.uri.to_string()) {
+    if !state.passes_gate(&parts.method) {
+        state.requests.change(|list| list[index].status = Some(CLIENT_IS_DEAD));
+        return pending().await;
+    }
+    let late = async |pause| {
+        // The client may not wait that long, and with it this goes.
+        state.requests.change(|list| list[index].status = Some(CLIENT_IS_DEAD));
+        tokio::time::sleep(pause).await;
+    };
+    let response = match state.take_fault(&format!("{} {}", parts.method, parts.uri)) {
         Some(Fault::Late(pause)) => {
-            tokio::time::sleep(pause).await;
+            late(pause).await;
             state.answer(&parts, &body)
         }
-        Some(Fault::Done(fault)) => {
-            state.answer(&parts, &body);
-            faulty_response(*fault, state.flavor)
+        Some(Fault::Done(then)) => {
+            let response = state.answer(&parts, &body);
+            match *then {
+                Fault::Late(pause) => {
+                    late(pause).await;
+                    response
+                }
+                then => faulty_response(then, state.flavor),
+            }
         }
         Some(fault) => faulty_response(fault, state.flavor),
         None => state.answer(&parts, &body),
     };
     state.requests.change(|list| list[index].status = Some(response.status().as_u16()));
+    // The client may not live to see the answer.
+    state.passes_gate(&parts.method);
     response
 }
 

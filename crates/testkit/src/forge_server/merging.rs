@@ -69,6 +69,8 @@ impl ForgeState {
             pull.checked = Some((head.clone(), base.clone()));
         } else if new.head == new.base {
             return Err(NotOpened::NoCommits);
+        } else if let Some(commit) = self.projects.get(path).and_then(|project| project.pushed.get(&new.head)) {
+            commit.clone_into(&mut pull.sha);
         }
         let pulls = self.projects.get(path).into_iter().flat_map(|project| &project.pull_requests);
         let is_same = |pull: &PullRequest| pull.is_open() && pull.head == new.head && pull.base == new.base;
@@ -246,6 +248,24 @@ impl ForgeState {
                 }
                 pull.checked = now;
             }
+        }
+        for number in moved {
+            self.record(path, "pusher", EventKind::PullRequest { number, action: Action::Pushed });
+        }
+    }
+
+    /// Moves a branch that is in no repository.
+    pub(super) fn push(&mut self, path: &str, branch: &str, commit: &str) {
+        let now = self.tick();
+        let project = self.project_mut(path);
+        project.pushed.insert(branch.to_owned(), commit.to_owned());
+        let pulls = project.pull_requests.iter_mut();
+        let pushed = pulls.filter(|(_, pull)| pull.is_open() && pull.head == branch && pull.sha != commit);
+        let mut moved = Vec::new();
+        for (number, pull) in pushed {
+            commit.clone_into(&mut pull.sha);
+            (pull.branch_gone, pull.issue.updated) = (false, now);
+            moved.push(*number);
         }
         for number in moved {
             self.record(path, "pusher", EventKind::PullRequest { number, action: Action::Pushed });

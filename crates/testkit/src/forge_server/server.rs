@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::delivery;
 use super::fault::Fault;
 use super::flavor::Flavor;
-use super::handler::ServerState;
+use super::handler::{Gate, Outage, ServerState};
 use super::issue::Issue;
 use super::pull_request::{PrState, PullRequest};
 use super::request::ForgeRequest;
@@ -71,6 +71,8 @@ impl ForgeServer {
             requests: Watched::default(),
             log_requests: Watched::default(),
             faults: Watched::default(),
+            outage: Watched::default(),
+            gate: Watched::default(),
             git: Watched::default(),
             mishaps: Watched::default(),
             outgoing: Mutex::new(delivery::start(Arc::clone(&deliveries))),
@@ -172,14 +174,48 @@ impl ForgeServer {
         self.fail_at("", fault);
     }
 
-    /// Injects a fault into the next request whose path or query contains `part`.
+    /// Injects a fault into the next request whose method, path or query contains `part`, as in `POST /api/v4/projects`.
     pub fn fail_at(&self, part: &str, fault: Fault) {
         self.state.faults.change(|faults| faults.push((part.to_owned(), fault)));
+    }
+
+    /// The same for every such request, until [`recover`](Self::recover).
+    pub fn fail_always(&self, part: &str, failure: Fault) {
+        let part = part.to_owned();
+        self.fail_when(move |request| request.contains(&part).then(|| failure.clone()));
+    }
+
+    /// Calls `failure` with the method and target of every request, until [`recover`](Self::recover). It may also change something
+    /// before the request is carried out.
+    pub fn fail_when(&self, failure: impl Fn(&str) -> Option<Fault> + Send + Sync + 'static) {
+        self.state.outage.change(|outage| *outage = Some(Outage(Arc::new(failure))));
+    }
+
+    /// Requests succeed again.
+    pub fn recover(&self) {
+        self.state.outage.change(|outage| *outage = None);
+        self.state.faults.change(Vec::clear);
+    }
+
+    /// Asks `is_alive` before a request that may change something is carried out, and afterwards. One of a dead client is neither
+    /// carried out nor answered.
+    pub fn set_gate(&self, is_alive: impl Fn() -> bool + Send + Sync + 'static) {
+        self.state.gate.change(|gate| *gate = Some(Gate(Arc::new(is_alive))));
     }
 
     /// All requests except those of git clients, in the order of arrival.
     pub fn requests(&self) -> Vec<ForgeRequest> {
         self.state.requests.read(Vec::clone)
+    }
+
+    /// The number of these requests.
+    pub fn request_count(&self) -> usize {
+        self.state.requests.read(Vec::len)
+    }
+
+    /// The number of those that were not answered yet.
+    pub fn requests_in_progress(&self) -> usize {
+        self.state.requests.read(|requests| requests.iter().filter(|request| request.status.is_none()).count())
     }
 
     /// Waits until `condition` is true for the requests so far, and returns them.

@@ -82,6 +82,8 @@ pub(super) struct Project {
     pub(super) settings: Settings,
     /// Branches at the last look into the repository; `None` without a repository.
     pub(super) branches: Option<BTreeMap<String, String>>,
+    /// Branches of a project without a repository that were moved.
+    pub(super) pushed: BTreeMap<String, String>,
 }
 
 impl ForgeState {
@@ -123,6 +125,7 @@ impl ForgeState {
             hooks: Vec::new(),
             settings: Settings::default(),
             branches: None,
+            pushed: BTreeMap::new(),
         })
     }
 

@@ -17,7 +17,7 @@ use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
 use crate::kinds::wire;
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
 
 pub(in crate::kinds) static GITEA: Dialect = SHARED;
 
@@ -53,6 +53,16 @@ pub(super) const SHARED: Dialect = Dialect {
         accept: "application/json",
         version: None,
         paging: Paging::LinkOrCount,
+    },
+    needs: TokenNeeds {
+        roles: &[(Permission::Read, "Read"), (Permission::Write, "Write"), (Permission::Admin, "Administrator")],
+        look_up: Permission::Admin,
+        hooks: Permission::Admin,
+        merge: Permission::Write,
+        scopes: "`write:repository`, `write:issue` and `read:user`",
+        sufficient: &[],
+        labels_page: "labels",
+        labels_ignore_case: false,
     },
     connect: |server, client| Arc::new(Gitea { kind: ForgeKind::Gitea, server, client }),
     probe: Some(|prober| Box::pin(probe(prober))),
@@ -116,6 +126,10 @@ impl Forge for Gitea {
 
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {
         Box::pin(self.dependencies(project, number))
+    }
+
+    fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(self.list_labels(project))
     }
 
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>> {

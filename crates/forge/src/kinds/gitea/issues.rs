@@ -25,16 +25,21 @@ impl Gitea {
     ) -> Result<Listed<Issue>, ForgeError> {
         let (limit, since) = (PER_PAGE.to_string(), query.since.map(|since| format!("{since:.0}")));
         let state = if query.open { "open" } else { "all" };
-        let mut parameters = vec![("type", "issues"), ("state", state), ("limit", limit.as_str())];
+        let mut parameters = vec![("state", state), ("limit", limit.as_str())];
+        if !query.pull_requests {
+            parameters.insert(0, ("type", "issues"));
+        }
         parameters.extend(query.label.as_deref().map(|label| ("labels", label)));
         parameters.extend(since.as_deref().map(|since| ("since", since)));
         let selected = |issue: &Issue| {
             // Names of labels that the project does not have are dropped, and with them the filter.
             let has_label = query.label.as_ref().is_none_or(|label| issue.labels.contains(label));
-            has_label && !issue.is_pull_request && (!query.open || issue.state == IssueState::Open)
+            has_label
+                && (query.pull_requests || !issue.is_pull_request)
+                && (!query.open || issue.state == IssueState::Open)
         };
         let issue = |issue: RepoIssue| Some(Issue::from(issue)).filter(selected);
-        let mut listed = self.client.list(&wire::repo_path(project, &["issues"]), &parameters, issue).await?;
+        let mut listed = self.client.list_issues(&wire::repo_path(project, &["issues"]), &parameters, issue).await?;
         // Not every version sorts by the change.
         listed.entries.sort_by_key(|issue| issue.updated);
         Ok(listed)

@@ -32,8 +32,9 @@ impl GitHub {
         ];
         parameters.extend(query.label.as_deref().map(|label| ("labels", label)));
         parameters.extend(since.as_deref().map(|since| ("since", since)));
-        let issue = |issue: RepoIssue| Some(Issue::from(issue)).filter(|issue| !issue.is_pull_request);
-        self.client.list(&wire::repo_path(project, &["issues"]), &parameters, issue).await
+        let is_selected = |issue: &Issue| query.pull_requests || !issue.is_pull_request;
+        let issue = |issue: RepoIssue| Some(Issue::from(issue)).filter(is_selected);
+        self.client.list_issues(&wire::repo_path(project, &["issues"]), &parameters, issue).await
     }
 
     pub(super) async fn dependencies(&self, project: &ProjectPath, number: u64) -> Result<Vec<u64>, ForgeError> {
@@ -84,6 +85,11 @@ impl GitHub {
         let id = comment.to_string();
         let path = wire::repo_path(project, &["issues", "comments", &id, "reactions"]);
         self.client.change_only(Method::POST, &path, Some(json!({ "content": reaction.content() }))).await
+    }
+
+    pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
+        let labels = self.client.list(&wire::repo_path(project, &["labels"]), &[], wire::label_name).await?;
+        Ok(labels.entries)
     }
 
     pub(super) async fn change_labels(

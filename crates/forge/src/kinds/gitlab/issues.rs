@@ -69,7 +69,14 @@ impl GitLab {
         parameters.extend(query.label.as_deref().map(|label| ("labels", label)));
         parameters.extend(since.as_deref().map(|since| ("updated_after", since)));
         let path = ["projects", project.as_str(), "issues"];
-        self.client.list(&path, &parameters, |issue: IssueBody| Some(issue.into())).await
+        let mut listed =
+            self.client.list_issues(&path, &parameters, |issue: IssueBody| Some(Issue::from(issue))).await?;
+        if query.pull_requests {
+            let path = ["projects", project.as_str(), "merge_requests"];
+            let request = |body: IssueBody| Some(Issue { is_pull_request: true, ..body.into() });
+            merge(&mut listed, self.client.list_issues(&path, &parameters, request).await?);
+        }
+        Ok(listed)
     }
 
     pub(super) async fn dependencies(&self, project: &ProjectPath, number: u64) -> Result<Vec<u64>, ForgeError> {
@@ -135,6 +142,12 @@ impl GitLab {
         }
     }
 
+    /// Those of the project's groups are among them.
+    pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
+        let labels = self.client.list(&["projects", project.as_str(), "labels"], &[], wire::label_name).await?;
+        Ok(labels.entries)
+    }
+
     pub(super) async fn change_labels(
         &self,
         project: &ProjectPath,
@@ -167,6 +180,18 @@ impl GitLab {
         }
         let path = ["projects", project.as_str(), "issues", &number.to_string()];
         self.client.change_only(Method::PUT, &path, Some(body.into())).await
+    }
+}
+
+/// Adds entries by their times. Behind the end of a list that is not complete, none of the other is known to be the next one.
+fn merge(listed: &mut Listed<Issue>, other: Listed<Issue>) {
+    let end = |list: &Listed<Issue>| (!list.is_complete).then(|| list.entries.last()?.updated).flatten();
+    let end = [end(listed), end(&other)].into_iter().flatten().min();
+    listed.is_complete &= other.is_complete;
+    listed.entries.extend(other.entries);
+    listed.entries.sort_by_key(|issue| issue.updated);
+    if let Some(end) = end {
+        listed.entries.retain(|issue| issue.updated.is_none_or(|updated| updated <= end));
     }
 }
 

@@ -165,13 +165,18 @@ impl Reading<'_> {
 
     fn merge_requests(&self) -> Reply {
         let request = self.request;
+        let since = request.get("updated_after").and_then(|since| since.parse::<jiff::Timestamp>().ok());
         let fits = |pull: &PullRequest| {
             let branch = request.get("source_branch").is_none_or(|branch| branch == pull.head);
             let state = request.get("state").unwrap_or("all");
-            branch && (state == "all" || state == state_name(pull))
+            let is_recent = since.is_none_or(|since| pull.issue.updated >= since.as_second());
+            branch && (state == "all" || state == state_name(pull)) && is_recent
         };
-        let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
-        self.list(found.map(|(number, pull)| self.view().merge_request(*number, pull)).collect())
+        let mut found: Vec<_> = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull)).collect();
+        if request.get("sort") == Some("asc") {
+            found.sort_by_key(|(_, pull)| pull.issue.updated);
+        }
+        self.list(found.into_iter().map(|(number, pull)| self.view().merge_request(*number, pull)).collect())
     }
 
     fn merge_request(&self, number: u64, pull: &PullRequest, rest: &[&str]) -> Reply {

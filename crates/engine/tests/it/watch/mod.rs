@@ -1,0 +1,10 @@
+//! Watched repositories on servers that fail: nothing is lost, and nothing is done twice.
+
+mod cost;
+mod failures;
+mod hostile;
+mod outages;
+mod races;
+mod restarts;
+mod stage;
+mod story;

@@ -1,0 +1,104 @@
+//! The daemon dies at any point of the story: it comes to the same end.
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_store::fuse::Fuse;
+
+use super::stage::{KINDS, Stage};
+
+/// Fewer steps than the story has. A smaller number means that the daemon does not die.
+const STEPS_LEAST: usize = 20;
+/// More daemons than the story needs.
+const DAEMONS_MOST: usize = 60;
+
+/// Plays the story with a daemon that dies when one of the fuses blows, and with the next one. Returns whether it died.
+async fn survives(kind: ForgeKind, fuse: Fuse, requests: Fuse) -> bool {
+    let stage = Stage::new(kind).await;
+    let daemon = stage.daemon_with_two(fuse.clone(), requests.clone());
+    let issue = stage.hand_over();
+    let is_dead = tokio::select! {
+        () = fuse.blown() => true,
+        () = requests.blown() => true,
+        () = stage.play(&daemon, issue) => false,
+    };
+    let daemon = match is_dead {
+        true => {
+            daemon.kill().await;
+            let next = stage.daemon();
+            stage.play(&next, issue).await;
+            next
+        }
+        false => daemon,
+    };
+    eprintln!("{kind:?} after {} steps and {} of requests", fuse.taken(), requests.taken());
+    stage.check(&daemon, issue).await;
+    assert_eq!(daemon.store.check().await.unwrap(), Vec::<String>::new());
+    daemon.kill().await;
+    is_dead
+}
+
+/// Every fourth step, from the `first` one: the kinds of servers share the steps among them.
+async fn survives_a_death_at_steps(kind: ForgeKind, first: usize) {
+    for steps in (first..).step_by(KINDS.len()) {
+        let fuse = Fuse::after(steps);
+        if !survives(kind, fuse.clone(), fuse).await {
+            assert!(steps > STEPS_LEAST, "the daemon did not die within {steps} steps");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn death_at_a_write_changes_nothing_on_github() {
+    survives_a_death_at_steps(ForgeKind::GitHub, 0).await;
+}
+
+#[tokio::test]
+async fn death_at_a_write_changes_nothing_on_gitea() {
+    survives_a_death_at_steps(ForgeKind::Gitea, 1).await;
+}
+
+#[tokio::test]
+async fn death_at_a_write_changes_nothing_on_forgejo() {
+    survives_a_death_at_steps(ForgeKind::Forgejo, 2).await;
+}
+
+#[tokio::test]
+async fn death_at_a_write_changes_nothing_on_gitlab() {
+    survives_a_death_at_steps(ForgeKind::GitLab, 3).await;
+}
+
+#[tokio::test]
+async fn death_before_or_after_a_changing_request_changes_nothing() {
+    for kind in KINDS {
+        for steps in 0.. {
+            if !survives(kind, Fuse::after(usize::MAX - 1), Fuse::after(steps)).await {
+                assert!(steps > 8, "{kind:?}: the daemon did not die within {steps} steps");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn short_lived_daemons_come_to_the_same_end() {
+    for (kind, steps) in KINDS.into_iter().zip([17, 18, 19, 20]) {
+        let stage = Stage::new(kind).await;
+        let issue = stage.hand_over();
+        for daemons in 0.. {
+            assert!(daemons < DAEMONS_MOST, "{kind:?}: {daemons} daemons did not finish it");
+            let fuse = Fuse::after(steps);
+            let daemon = stage.daemon_with(fuse.clone());
+            let is_dead = tokio::select! {
+                () = fuse.blown() => true,
+                () = stage.play(&daemon, issue) => false,
+            };
+            if !is_dead {
+                assert!(daemons > 0, "the first daemon must die");
+                stage.check(&daemon, issue).await;
+                daemon.kill().await;
+                break;
+            }
+            daemon.kill().await;
+        }
+    }
+}
