@@ -10,6 +10,7 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::permission::Permission;
@@ -41,6 +42,8 @@ const THIRD: &str = r#"[{"bash": {"command": "sed -i 's/$1/${1:-world}/' greet.s
 
 fn main() {
     let forge = ForgeServer::github();
+    // Late, because kugetsu waits a minute for further remarks of a reviewer.
+    forge.set_time(Timestamp::now().as_second() - 1800);
     forge.token(TOKEN, "robot");
     forge.set_permission(PROJECT, "robot", Permission::Write);
     forge.set_permission(PROJECT, "kim", Permission::Write);
@@ -174,6 +177,7 @@ fn kind(target: &str) -> String {
             _ if is_hash => "<commit>",
             _ if part.bytes().all(|byte| byte.is_ascii_digit()) => "<number>",
             Some("collaborators") => "<user>",
+            Some("labels") => "<label>",
             Some("heads") => {
                 parts.push("<branch>");
                 break;
