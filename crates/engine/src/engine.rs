@@ -27,11 +27,12 @@ use tokio::sync::{Mutex, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
-use crate::hooks::read_or_make_key;
+use crate::hook_key::read_or_make_key;
+use crate::reported::Notices;
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
 use crate::turns::Turns;
-use crate::watch::notices::Notices;
+use crate::watches::RepoFiles;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with
 /// the runner and returns what is known about its end, for people.
@@ -82,6 +83,8 @@ struct Inner {
     home_sizes: StdMutex<Option<Sizes>>,
     /// Held while kugetsu comments on an issue.
     announcements: Turns,
+    /// The files of watched repositories that were read.
+    repo_files: RepoFiles,
     /// What webhooks reported.
     notices: Notices,
     /// The key of the webhooks; read on first use.
@@ -114,6 +117,7 @@ impl Engine {
             collecting: Mutex::new(()),
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
+            repo_files: RepoFiles::default(),
             notices: Notices::default(),
             hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
@@ -202,6 +206,10 @@ impl Engine {
 
     pub(crate) fn announcements(&self) -> &Turns {
         &self.0.announcements
+    }
+
+    pub(crate) fn repo_files(&self) -> &RepoFiles {
+        &self.0.repo_files
     }
 
     pub(crate) fn notices(&self) -> &Notices {

@@ -137,7 +137,7 @@ async fn probe_checks(engine: &ReadOnlyEngine, watch: &Watch) -> Result<Vec<Chec
         label: watch.policy.label.clone(),
         assignee: watch.policy.assignee.clone(),
         trust: Some(watch.policy.trust.to_string()),
-        merges: watch.rules.merge != MergePolicy::Never,
+        merges: watch.feedback.merge != MergePolicy::Never,
     };
     let probed = match probe::probe(engine, &request).await {
         Ok(probed) => probed,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use kugetsu_domain::duration;
+pub(crate) use kugetsu_engine::schema::json;
 use kugetsu_engine::schema::{Config, Entry, defaults, schema_of};
 use serde_json::Value;
 
@@ -225,20 +226,6 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 fn description(schema: &Value) -> String {
     schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-pub(crate) fn json(value: &toml_edit::Value) -> Value {
-    match value {
-        toml_edit::Value::String(text) => text.value().as_str().into(),
-        toml_edit::Value::Integer(number) => (*number.value()).into(),
-        toml_edit::Value::Boolean(switch) => (*switch.value()).into(),
-        toml_edit::Value::Float(number) => (*number.value()).into(),
-        toml_edit::Value::Datetime(time) => time.value().to_string().into(),
-        toml_edit::Value::Array(array) => array.iter().map(json).collect(),
-        toml_edit::Value::InlineTable(table) => {
-            Value::Object(table.iter().map(|(name, value)| (name.to_owned(), json(value))).collect())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use kugetsu_forge::error::ForgeError;
 use kugetsu_store::write::Enqueue;
 use kugetsu_store::write::Settlement;
 
+use crate::repo_file::RepoFileError;
 use crate::watch::followed::NotFollowed;
 
 /// Decides what becomes of an effect that was executed.
@@ -66,7 +67,8 @@ impl From<NotFollowed> for Outcome {
         match reason {
             NotFollowed::Over => Self::done(),
             NotFollowed::Store(error) => Self::retry(error),
-            NotFollowed::Forge(error) => error.into(),
+            NotFollowed::Forge(error) | NotFollowed::RepoFile(RepoFileError::Forge(error)) => error.into(),
+            NotFollowed::RepoFile(error) => Self::retry(error),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::handover::{Considered, consider, load};
 use super::task::HandoverError;
 use crate::engine::Engine;
 use crate::forges::background;
+use crate::repo_file::with_file;
 use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
@@ -29,7 +30,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// Candidates that one poll asks the server about, so that many that wait cost little.
 const CANDIDATES_MAX: usize = 5;
 
-/// Polls the watched repositories for as long as it is polled itself. A server that does not answer holds up none of the others.
+/// Polls the watched repositories until it is dropped. A server that does not answer holds up none of the others.
 pub(crate) async fn poll(engine: Engine) {
     let mut settings = engine.settings_changes();
     let (mut loops, mut running) = (JoinSet::new(), Vec::<(Watch, AbortHandle)>::new());
@@ -94,9 +95,10 @@ async fn consider_all(engine: &Engine, watch: &Watch) {
             // The first poll does the same.
             return Ok(());
         };
+        let watch = with_file(engine, watch, forge.as_ref()).await?;
         let query = IssueQuery { open: true, label: watch.policy.label.clone(), since: None };
         for issue in forge.issues(&watch.repo.project, &query).await?.entries {
-            match consider(engine, watch, forge.as_ref(), &issue).await {
+            match consider(engine, &watch, forge.as_ref(), &issue).await {
                 Err(error) if !concerns_one(&error) => return Err(error),
                 considered => drop(considered),
             }
@@ -110,13 +112,17 @@ async fn consider_all(engine: &Engine, watch: &Watch) {
 
 /// Whether a waiting issue may meet its conditions now.
 fn may_free(event: &StoredEvent) -> bool {
-    matches!(event.kind.as_str(), "run_ended" | "runner_lost" | "cancel_asked" | "change_seen" | "follow_ended")
+    matches!(event.kind.as_str(), "run_ended" | "runner_lost" | "change_seen" | "follow_ended")
+        || event.kind.starts_with("cancel")
 }
 
 /// Considers issues that waited for something in kugetsu.
 async fn reconsider_waiting(engine: &Engine, watch: &Watch) {
     let considered = match background(engine, &watch.repo.base) {
-        Ok(Some(forge)) => reconsider(engine, watch, forge.as_ref(), &[], false).await,
+        Ok(Some(forge)) => match with_file(engine, watch, forge.as_ref()).await {
+            Ok(watch) => reconsider(engine, &watch, forge.as_ref(), &[], false).await,
+            Err(error) => Err(error.into()),
+        },
         // The next poll reports it.
         Ok(None) => Ok(()),
         Err(error) => Err(error.into()),
@@ -181,6 +187,11 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         }
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
+    let watch = match with_file(engine, watch, forge.as_ref()).await {
+        Ok(watch) => watch,
+        Err(error) => return Read { error: Some(error.into()), ..read },
+    };
+    let watch = &watch;
     let query = IssueQuery {
         // Once they were read, issues that were closed or lost the label have to be seen, too.
         open: state.since.is_none(),

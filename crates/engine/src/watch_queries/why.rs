@@ -22,6 +22,7 @@ use crate::clock::local_time;
 use crate::engine::Engine;
 use crate::problems::store_failed;
 use crate::queries::why::why;
+use crate::repo_file::{with_file, with_known_file};
 use crate::resolve;
 use crate::watch::followed::Followed;
 use crate::watch::handover::{judge, local_conditions};
@@ -81,7 +82,7 @@ async fn add_watch(engine: &Engine, issue: &Issue, object: &mut WhyObject) -> Re
 }
 
 fn watch_of(engine: &Engine, repo: &RepoRef) -> Option<Watch> {
-    engine.settings().watches.iter().find(|watch| watch.repo == *repo).cloned()
+    engine.settings().watches.iter().find(|watch| watch.repo == *repo).map(|watch| with_known_file(engine, watch))
 }
 
 /// An issue that kugetsu has no task for.
@@ -162,8 +163,9 @@ async fn read(
 ) -> Result<(Vec<ConditionObject>, Vec<Condition>), Problem> {
     let reading = async {
         let forge = open(engine, &watch.repo.base)?;
+        let watch = with_file(engine, watch, forge.as_ref()).await?;
         let issue = forge.issue(&watch.repo.project, number).await?;
-        judge(engine, watch, forge.as_ref(), &issue, 0).await
+        judge(engine, &watch, forge.as_ref(), &issue, 0).await
     };
     let failure = match tokio::time::timeout(READ_LIMIT, reading).await {
         Ok(Ok((found, _))) => return Ok((objects(&found, engine.now()), found)),
@@ -243,8 +245,8 @@ async fn pause(engine: &Engine, agent: &str, model: Option<&str>) -> Result<Opti
 }
 
 async fn followed(engine: &Engine, issue: &Issue, follow: &Follow) -> FollowObject {
-    let settings = engine.settings();
-    let watch = settings.watches.iter().find(|watch| watch.name == follow.watch);
+    let watch = watch_of(engine, &issue.reference.repo).filter(|watch| watch.name == follow.watch);
+    let watch = watch.as_ref();
     let mut object = FollowObject {
         watch: follow.watch.clone(),
         pr_url: issue.pr.as_ref().map(|pr| pr.url.clone()),
@@ -255,7 +257,7 @@ async fn followed(engine: &Engine, issue: &Issue, follow: &Follow) -> FollowObje
     };
     if watch.is_none() {
         object.waits_for = Some("nothing: its watch was removed".to_owned());
-    } else if follow.is_active() && object.pr_url.is_some() {
+    } else if follow.is_open() && object.pr_url.is_some() {
         let looked = tokio::time::timeout(READ_LIMIT, look(engine, issue, &mut object)).await;
         if looked.is_err() {
             object.waits_for = watch.map(late);
@@ -277,8 +279,7 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
         Err(error) => return object.waits_for = Some(with_forge_hint(&error)),
     };
     object.left_out = Some(look.left_out as u64);
-    let is_busy = !followed.issue.tasks.is_empty();
-    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
     let has_hook = engine.store().watch(issue.reference.repo.clone()).await.is_ok_and(|state| state.has_hook());
     let poll = now.saturating_add(followed.watch.poll(has_hook)).unwrap_or(now);
     let (waits_for, until) = match actions.first() {
@@ -311,7 +312,7 @@ fn feedback(record: &Record, watch: Option<&Watch>) -> FeedbackObject {
     FeedbackObject {
         kind: record.kind.name().to_owned(),
         given: record.given,
-        budget: watch.map_or(0, |watch| watch.rules.budgets.of(record.kind)),
+        budget: watch.map_or(0, |watch| watch.feedback.budgets.of(record.kind)),
         state: state.to_owned(),
         reason,
     }

@@ -147,6 +147,17 @@ impl ForgeServer {
         self.state.change(|forge| forge.rate = RateLimit { limit, remaining, reset });
     }
 
+    /// Sets a file at the root of the default branch.
+    ///
+    /// # Panics
+    /// There is no such project.
+    pub fn set_file(&self, project: &str, name: &str, text: &str) {
+        self.state.change(|forge| {
+            let project = forge.projects.get_mut(project).expect("a project");
+            project.files.insert(name.to_owned(), text.to_owned());
+        });
+    }
+
     /// Sets the server's clock in Unix seconds.
     pub fn set_time(&self, now: i64) {
         self.state.change(|forge| forge.now = now);

@@ -15,6 +15,7 @@ use crate::http::paging::Paging;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
+use crate::kinds::wire;
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
 use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
 
@@ -101,6 +102,12 @@ impl Forge for GitHub {
 
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess> {
         Box::pin(self.access(project))
+    }
+
+    fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            wire::text(self.client.get(&wire::repo_path(project, &["contents", name])).await, self.server(), name)
+        })
     }
 
     fn permission<'a>(&'a self, project: &'a ProjectPath, login: &'a str) -> BoxFuture<'a, Permission> {

@@ -1,5 +1,7 @@
 //! Requests that read something of a project.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::view::{View, label, missing, user};
@@ -44,6 +46,13 @@ impl Reading<'_> {
                 }
                 Reply::ok(repository)
             }
+            ["contents", name] => match self.project.files.get(*name) {
+                Some(text) => Reply::ok(json!({
+                    "type": "file", "name": name, "path": name, "size": text.len(), "encoding": "base64",
+                    "content": STANDARD.encode(text),
+                })),
+                None => missing(self.request),
+            },
             ["issues"] => self.issues(),
             ["issues", number] => self.found(self.subject(number).and_then(|subject| view.subject(subject))),
             ["issues", number, "comments"] => {

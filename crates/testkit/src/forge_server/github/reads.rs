@@ -1,5 +1,7 @@
 //! Requests that read something of a project.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::objects::{api, full_repository, label, missing, permissions, user};
@@ -50,6 +52,13 @@ impl Reading<'_> {
                 let repo = format!("{}/repos/{}", api(self.request), self.path);
                 self.list(self.project.label_names().iter().map(|name| label(&repo, name)).collect())
             }
+            ["contents", name] => match self.project.files.get(*name) {
+                Some(text) => Reply::ok(json!({
+                    "type": "file", "name": name, "path": name, "size": text.len(), "encoding": "base64",
+                    "content": STANDARD.encode(text) + "\n",
+                })),
+                None => missing(),
+            },
             ["collaborators", login, "permission"] => self.permission(login),
             ["pulls"] => self.pulls(),
             ["pulls", number, rest @ ..] => {

@@ -87,6 +87,7 @@ impl View<'_> {
             "labels": issue.labels.iter().map(|name| label(&repo, name)).collect::<Vec<_>>(),
             "assignee": issue.assignees.first().map(|login| self.user(Some(login))),
             "assignees": issue.assignees.iter().map(|login| self.user(Some(login))).collect::<Vec<_>>(),
+            "type": issue.kind.as_ref().map(|name| json!({ "id": 1, "node_id": "IT_1", "name": name, "description": null })),
             "milestone": null,
             "locked": false, "active_lock_reason": null, "comments": issue.comment_count(),
             "author_association": "MEMBER",
