@@ -133,7 +133,7 @@ pub(super) fn objects(conditions: &[Condition], read_at: Timestamp) -> Vec<Condi
         .name()
         .to_owned(),
         fact: condition.fact.clone(),
-        read_at: rfc3339(read_at),
+        read_at: (condition.met != Met::Unread).then(|| rfc3339(read_at)),
     };
     conditions.iter().map(object).collect()
 }
