@@ -62,6 +62,9 @@ pub struct ProbeRequest {
     /// Whether its pull requests will be merged.
     #[serde(default)]
     pub merges: bool,
+    /// The name of the watch, if there is one already.
+    #[serde(default)]
+    pub watch: Option<String>,
 }
 
 /// The rights of the token in the repository. Nothing was changed to find them out.
@@ -133,8 +136,10 @@ pub struct ConditionObject {
     pub met: String,
     /// A sentence about what is the case.
     pub fact: String,
-    /// When the fact was read; RFC 3339, in milliseconds.
-    pub read_at: String,
+    /// When the fact was read; RFC 3339, in milliseconds. None if the server was not read, because another condition prevents the
+    /// start.
+    #[serde(default)]
+    pub read_at: Option<String>,
 }
 
 /// An issue that a watch handed over, from its start to its merge.

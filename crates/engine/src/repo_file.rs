@@ -16,6 +16,8 @@ use crate::watches::{KnownFile, Watch};
 const NAME: &str = ".kugetsu.toml";
 /// Time after which it is read again.
 const AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// The same if there was none.
+const AGAIN_IF_NONE: SignedDuration = SignedDuration::from_hours(1);
 /// The same if a webhook reports pushes.
 const AGAIN_WITH_HOOK: SignedDuration = SignedDuration::from_hours(24);
 
@@ -37,7 +39,7 @@ pub(crate) enum RepoFileError {
 pub(crate) async fn with_file(engine: &Engine, watch: &Watch, forge: &dyn Forge) -> Result<Watch, RepoFileError> {
     let now = engine.now();
     let known = match engine.repo_files().get(&watch.repo) {
-        Some(known) if is_current(engine, watch, known.read_at, now).await? => known,
+        Some(known) if is_current(engine, watch, &known, now).await? => known,
         _ => {
             let text = forge.file(&watch.repo.project, NAME).await?;
             let file = text.map_or_else(|| Ok(RepoFile::default()), |text| parse(&text));
@@ -49,9 +51,16 @@ pub(crate) async fn with_file(engine: &Engine, watch: &Watch, forge: &dyn Forge)
     known.file.and_then(|file| watch.with_file(&file)).map_err(RepoFileError::Invalid)
 }
 
-async fn is_current(engine: &Engine, watch: &Watch, read_at: Timestamp, now: Timestamp) -> Result<bool, RepoFileError> {
-    let age = now.duration_since(read_at);
-    if age < AGAIN {
+/// The watch with the settings of its repository's file as it was read last, or without them.
+pub(crate) fn with_known_file(engine: &Engine, watch: &Watch) -> Watch {
+    let known = engine.repo_files().get(&watch.repo).and_then(|known| known.file.ok());
+    known.and_then(|file| watch.with_file(&file).ok()).unwrap_or_else(|| watch.clone())
+}
+
+async fn is_current(engine: &Engine, watch: &Watch, known: &KnownFile, now: Timestamp) -> Result<bool, RepoFileError> {
+    let age = now.duration_since(known.read_at);
+    let is_empty = known.file.as_ref().is_ok_and(|file| *file == RepoFile::default());
+    if age < (if is_empty { AGAIN_IF_NONE } else { AGAIN }) {
         return Ok(true);
     }
     Ok(age < AGAIN_WITH_HOOK && engine.store().watch(watch.repo.clone()).await?.has_hook())

@@ -9,6 +9,7 @@ use kugetsu_domain::watch::conditions::{Condition, Met};
 use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
+use crate::repo_file::with_known_file;
 use crate::watch::handover::local_conditions;
 
 /// Longest and shortest time between two looks.
@@ -55,6 +56,7 @@ async fn work(engine: &Engine) -> Result<Work, StoreError> {
     let queue = store.queue(max).await?;
     let mut work = Work { tasks: choose(&queue.candidates, queue.slots_in_use, max).len(), issues: Vec::new() };
     for watch in settings.watches.iter().filter(|watch| !watch.is_paused) {
+        let watch = &with_known_file(engine, watch);
         for (number, candidate) in store.candidates(watch.repo.clone()).await? {
             let is_met = |condition: &Condition| condition.met == Met::Yes;
             let was_ready = candidate.conditions.iter().filter(|one| !one.kind.is_local()).all(is_met);

@@ -138,6 +138,7 @@ async fn probe_checks(engine: &ReadOnlyEngine, watch: &Watch) -> Result<Vec<Chec
         assignee: watch.policy.assignee.clone(),
         trust: Some(watch.policy.trust.to_string()),
         merges: watch.feedback.merge != MergePolicy::Never,
+        watch: Some(watch.name.clone()),
     };
     let probed = match probe::probe(engine, &request).await {
         Ok(probed) => probed,

@@ -1,14 +1,14 @@
 //! `kugetsu watch`: repositories whose issues are started when they get a label or an assignee.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use kugetsu_agent::profile;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::watch::{ConsideredObject, Finding, PollObject, PollRequest, ProbeObject, ProbeRequest, WatchObject};
+use kugetsu_api::watch::{
+    ConditionObject, ConsideredObject, Finding, PollObject, PollRequest, ProbeObject, ProbeRequest, WatchObject,
+};
 use kugetsu_domain::text::counted;
 use kugetsu_engine::watch_queries::polls::{self, Mode};
 use serde::Serialize;
@@ -202,6 +202,7 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
         assignee: arguments.assignee.clone(),
         trust: arguments.trust.clone(),
         merges: arguments.merge.as_deref().is_some_and(|merge| merge != "never"),
+        watch: None,
     };
     let probing = connect::call(home, &endpoints::PROBE_REPO, &request);
     let probed = ui::notify_if_slow("checking what the token may do", probing).await?;
@@ -508,7 +509,7 @@ pub(crate) fn print_poll(polled: &PollObject, is_dry: bool) {
         print_issue(issue, is_dry);
     }
     if let Some(error) = &polled.error {
-        ui::toned(Tone::Bad, format!("  {error}"));
+        ui::bullet((Tone::Bad, "  !"), 4, error, &[]);
     }
 }
 
@@ -518,16 +519,11 @@ fn print_issue(issue: &ConsideredObject, is_dry: bool) {
     if issue.starts {
         ui::toned(Tone::Good, if is_dry { "    would start" } else { "    starts" });
     }
-    let mut by_fact: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for condition in issue.conditions.iter().filter(|condition| condition.met != "yes") {
-        by_fact.entry(&condition.fact).or_default().push(&condition.name);
-    }
-    // In the order of the conditions; what was not read for the same reason is one line.
-    for condition in &issue.conditions {
-        if let Some(names) = by_fact.remove(condition.fact.as_str()) {
-            let mark = (if condition.met == "no" { Tone::Warning } else { Tone::Dim }, "    -");
-            ui::bullet(mark, 6, &format!("{}: {}", names.join(", "), condition.fact), &[]);
-        }
+    // What was not read follows from the others.
+    let is_shown = |condition: &&ConditionObject| condition.met != "yes" && condition.read_at.is_some();
+    for condition in issue.conditions.iter().filter(is_shown) {
+        let tone = if condition.met == "no" { Tone::Warning } else { Tone::Dim };
+        ui::bullet((tone, "    -"), 6, &format!("{}: {}", condition.name, condition.fact), &[]);
     }
 }
 

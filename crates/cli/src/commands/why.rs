@@ -71,8 +71,8 @@ fn print_condition(condition: &ConditionObject) {
         "no" => (Tone::Bad, "    no"),
         _ => (Tone::Dim, "    ?"),
     };
-    let age = format::ago(&condition.read_at, Timestamp::now());
-    ui::bullet(mark, COLUMN, &format!("{}: {} (read {age})", condition.name, condition.fact), &[]);
+    let age = condition.read_at.as_ref().map(|at| format!(" (read {})", format::ago(at, Timestamp::now())));
+    ui::bullet(mark, COLUMN, &format!("{}: {}{}", condition.name, condition.fact, age.unwrap_or_default()), &[]);
 }
 
 fn print_follow(follow: &FollowObject) {

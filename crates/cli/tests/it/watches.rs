@@ -8,7 +8,7 @@ use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
 use serde_json::Value;
 
-use crate::world::{World, shown};
+use crate::world::{World, shown, tamper};
 
 const TOKEN: &str = "forge-token-123456";
 const PROJECT: &str = "acme/api";
@@ -368,4 +368,36 @@ fn issues_count_that_had_the_label_before_it_was_set() {
         let listed = world.json(["list", "--all", "--json"]);
         listed[0]["issue"].as_str().filter(|issue| issue.ends_with(&format!("#{old}"))).map(str::to_owned)
     });
+}
+
+#[test]
+fn issue_that_could_start_and_does_not_is_a_warning() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let (world, forge) = (&stage.world, &stage.forge);
+    let first = forge.issue(PROJECT, Issue::new("First").author("kim"));
+    let blocked = forge.issue(PROJECT, Issue::new("Second").author("kim").label("agent"));
+    forge.block(PROJECT, blocked, first);
+    stage.watch("");
+    world.run(["config", "set", "queue.stall_alarm", "1s"]);
+    world.run(["daemon", "start"]);
+    eventually("the first poll", || (world.json(["watch", "list", "--json"])[0]["waiting"] == 1).then_some(()));
+    assert_eq!(world.json(["status", "--json"])["stall"], Value::Null, "an issue that has to wait is no stall");
+    // An issue that nothing keeps, and that the next poll, in a day, would start.
+    tamper(
+        &world.home.kugetsu().join("state/kugetsu.db"),
+        "INSERT INTO candidates SELECT base, project, 99, text_hash, seen_at, '[]', read_at FROM candidates",
+    );
+    let stall = eventually("the alarm", || {
+        let stall = world.json(["status", "--json"])["stall"].clone();
+        stall.is_object().then_some(stall)
+    });
+    assert!(stall["tasks"] == 0 && stall["issues"][0].as_str().unwrap().ends_with("/acme/api#99"), "{stall}");
+    let shown = |output| String::from_utf8(world.attempt(output).stderr).unwrap();
+    assert!(shown(["status"].as_slice()).contains("nothing was started since"));
+    let doctor = world.attempt(["doctor", "--offline"]);
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("nothing was started since"));
+    let log = fs::read_to_string(world.home.kugetsu().join("logs/daemon.log")).unwrap();
+    assert_eq!(log.matches("nothing was started for a long time").count(), 1, "{log}");
+    world.run(["config", "set", "queue.stall_alarm", "0"]);
+    eventually("its end", || world.json(["status", "--json"])["stall"].is_null().then_some(()));
 }

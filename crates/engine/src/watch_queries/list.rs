@@ -10,6 +10,7 @@ use kugetsu_store::view::WatchState;
 
 use crate::engine::Engine;
 use crate::problems::store_failed;
+use crate::repo_file::with_known_file;
 use crate::watch::handover::load;
 use crate::watches::Watch;
 
@@ -40,6 +41,7 @@ pub(super) fn selected(engine: &Engine, name: Option<&str>) -> Result<Vec<Watch>
 }
 
 async fn object(engine: &Engine, watch: &Watch) -> Result<WatchObject, StoreError> {
+    let watch = &with_known_file(engine, watch);
     let state = engine.store().watch(watch.repo.clone()).await?;
     let load = load(engine, watch).await?;
     let policy = &watch.policy;

@@ -15,6 +15,7 @@ use kugetsu_forge::issue::{Issue, IssueQuery};
 use super::list::selected;
 use crate::engine::Engine;
 use crate::forges::forge;
+use crate::repo_file::with_file;
 use crate::watch::candidates::remove;
 use crate::watch::handover::{consider, is_handed_over, judge};
 use crate::watch::task::HandoverError;
@@ -51,6 +52,7 @@ pub async fn poll(engine: &Engine, request: &PollRequest, mode: Mode) -> Result<
 pub(super) fn with_hint(error: &HandoverError) -> String {
     match error {
         HandoverError::Forge(error) => with_forge_hint(error),
+        HandoverError::RepoFile(error) => format!("{error}; correct the file there, no issue starts before"),
         other => other.to_string(),
     }
 }
@@ -69,6 +71,7 @@ pub(super) fn open(engine: &Engine, base: &ServerBase) -> Result<std::sync::Arc<
 
 async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObject) -> Result<(), HandoverError> {
     let forge = open(engine, &watch.repo.base)?;
+    let watch = &with_file(engine, watch, forge.as_ref()).await?;
     let mut issues: BTreeMap<u64, Issue> = BTreeMap::new();
     let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
     let listed = forge.issues(&watch.repo.project, &query).await?;
@@ -130,7 +133,7 @@ pub(super) fn objects(conditions: &[Condition], read_at: Timestamp) -> Vec<Condi
         .name()
         .to_owned(),
         fact: condition.fact.clone(),
-        read_at: rfc3339(read_at),
+        read_at: (condition.met != Met::Unread).then(|| rfc3339(read_at)),
     };
     conditions.iter().map(object).collect()
 }

@@ -40,6 +40,7 @@ pub async fn probe(engine: &Engine, request: &ProbeRequest) -> Result<ProbeObjec
             ..ProbeObject::default()
         },
         variable: token_variable(&settings, repo.base.as_str()).unwrap_or_default().to_owned(),
+        watch: request.watch.clone(),
         needs: settings.servers.kind_of(repo.base.as_str()).and_then(token_needs),
     };
     if probe.has_server(engine, &repo)
@@ -54,6 +55,8 @@ struct Probe {
     object: ProbeObject,
     /// The variable of the token.
     variable: String,
+    /// The name of a watch that exists already.
+    watch: Option<String>,
     /// `None` if the kind of the server is not known.
     needs: Option<&'static TokenNeeds>,
 }
@@ -124,9 +127,10 @@ impl Probe {
                     needs.role(access.permission)
                 ),
                 Some(format!(
-                    "give it the role {} in {}, or merge {pull_requests} yourself: `--merge never`",
+                    "give it the role {} in {}, or merge {pull_requests} yourself: {}",
                     needs.role(needs.merge),
-                    repo.project
+                    repo.project,
+                    self.setting("merge", "never")
                 )),
             );
         }
@@ -178,7 +182,10 @@ impl Probe {
             let (project, role) = (&repo.project, needs.role(needs.look_up));
             self.problem(
                 format!("{login} may not look up who is one of the {trust} of {project}: that needs the role {role}"),
-                format!("give {login} the role {role} in {project}, or name the trusted users: `--trust kim,lee`"),
+                format!(
+                    "give {login} the role {role} in {project}, or name the trusted users: {}",
+                    self.setting("trust", "kim,lee")
+                ),
             );
         }
         Ok(())
@@ -238,6 +245,14 @@ impl Probe {
             self.warning(message, Some(hint));
         }
         Ok(())
+    }
+
+    /// How to change a setting of the watch.
+    fn setting(&self, field: &str, value: &str) -> String {
+        match &self.watch {
+            Some(name) => format!("`kugetsu config set watch.{name}.{field} {value}`"),
+            None => format!("`--{field} {value}`"),
+        }
     }
 
     fn new_token(&self, needs: &TokenNeeds) -> String {

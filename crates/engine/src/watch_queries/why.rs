@@ -22,6 +22,7 @@ use crate::clock::local_time;
 use crate::engine::Engine;
 use crate::problems::store_failed;
 use crate::queries::why::why;
+use crate::repo_file::{with_file, with_known_file};
 use crate::resolve;
 use crate::watch::followed::Followed;
 use crate::watch::handover::{Judged, judge, local_conditions};
@@ -81,7 +82,7 @@ async fn add_watch(engine: &Engine, issue: &Issue, object: &mut WhyObject) -> Re
 }
 
 fn watch_of(engine: &Engine, repo: &RepoRef) -> Option<Watch> {
-    engine.settings().watches.iter().find(|watch| watch.repo == *repo).cloned()
+    engine.settings().watches.iter().find(|watch| watch.repo == *repo).map(|watch| with_known_file(engine, watch))
 }
 
 /// An issue that kugetsu has no task for.
@@ -162,8 +163,9 @@ async fn read(
 ) -> Result<(Vec<ConditionObject>, Vec<Condition>), Problem> {
     let reading = async {
         let forge = open(engine, &watch.repo.base)?;
+        let watch = with_file(engine, watch, forge.as_ref()).await?;
         let issue = forge.issue(&watch.repo.project, number).await?;
-        judge(engine, watch, forge.as_ref(), &issue, 0).await
+        judge(engine, &watch, forge.as_ref(), &issue, 0).await
     };
     let failure = match tokio::time::timeout(READ_LIMIT, reading).await {
         Ok(Ok(Judged { conditions: found, .. })) => return Ok((objects(&found, engine.now()), found)),
@@ -243,8 +245,8 @@ async fn pause(engine: &Engine, agent: &str, model: Option<&str>) -> Result<Opti
 }
 
 async fn followed(engine: &Engine, issue: &Issue, follow: &Follow) -> FollowObject {
-    let settings = engine.settings();
-    let watch = settings.watches.iter().find(|watch| watch.name == follow.watch);
+    let watch = watch_of(engine, &issue.reference.repo).filter(|watch| watch.name == follow.watch);
+    let watch = watch.as_ref();
     let mut object = FollowObject {
         watch: follow.watch.clone(),
         pr_url: issue.pr.as_ref().map(|pr| pr.url.clone()),
