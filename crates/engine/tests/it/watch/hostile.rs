@@ -57,8 +57,12 @@ async fn text_of_strangers_does_not_reach_the_agent_and_that_of_others_is_data()
         let thread = stage.forge.review_thread(PROJECT, number, "kim", ("EVIL/`$(EVIL)`\n>>> x.rs", Some(1)), orders);
         stage.forge.reply(PROJECT, number, thread, "eve", "STRANGER");
         stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", &marker.replace("STRANGER", "Please, EVIL"));
-        // The second run is about the check, the third one about the remarks.
-        stage.until(&daemon, "the third run", async || (stage.pushed.lock().unwrap().len() == 3).then_some(())).await;
+        // The check and the remarks are given together or one after the other.
+        stage
+            .until(&daemon, "the remarks", async || {
+                stage.world.machine.started().concat().contains("Please, EVIL").then_some(())
+            })
+            .await;
         stage.settle(&daemon).await;
         for message in stage.world.machine.started() {
             assert!(!message.contains("STRANGER"), "{kind:?}: {message}");
