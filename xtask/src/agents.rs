@@ -275,7 +275,7 @@ impl Agent {
 }
 
 /// Returns the directory of Node.js if the system's is missing or too old.
-fn node(system: SystemPackages) -> Result<Option<PathBuf>, String> {
+pub(crate) fn node(system: SystemPackages) -> Result<Option<PathBuf>, String> {
     if version_of("node").is_some_and(|version| version >= NODE_MIN) {
         return Ok(None);
     }
@@ -284,14 +284,14 @@ fn node(system: SystemPackages) -> Result<Option<PathBuf>, String> {
 }
 
 /// Writes a script that starts the program, with the directory first in `PATH`.
-fn write_launcher(launcher: &Path, program: &Path, directory: Option<&Path>) -> Result<(), String> {
+pub(crate) fn write_launcher(launcher: &Path, program: &Path, directory: Option<&Path>) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt;
 
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     let path = directory.map(|directory| format!("PATH={}:$PATH ", quoted(directory))).unwrap_or_default();
     let script = format!("#!/bin/sh\n{path}exec {} \"$@\"\n", quoted(program));
     let write = || {
-        fs::create_dir_all(programs())?;
+        launcher.parent().map_or(Ok(()), fs::create_dir_all)?;
         fs::write(launcher, script)?;
         fs::set_permissions(launcher, fs::Permissions::from_mode(0o755))
     };

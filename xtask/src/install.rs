@@ -1,14 +1,14 @@
 //! `cargo xtask install`: installs what the tests need on a fresh machine.
 //!
 //! git, rustfmt and clippy are required. Without cargo-nextest, `cargo test` runs the tests. Without git-lfs, bubblewrap,
-//! an agent, Prism or myworld, the tests named `needs_git_lfs_...`, `needs_opencode_...` and so on are skipped. Without
-//! typos or cargo-deny, those checks are skipped.
+//! an agent, Prism, an emulator or a client of forges, the tests named `needs_git_lfs_...`, `needs_opencode_...` and so on are
+//! skipped. Without typos or cargo-deny, those checks are skipped.
 
 use std::process::Command;
 
 use crate::agents;
 use crate::linters::{self, CARGO_DENY, TYPOS};
-use crate::peers::{self, MYWORLD, PRISM};
+use crate::peers::{self, EMULATE, MYWORLD, PRISM};
 use crate::programs::{SystemPackages, first_line, require};
 use crate::steps::{Outcome, Steps};
 use crate::test::Extent;
@@ -43,9 +43,16 @@ pub(crate) fn run(extent: Extent) -> Outcome {
         steps.check("prism", &format!("npm install @stoplight/prism-cli@{PRISM}"), || {
             peers::prism(system).map(|program| program.display().to_string())
         }),
-        steps.check("myworld", &format!("pip install myworld=={MYWORLD}"), || {
+        steps.check("myworld", &format!("pip install 'myworld[gateway]=={MYWORLD}'"), || {
             peers::myworld(system).map(|program| program.display().to_string())
         }),
+        steps.check("emulate", &format!("npm install emulate@{EMULATE}"), || {
+            peers::emulate(system).map(|program| program.display().to_string())
+        }),
+        steps.check("clients", "pip install --requirement xtask/clients/requirements.txt", || {
+            peers::clients(system).map(|program| program.display().to_string())
+        }),
+        steps.check("gh", "apt-get install gh", || peers::gh(system).map(|program| program.display().to_string())),
     ];
     let linters = [
         steps.check("typos", &format!("pip install typos=={TYPOS}"), || linters::typos(system)),

@@ -30,7 +30,10 @@ cargo xtask <verb>
   lint      run the checks that need no tests: format, spelling, dependencies, clippy, rustdoc
   install [--full]
             install what the tests need on a fresh machine; --full installs all agents instead of four
-  demo      run kugetsu end to end in a throwaway home, without an account
+  demo      show how an issue of a watched repository becomes a merged pull request, in a throwaway home and without an
+            account
+  demo task
+            the same for a task of a local repository and a message for the coordinator
   bench     measure a release build and write docs/benchmarks.md
   fuzz <target> [seconds]
             run a fuzz target; fuzz/corpus has a directory for each
@@ -51,7 +54,8 @@ fn main() -> ExitCode {
         ["lint"] => lint::run(),
         ["install"] => install::run(test::Extent::Default),
         ["install", "--full"] => install::run(test::Extent::Full),
-        ["demo"] => demo::run(),
+        ["demo"] => demo::watched_issue::run(),
+        ["demo", "task"] => demo::local_task::run(),
         ["bench"] => bench::run(),
         ["fuzz", target] => fuzz::run(target, None),
         ["fuzz", target, seconds] => fuzz::run(target, Some(seconds)),

@@ -52,6 +52,13 @@ const OF_REPOSITORY: &[(&str, &[&str])] = &[
     ("/hooks", &["get", "post"]),
 ];
 
+/// The same for Forgejo only.
+const OF_FORGEJO_REPOSITORY: &[(&str, &[&str])] = &[
+    ("/actions/runs", &["get"]),
+    ("/actions/runs/{run_id}/jobs", &["get"]),
+    ("/actions/jobs/{job_id}/logs", &["get"]),
+];
+
 /// The other paths to keep, for reading.
 const OTHERS: &[&str] = &["/meta", "/version", "/user", "/orgs/{org}/labels"];
 
@@ -77,8 +84,10 @@ fn reduced(full: &Value) -> Value {
     for name in ["openapi", "swagger", "info", "consumes", "produces", "securityDefinitions", "security"] {
         kept.extend(full.get(name).map(|value| (name.to_owned(), value.clone())));
     }
-    let of_repository =
-        OF_REPOSITORY.iter().map(|(path, methods)| (format!("/repos/{{owner}}/{{repo}}{path}"), *methods));
+    // GitHub's description is no Swagger.
+    let of_forgejo = OF_FORGEJO_REPOSITORY.iter().filter(|_| full.get("swagger").is_some());
+    let of_repository = OF_REPOSITORY.iter().chain(of_forgejo);
+    let of_repository = of_repository.map(|(path, methods)| (format!("/repos/{{owner}}/{{repo}}{path}"), *methods));
     let others = OTHERS.iter().map(|path| ((*path).to_owned(), &["get"][..]));
     let mut paths = Map::new();
     for (path, methods) in of_repository.chain(others) {

@@ -23,6 +23,9 @@ struct Requirement {
 
 const PRISM: Requirement = Requirement { name: "prism", prefix: "needs_prism_" };
 const MYWORLD: Requirement = Requirement { name: "myworld", prefix: "needs_myworld_" };
+const EMULATE: Requirement = Requirement { name: "emulate", prefix: "needs_emulate_" };
+const CLIENTS: Requirement = Requirement { name: "clients", prefix: "needs_clients_" };
+const GH: Requirement = Requirement { name: "gh", prefix: "needs_gh_" };
 const GIT_LFS: Requirement = Requirement { name: "git-lfs", prefix: "needs_git_lfs_" };
 const BUBBLEWRAP: Requirement = Requirement { name: "bubblewrap", prefix: "needs_bubblewrap_" };
 
@@ -82,11 +85,17 @@ fn tests(steps: &mut Steps, extent: Extent) {
     let bubblewrap = provide(steps, &BUBBLEWRAP, &names, || install::bubblewrap(system));
     let prism = provide(steps, &PRISM, &names, || peers::prism(system));
     let myworld = provide(steps, &MYWORLD, &names, || peers::myworld(system));
+    let emulate = provide(steps, &EMULATE, &names, || peers::emulate(system));
+    let clients = provide(steps, &CLIENTS, &names, || peers::clients(system));
+    let gh = provide(steps, &GH, &names, || peers::gh(system));
     let mut skipped = Vec::new();
     skipped.extend(git_lfs.is_none().then_some(GIT_LFS.prefix));
     skipped.extend(bubblewrap.is_none().then_some(BUBBLEWRAP.prefix));
     skipped.extend(prism.is_none().then_some(PRISM.prefix));
     skipped.extend(myworld.is_none().then_some(MYWORLD.prefix));
+    skipped.extend(emulate.is_none().then_some(EMULATE.prefix));
+    skipped.extend(clients.is_none().then_some(CLIENTS.prefix));
+    skipped.extend(gh.is_none().then_some(GH.prefix));
     let mut opencode = None;
     for agent in &agents::ALL {
         let Agent { name, prefix, .. } = *agent;
@@ -109,8 +118,14 @@ fn tests(steps: &mut Steps, extent: Extent) {
     if scripted_agent.is_file() {
         command.env("KUGETSU_SCRIPTED_AGENT", scripted_agent);
     }
-    for (variable, program) in [("KUGETSU_OPENCODE", opencode), ("KUGETSU_PRISM", prism), ("KUGETSU_MYWORLD", myworld)]
-    {
+    for (variable, program) in [
+        ("KUGETSU_OPENCODE", opencode),
+        ("KUGETSU_PRISM", prism),
+        ("KUGETSU_MYWORLD", myworld),
+        ("KUGETSU_EMULATE", emulate),
+        ("KUGETSU_CLIENTS", clients),
+        ("KUGETSU_GH", gh),
+    ] {
         command.envs(program.map(|program| (variable, program)));
     }
     if extent == Extent::Full {

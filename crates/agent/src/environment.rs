@@ -74,6 +74,13 @@ pub fn environment(
     all
 }
 
+/// Removes the variables with these names, unless the agent's own env file sets them.
+pub fn withhold(env: &mut Vec<(OsString, OsString)>, names: &[String], files: &[Variable]) {
+    let is_own = |name: &str| files.iter().any(|variable| variable.is_own && variable.name == name);
+    let is_withheld = |name: &OsString| names.iter().any(|withheld| name == withheld.as_str() && !is_own(withheld));
+    env.retain(|(name, _)| !is_withheld(name));
+}
+
 /// Returns the `PATH` of an agent: that of the env files, or else this process's own.
 pub fn search_path(files: &[Variable]) -> OsString {
     let own = files.iter().rev().find(|variable| variable.name == "PATH");

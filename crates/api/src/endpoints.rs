@@ -15,6 +15,7 @@ use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
 use crate::status::{HealthObject, StatusObject};
 use crate::task::{CleanRequest, CleanedTasks, MoveTaskRequest, TaskObject, TaskQuery, TaskRequest, TasksQuery};
+use crate::watch::{PollObject, PollRequest, ProbeObject, ProbeRequest, WatchObject};
 use crate::why::WhyObject;
 
 /// Version of the protocol between commands, runners and the daemon. It grows when a command cannot work with a daemon of the
@@ -89,6 +90,12 @@ pub const MOVE_REPO: Endpoint<MoveRepoRequest, RepoObject> = Endpoint::post("/v1
 /// Removes a repository's mirror, and the repository from lists.
 pub const FORGET_REPO: Endpoint<RepoQuery, RepoObject> = Endpoint::post("/v1/repos/forget");
 
+/// The watched repositories, by their names.
+pub const LIST_WATCHES: Endpoint<NoFields, Vec<WatchObject>> = Endpoint::get("/v1/watches");
+/// Reads what the token may do in a repository. Changes nothing.
+pub const PROBE_REPO: Endpoint<ProbeRequest, ProbeObject> = Endpoint::post("/v1/watches/probe");
+/// Reads watched repositories now, and starts the issues that meet every condition.
+pub const POLL_WATCHES: Endpoint<PollRequest, Vec<PollObject>> = Endpoint::post("/v1/watches/poll");
 /// Creates the webhook of a watched repository on its server, unless it has one.
 pub const CREATE_HOOK: Endpoint<RepoQuery, HookObject> = Endpoint::post("/v1/hooks");
 /// Returns the address and the secret of that webhook, for a person who creates it.

@@ -29,4 +29,5 @@ pub mod run_spec;
 pub mod status;
 pub mod stream;
 pub mod task;
+pub mod watch;
 pub mod why;

@@ -94,7 +94,7 @@ pub enum Body {
         /// The commit that it checked.
         head_sha: String,
         passed: bool,
-        /// What a command that failed wrote, shortened to its errors.
+        /// Output of a command that failed, shortened to its errors.
         output: String,
     },
     /// The usage of the session so far.

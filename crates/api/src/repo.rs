@@ -32,7 +32,7 @@ pub struct MoveRepoRequest {
     pub path: String,
 }
 
-/// The webhook of a watched repository. Whoever knows the secret can report changes, which are then looked up on the server.
+/// The webhook of a watched repository. A person who knows the secret can report changes, which are then looked up on the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookObject {
     /// The name of the watch.

@@ -52,6 +52,9 @@ pub struct RunSpec {
     #[serde(default)]
     pub model_retries: u32,
     pub sandbox: SandboxChoice,
+    /// Variables that the agent gets only from its own env file: tokens for git servers.
+    #[serde(default)]
+    pub withheld: Vec<String>,
     pub work: Work,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gc::StorageObject;
 use crate::run::RunObject;
+use crate::watch::StallObject;
 
 /// Whether the daemon works, cheap to find out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct StatusObject {
     pub storage: Option<StorageObject>,
     /// The means by which the processes of a run are ended on this machine.
     pub containment: String,
+    /// Set while work could start and nothing was started.
+    #[serde(default)]
+    pub stall: Option<StallObject>,
     /// Mistakes in the settings, with file and line. The previous values stay in effect.
     #[serde(default)]
     pub settings_error: Option<String>,

@@ -16,7 +16,13 @@ const WIDTH: usize = 80;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Work on issues", &["start", "continue", "push", "delegate", "attach", "set-pr", "destroy", "rescue"]),
     ("See what happens", &["status", "list", "logs", "why", "diff", "path", "queue"]),
-    ("Set up", &["init", "agents", "config", "env", "server", "repo", "hook", "doctor", "daemon", "db", "gc"]),
+    (
+        "Set up",
+        &[
+            "init", "agents", "config", "env", "server", "repo", "watch", "hook", "validate", "doctor", "daemon", "db",
+            "gc",
+        ],
+    ),
     ("Help", &["help", "completions", "man", "version"]),
 ];
 

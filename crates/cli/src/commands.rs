@@ -30,7 +30,9 @@ pub(crate) mod set_pr;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod tools;
+pub(crate) mod validate;
 pub(crate) mod version;
+pub(crate) mod watch;
 pub(crate) mod why;
 
 use std::future::Future;
@@ -51,7 +53,7 @@ Examples:
   kugetsu status
   kugetsu logs -f .
 
-Topics: refs, config, env, agents, exit-codes. To read one: kugetsu help <topic>";
+Topics: refs, config, env, agents, watch, exit-codes. To read one: kugetsu help <topic>";
 
 /// Run coding agents on issues, many at once, each in a git worktree of its own.
 #[derive(Debug, Parser)]
@@ -89,7 +91,9 @@ enum Command {
     Env(env::Env),
     Server(server::Server),
     Repo(repo::Repo),
+    Watch(watch::Watch),
     Hook(hook::Hook),
+    Validate(validate::Validate),
     Doctor(doctor::Doctor),
     Daemon(daemon::Daemon),
     Db(db::Db),
@@ -143,7 +147,9 @@ impl Cli {
             Command::Env(args) => block_on(env::run(&home()?, args)),
             Command::Server(args) => block_on(server::run(&home()?, args)),
             Command::Repo(args) => block_on(repo::run(&home()?, args)),
+            Command::Watch(args) => block_on(watch::run(&home()?, args)),
             Command::Hook(args) => block_on(hook::run(&home()?, args)),
+            Command::Validate(args) => block_on(validate::run(&home()?, args)),
             Command::Doctor(args) => block_on(doctor::run(&home()?, args)),
             // The daemon builds a runtime of its own once it holds its lock.
             Command::Daemon(daemon::Daemon { action: daemon::Action::Run { ready_fd } }) => {

@@ -93,6 +93,15 @@ pub(crate) fn settings() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates(schema::settings().map(|field| field.key.to_string()).collect()))
 }
 
+/// The watched repositories by the names of their watches.
+pub(crate) fn watches() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let loaded = paths::home().ok().and_then(|home| load(&home, &own_environment).ok());
+        let watches = loaded.map(|loaded| loaded.settings.watches).unwrap_or_default();
+        candidates(watches.into_iter().map(|watch| watch.name).collect())
+    })
+}
+
 /// The variables that env files set.
 pub(crate) fn variables() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kugetsu_api::run::{RunObject, Usage};
 use kugetsu_api::task::{TaskKind, TaskObject};
+use kugetsu_api::watch::StallObject;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
@@ -152,6 +153,19 @@ pub(crate) fn seconds(seconds: u64) -> String {
 
 pub(crate) fn ago(time: &str, now: Timestamp) -> String {
     format!("{} ago", age(time, now))
+}
+
+/// The warning about work that could start while nothing does.
+pub(crate) fn stall(stall: &StallObject) -> String {
+    let tasks = (stall.tasks > 0).then(|| counted(stall.tasks, "queued task"));
+    let issues = match stall.issues.as_slice() {
+        [] => None,
+        [only] => Some(only.clone()),
+        [first, rest @ ..] => Some(format!("{first} and {} more", counted(rest.len() as u64, "issue"))),
+    };
+    let work = tasks.into_iter().chain(issues).collect::<Vec<_>>().join(", ");
+    let since = local_time(&stall.since);
+    format!("nothing was started since {since}, although there is a free slot for {work}")
 }
 
 /// A size for display, in MiB or GiB.

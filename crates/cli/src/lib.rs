@@ -25,6 +25,7 @@ mod names;
 mod paths;
 mod queued_task;
 mod read_only_db;
+mod read_only_engine;
 mod servers;
 mod setup;
 mod table;

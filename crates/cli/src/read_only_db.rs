@@ -47,6 +47,10 @@ pub(crate) async fn open(home: &Home) -> Result<Option<ReadOnlyDb>, Unreadable> 
 }
 
 impl ReadOnlyDb {
+    pub(crate) fn store(&self) -> Store {
+        self.0.clone()
+    }
+
     /// Defects of the file and of its rows, one sentence each.
     pub(crate) async fn problems(&self) -> Result<Vec<String>, StoreError> {
         self.0.check().await

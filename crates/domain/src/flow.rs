@@ -316,7 +316,7 @@ fn follow_tasks(issue: &mut Issue, mut effects: Vec<Effect>, before: Vec<TaskSta
     // The pull request is looked at once it shows what was pushed.
     let publishes = effects.iter().any(|effect| matches!(effect, Effect::Publish { .. }));
     let are_over = states.iter().all(|state| state.is_final());
-    if are_over && !publishes && issue.pr.is_some() && follow.is_active() {
+    if are_over && !publishes && issue.pr.is_some() && follow.is_open() {
         effects.extend(follow.look(now).map(Effect::from));
     }
     effects.push(Effect::Announce { version });

@@ -45,6 +45,9 @@ fn directory(shown: &str, identity: &str, number: Option<u64>) -> String {
     name
 }
 
+/// The beginning of the names of issues' branches.
+pub const BRANCHES: &str = "kugetsu/";
+
 /// The branch that an issue's work is pushed to: `kugetsu/<n>-<slug>`, where the slug is made of the task's first words.
 pub fn branch(number: u64, title: &str) -> String {
     match title.trim() {

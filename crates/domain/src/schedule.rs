@@ -1,6 +1,11 @@
 //! The scheduling policy: which of the queued tasks begin now.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::ids::{IssueId, TaskId};
+use crate::reference::IssueRef;
 use crate::task::TaskKind;
 
 /// A queued task that could begin: its issue has no run, and the issue it comes after is done.
@@ -32,6 +37,51 @@ pub fn choose(candidates: &[Candidate], running: usize, max: usize) -> Vec<Candi
         chosen.push(candidate.clone());
     }
     chosen
+}
+
+/// Work that could begin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Number of queued tasks that have a free slot.
+    pub tasks: usize,
+    /// Issues of watched repositories that meet every condition and have no task.
+    pub issues: Vec<IssueRef>,
+}
+
+/// Work that could begin, while nothing has for some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    pub since: Timestamp,
+    pub work: Work,
+}
+
+/// Notices that nothing begins although something could.
+#[derive(Clone, Debug, Default)]
+pub struct StallAlarm {
+    /// Since when there was work all the time.
+    since: Option<Timestamp>,
+}
+
+impl StallAlarm {
+    /// Takes note of the work that there is now. `last_start` is when a task began the last time. Returns the stall once it lasts
+    /// for `after`; zero is never.
+    pub fn note(
+        &mut self,
+        work: Work,
+        last_start: Option<Timestamp>,
+        after: Duration,
+        now: Timestamp,
+    ) -> Option<Stall> {
+        if work == Work::default() {
+            self.since = None;
+            return None;
+        }
+        // A clock that was set back makes nothing older.
+        let since = self.since.map_or(now, |since| since.min(now)).max(last_start.unwrap_or(Timestamp::MIN));
+        self.since = Some(since);
+        let lasts = u128::try_from(now.duration_since(since).as_millis()).unwrap_or_default();
+        (!after.is_zero() && lasts >= after.as_millis()).then_some(Stall { since, work })
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +126,24 @@ mod tests {
         let mut waiting: Vec<_> = (0..100).map(|n| candidate(n, 100 + n, TaskKind::Start)).collect();
         waiting.push(candidate(500, 500, TaskKind::Continue));
         assert_eq!(tasks(&choose(&waiting, 3, 3)), [waiting[100].task]);
+    }
+
+    #[test]
+    fn stall_is_reported_when_it_has_lasted_and_ends_with_a_start() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let half_hour = Duration::from_secs(1800);
+        let work = || Work { tasks: 2, issues: Vec::new() };
+        let mut alarm = StallAlarm::default();
+        assert_eq!(alarm.note(work(), None, half_hour, at(0)), None);
+        assert_eq!(alarm.note(work(), None, half_hour, at(29)), None);
+        assert_eq!(alarm.note(work(), None, half_hour, at(30)), Some(Stall { since: at(0), work: work() }));
+        assert_eq!(alarm.note(work(), None, Duration::ZERO, at(300)), None, "it is off");
+        assert_eq!(alarm.note(work(), Some(at(299)), half_hour, at(301)), None, "a task began");
+        assert_eq!(alarm.note(work(), Some(at(299)), half_hour, at(329)).unwrap().since, at(299));
+        assert_eq!(alarm.note(Work::default(), Some(at(299)), half_hour, at(400)), None, "nothing could begin");
+        assert_eq!(alarm.note(work(), Some(at(299)), half_hour, at(401)), None);
+        assert_eq!(alarm.note(work(), Some(at(299)), half_hour, at(380)), None, "the clock was set back");
+        assert_eq!(alarm.note(work(), Some(at(299)), half_hour, at(409)), None);
+        assert!(alarm.note(work(), Some(at(299)), half_hour, at(410)).is_some());
     }
 }

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use kugetsu_agent::environment::{Variable, environment, search_path};
+use kugetsu_agent::environment::{Variable, environment, search_path, withhold};
 use kugetsu_agent::{Launch, Profile, UnknownAgent, profile};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_domain::reason::Reason;
 
+use crate::credentials::withheld;
 use crate::engine::Engine;
 use crate::problems::problem;
 use crate::settings::Settings;
@@ -51,6 +52,7 @@ impl InstalledAgent {
     pub(crate) fn environment(&self, engine: &Engine, launch: &Launch) -> Result<Vec<(OsString, OsString)>, String> {
         let ceilings = ceilings(Some(engine.home().path().to_owned()), std::env::var_os("HOME"));
         let mut env = environment(std::env::vars_os(), &self.variables, &std::env::temp_dir(), &ceilings);
+        withhold(&mut env, &withheld(&engine.settings()), &self.variables);
         match launch.extend_env(&mut env, &self.variables) {
             Ok(()) => Ok(env),
             Err(error) => Err(Reason::new(&error, error.hint()).in_one_line()),

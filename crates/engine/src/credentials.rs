@@ -4,6 +4,7 @@ use kugetsu_git::command::Git;
 use kugetsu_git::mirror::Source;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::schema::Credentials;
 use crate::settings::Settings;
 
 /// Parses the stored source of a repository.
@@ -35,4 +36,13 @@ fn value<'a>(settings: &'a Settings, name: &str) -> Option<&'a SecretString> {
 /// Returns the variable that holds the token of a server: its own, or that of its kind.
 pub(crate) fn token_variable<'a>(settings: &'a Settings, base: &str) -> Option<&'a str> {
     settings.servers.token_variable(base)
+}
+
+/// The variables with tokens that the host keeps from agents.
+pub(crate) fn withheld(settings: &Settings) -> Vec<String> {
+    let names = settings.servers.token_variables().filter(|name| settings.variable(name).is_some());
+    match settings.run.credentials {
+        Credentials::Host => names.map(str::to_owned).collect(),
+        Credentials::Env => Vec::new(),
+    }
 }

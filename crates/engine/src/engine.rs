@@ -14,6 +14,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::schedule::Stall;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::http::transport::Transport;
@@ -26,11 +27,12 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
-use crate::hooks::read_or_make_key;
+use crate::hook_key::read_or_make_key;
+use crate::reported::Notices;
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
 use crate::turns::Turns;
-use crate::watch::notices::Notices;
+use crate::watches::RepoFiles;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with
 /// the runner and returns what is known about its end, for people.
@@ -83,14 +85,20 @@ struct Inner {
     home_sizes: StdMutex<Option<Sizes>>,
     /// Held while kugetsu comments on an issue.
     announcements: Turns,
+    /// The files of watched repositories that were read.
+    repo_files: RepoFiles,
     /// Held during a look at a pull request: servers limit concurrent requests, and after a start all are looked at.
     looks: Semaphore,
-    /// What webhooks reported.
+    /// Reports of webhooks that wait.
     notices: Notices,
     /// The key of the webhooks; read on first use.
     hook_key: StdMutex<Option<HookKey>>,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
+    /// When a task began the last time, since the daemon started.
+    last_start: StdMutex<Option<Timestamp>>,
+    /// Set while work could begin and nothing does.
+    stall: StdMutex<Option<Stall>>,
     started_at: Timestamp,
 }
 
@@ -116,10 +124,13 @@ impl Engine {
             collecting: Mutex::new(()),
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
+            repo_files: RepoFiles::default(),
             looks: Semaphore::new(LOOKS_MAX),
             notices: Notices::default(),
             hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
+            last_start: StdMutex::default(),
+            stall: StdMutex::default(),
             started_at,
         }))
     }
@@ -175,6 +186,24 @@ impl Engine {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
+    pub(crate) fn last_start(&self) -> Option<Timestamp> {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a task begins now.
+    pub(crate) fn note_start(&self) {
+        *self.0.last_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.now());
+    }
+
+    /// Work that could begin, while nothing has for the time of `queue.stall_alarm`.
+    pub fn stall(&self) -> Option<Stall> {
+        self.0.stall.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_stall(&self, stall: Option<Stall>) {
+        *self.0.stall.lock().unwrap_or_else(PoisonError::into_inner) = stall;
+    }
+
     pub(crate) fn listing(&self) -> &Mutex<()> {
         &self.0.listing
     }
@@ -185,6 +214,10 @@ impl Engine {
 
     pub(crate) fn announcements(&self) -> &Turns {
         &self.0.announcements
+    }
+
+    pub(crate) fn repo_files(&self) -> &RepoFiles {
+        &self.0.repo_files
     }
 
     pub(crate) fn looks(&self) -> &Semaphore {

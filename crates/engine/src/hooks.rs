@@ -1,19 +1,16 @@
 //! Webhooks of watched repositories: their secrets, their creation, and the deliveries that come in.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_api::regular_file;
 use kugetsu_api::repo::{HookObject, RepoQuery};
 use kugetsu_domain::reference::ServerBase;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::NewHook;
 use kugetsu_forge::servers::public_servers;
-use kugetsu_forge::webhook::delivery::{HookKey, Rejected, verified};
+use kugetsu_forge::webhook::delivery::{Rejected, verified};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::HookNews;
 use secrecy::{ExposeSecret, SecretString};
@@ -26,10 +23,8 @@ use crate::watches::Watch;
 
 /// How long deliveries are remembered. Servers repeat them for hours, people for some days.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Bytes of the file of the key that are read; it has 64 digits.
-const KEY_MAX: u64 = 1024;
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Debug)]
 pub enum Delivered {
     /// It is looked into.
@@ -40,7 +35,7 @@ pub enum Delivered {
     Rejected(Rejected),
     /// No server has this name.
     NoServer,
-    /// Too many wait. The server may send it again, and otherwise a poll finds what it is about.
+    /// Too many wait. The server may send it again, and otherwise a poll finds the change.
     Busy,
     /// It could not be noted.
     Failed(String),
@@ -153,7 +148,7 @@ async fn watched(engine: &Engine, reference: &str, cwd: &Path) -> Result<Watch, 
     if let Some(watch) = settings.watches.iter().find(|watch| watch.name == reference) {
         return Ok(watch.clone());
     }
-    let repo = resolve::remote_repo(engine, reference, cwd).await?;
+    let repo = resolve::repo_on_server(engine, reference, cwd).await?;
     let watch = settings.watches.iter().find(|watch| watch.repo == repo).cloned();
     watch.ok_or_else(|| {
         problem(
@@ -175,46 +170,4 @@ fn server_name(engine: &Engine, base: &ServerBase) -> String {
 /// The secret of a server's webhooks.
 fn secret(engine: &Engine, server: &ServerBase) -> io::Result<SecretString> {
     engine.hook_key().map(|key| key.secret(server))
-}
-
-/// Reads the home's key, or makes one.
-pub(crate) fn read_or_make_key(path: &Path) -> io::Result<HookKey> {
-    let mut text = String::new();
-    match regular_file::open(OpenOptions::new().read(true), path) {
-        Ok(file) => {
-            file.take(KEY_MAX).read_to_string(&mut text)?;
-            let invalid = || {
-                let message = format!("{} is damaged; delete it, and create the webhooks again", path.display());
-                io::Error::new(io::ErrorKind::InvalidData, message)
-            };
-            HookKey::from_text(&text).ok_or_else(invalid)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = HookKey::random()?;
-            write_atomic(path, key.to_text().expose_secret().as_bytes())?;
-            Ok(key)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn key_is_made_once_and_a_damaged_one_is_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("hook.key");
-        let server = ServerBase::new("https://github.com").unwrap();
-        let secret = || read_or_make_key(&path).map(|key| key.secret(&server).expose_secret().to_owned());
-        let first = secret().unwrap();
-        assert_eq!(secret().unwrap(), first);
-        let other = ServerBase::new("https://gitlab.com").unwrap();
-        assert_ne!(read_or_make_key(&path).unwrap().secret(&other).expose_secret(), first);
-        fs::write(&path, "short").unwrap();
-        assert!(secret().unwrap_err().to_string().contains("damaged"));
-    }
 }

@@ -21,6 +21,7 @@ use crate::effects::outcome::Outcome;
 use crate::engine::Engine;
 use crate::maintenance::maintain;
 use crate::scheduler;
+use crate::stall::look_for_stalls;
 use crate::watch::{notices, poll::poll};
 
 /// Effects that are claimed in one query.
@@ -30,7 +31,8 @@ type Execution = (ClaimedEffect, Outcome);
 
 /// Runs the engine for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
-    tokio::join!(run(engine.clone()), maintain(engine.clone()), poll(engine.clone()), notices::serve(engine));
+    let (polls, hooks) = (poll(engine.clone()), notices::serve(engine.clone()));
+    tokio::join!(run(engine.clone()), maintain(engine.clone()), look_for_stalls(engine), polls, hooks);
 }
 
 async fn run(engine: Engine) {

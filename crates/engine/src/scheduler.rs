@@ -31,7 +31,7 @@ pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
         for candidate in chosen {
             let event = Event::TaskClaimed { task: candidate.task, run: RunId::new(Uuid::now_v7()) };
             match engine.apply(candidate.issue, event).await {
-                Ok(_) => {}
+                Ok(_) => engine.note_start(),
                 // The task was canceled or its issue is being destroyed since it was listed.
                 Err(StoreError::Refused(reason)) => {
                     tracing::debug!(task = %candidate.task, %reason, "a task is not started");

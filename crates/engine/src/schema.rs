@@ -156,6 +156,11 @@ pub struct Queue {
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "7d"))]
     pub keep: Duration,
+    /// How long nothing may be started, while queued tasks or issues of watched repositories could be, before `kugetsu status`,
+    /// `kugetsu doctor` and the daemon's log warn. `0` is never.
+    #[serde(deserialize_with = "length_or_zero")]
+    #[schemars(with = "String", extend("format" = "duration or zero", "default" = "30m"))]
+    pub stall_alarm: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -184,6 +189,10 @@ pub struct Run {
     /// `kugetsu agents show <name>` says which.
     #[schemars(extend("default" = "keep"))]
     pub agent_trailers: AgentTrailers,
+    /// Who has the tokens of git servers: `host` keeps those of env/default.env from agents, because kugetsu itself fetches, pushes
+    /// and opens pull requests; `env` gives them to agents. A token in an agent's own env file is always for that agent.
+    #[schemars(extend("default" = "host"))]
+    pub credentials: Credentials,
     /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as
     /// failed. 0 is no maximum.
     #[schemars(range(max = 1000), extend("default" = 20))]
@@ -217,6 +226,13 @@ impl Run {
         let names = self.allow_secrets.as_deref().unwrap_or_default().split(',').map(str::trim);
         names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    Host,
+    Env,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -292,7 +308,7 @@ pub struct AgentEntry {
 }
 
 /// A repository whose issues are handed over by a label or an assignee. `kugetsu watch add` writes such a section.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[schemars(extend("examples" = ["api"]))]
 pub struct WatchEntry {
     /// The repository: its address.
@@ -317,6 +333,12 @@ pub struct WatchEntry {
     /// Branch that work starts from and is merged into; the default branch if not set.
     #[schemars(extend("examples" = ["main"]))]
     pub base: Option<String>,
+    /// Text that precedes the issue in the first prompt.
+    #[schemars(extend("examples" = ["Write a test that fails before you change the code."]))]
+    pub prompt: Option<String>,
+    /// Which issues get another agent, model, base, prompt or priority. The first rule that an issue matches counts.
+    #[schemars(extend("examples" = [[{ "label": "bug", "model": "provider/model", "priority": 10 }]]))]
+    pub rules: Option<Vec<WatchRule>>,
     /// Maximum number of runs of issues of this repository at once.
     #[schemars(range(max = 1000), extend("examples" = [2]))]
     pub max_running: Option<u32>,
@@ -349,6 +371,10 @@ pub struct WatchEntry {
     /// Whether the branch is deleted after the merge; `true` if not set.
     #[schemars(extend("examples" = [true]))]
     pub delete_branch: Option<bool>,
+    /// Whether the issue gets a label with its state: `kugetsu/working`, `kugetsu/review` or `kugetsu/needs-person`; `true` if not
+    /// set.
+    #[schemars(extend("examples" = [true]))]
+    pub state_labels: Option<bool>,
     /// Time between two polls; 30 seconds if not set, and 5 minutes with a webhook.
     #[serde(default, deserialize_with = "optional_length")]
     #[schemars(with = "Option<String>", extend("format" = "duration", "examples" = ["1m"]))]
@@ -356,6 +382,46 @@ pub struct WatchEntry {
     /// Whether no further issues are started.
     #[schemars(extend("examples" = [true]))]
     pub paused: Option<bool>,
+}
+
+/// How some of the issues are worked on. What a rule does not set is as the section says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchRule {
+    /// Matches issues with this label.
+    pub label: Option<String>,
+    /// Matches issues of this type, on servers that have types: GitHub and GitLab.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    pub agent: Option<String>,
+    pub model: Option<String>,
+    pub base: Option<String>,
+    pub prompt: Option<String>,
+    /// Tasks with a higher priority start first; 0 if not set.
+    pub priority: Option<i32>,
+}
+
+/// `.kugetsu.toml` at the root of a watched repository's default branch: settings of its section that the section itself does not
+/// have. It can narrow trust and limits, and never widen them; it has no say about the sandbox and about credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepoFile {
+    pub trust: Option<String>,
+    pub agent: Option<String>,
+    pub model: Option<String>,
+    pub base: Option<String>,
+    pub prompt: Option<String>,
+    pub rules: Option<Vec<WatchRule>>,
+    pub max_running: Option<u32>,
+    pub max_open_prs: Option<u32>,
+    pub max_feedback: Option<u32>,
+    pub verify: Option<Vec<String>>,
+    pub draft: Option<bool>,
+    pub merge: Option<MergeWhen>,
+    pub merge_method: Option<MergeMethodName>,
+    pub needs_checks: Option<bool>,
+    pub close_issue: Option<bool>,
+    pub delete_branch: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -378,6 +444,20 @@ pub enum MergeMethodName {
 pub fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+pub fn json(value: &toml_edit::Value) -> Value {
+    match value {
+        toml_edit::Value::String(text) => text.value().as_str().into(),
+        toml_edit::Value::Integer(number) => (*number.value()).into(),
+        toml_edit::Value::Boolean(switch) => (*switch.value()).into(),
+        toml_edit::Value::Float(number) => (*number.value()).into(),
+        toml_edit::Value::Datetime(time) => time.value().to_string().into(),
+        toml_edit::Value::Array(array) => array.iter().map(json).collect(),
+        toml_edit::Value::InlineTable(table) => {
+            Value::Object(table.iter().map(|(name, value)| (name.to_owned(), json(value))).collect())
+        }
+    }
 }
 
 /// The defaults of all settings by section; null if a setting has none.
@@ -410,6 +490,16 @@ fn server_kinds() -> Vec<&'static str> {
 /// From a second to a year: no timeout is shorter, and clocks cannot count to everything that can be written.
 fn length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse_length(&String::deserialize(deserializer)?)
+}
+
+/// `0` needs no unit, and no quotes.
+fn length_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Number(number) if number.as_u64() == Some(0) => Ok(Duration::ZERO),
+        Value::String(text) if matches!(text.trim(), "0" | "0s") => Ok(Duration::ZERO),
+        Value::String(text) => parse_length(&text),
+        _ => Err(D::Error::custom("not a duration")),
+    }
 }
 
 fn optional_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

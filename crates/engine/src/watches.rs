@@ -1,7 +1,10 @@
 //! The settings of a watched repository, from its entry in `config.toml`.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::watch::conditions::Policy;
 use kugetsu_domain::watch::feedback::{Budgets, MergePolicy, Rules};
@@ -11,7 +14,7 @@ use kugetsu_forge::references::address::Target;
 use kugetsu_forge::references::parser::parse;
 use kugetsu_forge::references::server_index::KnownServer;
 
-use crate::schema::{MergeMethodName, MergeWhen, WatchEntry};
+use crate::schema::{MergeMethodName, MergeWhen, RepoFile, WatchEntry, WatchRule};
 
 /// Feedback of one kind before a person has to decide, if the entry does not say.
 const BUDGET: u32 = 3;
@@ -29,7 +32,7 @@ pub struct Watch {
     pub name: String,
     pub repo: RepoRef,
     pub policy: Policy,
-    pub rules: Rules,
+    pub feedback: Rules,
     pub is_paused: bool,
     pub agent: Option<String>,
     pub model: Option<String>,
@@ -41,7 +44,25 @@ pub struct Watch {
     pub method: Option<MergeMethod>,
     pub closes_issue: bool,
     pub deletes_branch: bool,
+    /// Whether issues get a label with their state.
+    pub has_state_labels: bool,
+    /// Text that precedes the issue in the first prompt.
+    pub prompt: Option<String>,
+    pub rules: Vec<WatchRule>,
     poll: Option<Duration>,
+    /// Its entry in `config.toml`.
+    entry: WatchEntry,
+}
+
+/// How one issue is worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    pub agent: Option<String>,
+    pub model: Option<String>,
+    pub base: Option<String>,
+    pub prompt: Option<String>,
+    /// Tasks with a higher one start first.
+    pub priority: i32,
 }
 
 impl Watch {
@@ -55,18 +76,22 @@ impl Watch {
         if base.is_local() {
             return Err("repo must be on a server: a local repository has no labels".to_owned());
         }
-        let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        Self::of(name, RepoRef { base, project: address.project }, entry)
+    }
+
+    fn of(name: &str, repo: RepoRef, entry: WatchEntry) -> Result<Self, String> {
+        let whole = entry.clone();
         let (label, assignee) = (non_empty(entry.label), non_empty(entry.assignee));
         if label.is_none() && assignee.is_none() {
             return Err("label or assignee must say which issues are handed over".to_owned());
         }
-        let trust = non_empty(entry.trust).map_or(Ok(Trust::Members), |trust| trust.parse())?;
+        let trust = trust(entry.trust)?;
         let budget = entry.max_feedback.unwrap_or(BUDGET);
         let budgets =
             Budgets { verify: budget, conflict: budget, ci: budget, review: budget, bot_review: budget, merge: budget };
         Ok(Self {
             name: name.to_owned(),
-            repo: RepoRef { base, project: address.project },
+            repo,
             policy: Policy {
                 label,
                 assignee,
@@ -74,7 +99,7 @@ impl Watch {
                 max_running: entry.max_running,
                 max_open_pull_requests: Some(entry.max_open_prs.unwrap_or(OPEN_MAX)),
             },
-            rules: Rules {
+            feedback: Rules {
                 budgets,
                 merge: match entry.merge {
                     Some(MergeWhen::WhenGreen) => MergePolicy::WhenGreen,
@@ -96,8 +121,78 @@ impl Watch {
             }),
             closes_issue: entry.close_issue.unwrap_or(true),
             deletes_branch: entry.delete_branch.unwrap_or(true),
+            has_state_labels: entry.state_labels.unwrap_or(true),
+            prompt: non_empty(entry.prompt),
+            rules: entry.rules.unwrap_or_default(),
             poll: entry.poll,
+            entry: whole,
         })
+    }
+
+    /// Adds the settings of the repository's own file. What `config.toml` sets stays, except that limits become lower, and that
+    /// trust becomes narrower.
+    ///
+    /// # Errors
+    /// Why the file is not valid, as a sentence: then nothing of it counts.
+    pub fn with_file(&self, file: &RepoFile) -> Result<Self, String> {
+        let own = &self.entry;
+        let lower = |own: Option<u32>, other: Option<u32>, unset: u32| match (own, other) {
+            (None, Some(other)) => Some(other.min(unset)),
+            (own, None) => own,
+            (Some(own), Some(other)) => Some(own.min(other)),
+        };
+        let narrower = match &file.trust {
+            Some(text) => {
+                let wanted: Trust = text.parse()?;
+                if !wanted.is_within(&self.policy.trust) {
+                    return Err(format!(
+                        "trust: {wanted} is not within {}, which config.toml allows",
+                        self.policy.trust
+                    ));
+                }
+                Some(text.clone())
+            }
+            None => own.trust.clone(),
+        };
+        let entry = WatchEntry {
+            trust: narrower,
+            agent: own.agent.clone().or_else(|| file.agent.clone()),
+            model: own.model.clone().or_else(|| file.model.clone()),
+            base: own.base.clone().or_else(|| file.base.clone()),
+            prompt: own.prompt.clone().or_else(|| file.prompt.clone()),
+            rules: own.rules.clone().or_else(|| file.rules.clone()),
+            max_running: lower(own.max_running, file.max_running, u32::MAX),
+            max_open_prs: lower(own.max_open_prs, file.max_open_prs, OPEN_MAX),
+            max_feedback: lower(own.max_feedback, file.max_feedback, BUDGET),
+            verify: own.verify.clone().or_else(|| file.verify.clone()),
+            draft: own.draft.or(file.draft),
+            merge: own.merge.or(file.merge),
+            merge_method: own.merge_method.or(file.merge_method),
+            // A head without checks is merged only if the user says so.
+            needs_checks: if file.needs_checks == Some(true) { Some(true) } else { own.needs_checks },
+            close_issue: own.close_issue.or(file.close_issue),
+            delete_branch: own.delete_branch.or(file.delete_branch),
+            ..own.clone()
+        };
+        Self::of(&self.name, self.repo.clone(), entry)
+    }
+
+    /// How an issue with these labels and of this type is worked on.
+    pub fn dispatch(&self, labels: &[String], kind: Option<&str>) -> Dispatch {
+        let matches = |rule: &&WatchRule| {
+            let has_label = rule.label.as_ref().is_none_or(|label| labels.contains(label));
+            let has_kind =
+                rule.kind.as_deref().is_none_or(|wanted| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)));
+            has_label && has_kind
+        };
+        let rule = self.rules.iter().find(matches).cloned().unwrap_or_default();
+        Dispatch {
+            agent: non_empty(rule.agent).or_else(|| self.agent.clone()),
+            model: non_empty(rule.model).or_else(|| self.model.clone()),
+            base: non_empty(rule.base).or_else(|| self.base.clone()),
+            prompt: non_empty(rule.prompt).or_else(|| self.prompt.clone()),
+            priority: rule.priority.unwrap_or_default(),
+        }
     }
 
     /// Time between two polls.
@@ -106,10 +201,45 @@ impl Watch {
     }
 }
 
+fn non_empty(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
+fn trust(text: Option<String>) -> Result<Trust, String> {
+    non_empty(text).map_or(Ok(Trust::Members), |trust| trust.parse())
+}
+
+/// The files of watched repositories that were read. A daemon that starts reads them again.
+#[derive(Debug, Default)]
+pub(crate) struct RepoFiles(Mutex<HashMap<RepoRef, KnownFile>>);
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownFile {
+    pub(crate) read_at: Timestamp,
+    /// Or why it is not valid.
+    pub(crate) file: Result<RepoFile, String>,
+}
+
+impl RepoFiles {
+    pub(crate) fn get(&self, repo: &RepoRef) -> Option<KnownFile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned()
+    }
+
+    pub(crate) fn set(&self, repo: &RepoRef, known: KnownFile) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(repo.clone(), known);
+    }
+
+    /// Makes the next use read the file again.
+    pub(crate) fn forget(&self, repo: &RepoRef) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(repo);
+    }
+}
+
 /// Splits a command as a shell would, but no shell runs it.
 fn command(text: &str) -> Result<Vec<String>, String> {
     match shlex::split(text) {
-        Some(words) if !words.is_empty() => Ok(words),
+        Some(parts) if !parts.is_empty() => Ok(parts),
         _ => Err(format!("verify: {text:?} is empty, or a quote in it is not closed")),
     }
 }
@@ -128,8 +258,8 @@ mod tests {
     fn entry_needs_a_repository_on_a_server_and_a_way_to_hand_issues_over() {
         let watched = watch(json!({"repo": "https://github.com/acme/api", "label": "agent"})).unwrap();
         assert_eq!(watched.repo.to_string(), "github.com/acme/api");
-        assert_eq!((watched.policy.trust, watched.rules.merge), (Trust::Members, MergePolicy::Never));
-        assert!(watched.rules.needs_checks && watched.closes_issue && watched.deletes_branch && !watched.is_draft);
+        assert_eq!((watched.policy.trust, watched.feedback.merge), (Trust::Members, MergePolicy::Never));
+        assert!(watched.feedback.needs_checks && watched.closes_issue && watched.deletes_branch && !watched.is_draft);
         for (entry, reason) in [
             (json!({"repo": "https://github.com/acme/api"}), "label or assignee"),
             (json!({"repo": "https://github.com/acme/api", "label": " "}), "label or assignee"),
@@ -140,6 +270,55 @@ mod tests {
             let error = watch(entry.clone()).unwrap_err();
             assert!(error.contains(reason), "{entry}: {error}");
         }
+    }
+
+    #[test]
+    fn file_of_the_repository_narrows_and_fills_in_and_never_widens() {
+        let own = watch(json!({
+            "repo": "https://github.com/acme/api", "label": "agent", "model": "own", "max_running": 3, "merge": "never",
+        }))
+        .unwrap();
+        let file = |file: Value| own.with_file(&serde_json::from_value(file).unwrap());
+        let all = file(json!({
+            "trust": "owners", "model": "theirs", "agent": "claude", "max_running": 9, "max_open_prs": 2, "merge": "when-green",
+            "needs_checks": false, "verify": ["cargo test"], "max_feedback": 50,
+        }))
+        .unwrap();
+        assert_eq!(
+            (all.policy.trust.clone(), all.feedback.merge, all.feedback.needs_checks),
+            (Trust::Owners, MergePolicy::Never, true)
+        );
+        assert_eq!((all.model.as_deref(), all.agent.as_deref()), (Some("own"), Some("claude")));
+        assert_eq!((all.policy.max_running, all.policy.max_open_pull_requests), (Some(3), Some(2)));
+        assert_eq!((all.verify.len(), all.rules.len(), all.feedback.budgets.ci), (1, 0, BUDGET));
+        for wider in ["collaborators", "kim"] {
+            assert!(file(json!({ "trust": wider })).unwrap_err().contains("not within"), "{wider}");
+        }
+        for unknown in ["sandbox", "credentials", "label", "repo", "poll"] {
+            assert!(serde_json::from_value::<RepoFile>(json!({ unknown: "x" })).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn first_rule_that_matches_decides() {
+        let rules = json!([
+            { "label": "bug", "type": "incident", "model": "big", "priority": 10 },
+            { "label": "bug", "prompt": "Test first." },
+            { "type": "Bug", "agent": "claude" },
+        ]);
+        let entry = json!({"repo": "https://github.com/acme/api", "label": "agent", "model": "own", "rules": rules});
+        let watched = watch(entry).unwrap();
+        let dispatch = |labels: &[&str], kind: Option<&str>| {
+            let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+            watched.dispatch(&labels, kind)
+        };
+        let both = dispatch(&["bug"], Some("Incident"));
+        assert_eq!((both.model.as_deref(), both.priority, both.prompt), (Some("big"), 10, None));
+        let labeled = dispatch(&["agent", "bug"], None);
+        assert_eq!((labeled.model.as_deref(), labeled.prompt.as_deref()), (Some("own"), Some("Test first.")));
+        assert_eq!(dispatch(&[], Some("bug")).agent.as_deref(), Some("claude"));
+        let none = dispatch(&["agent"], None);
+        assert_eq!((none.agent, none.model.as_deref(), none.priority), (None, Some("own"), 0));
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub trait Forge: Debug + Send + Sync {
     /// Returns the permissions of the token in the project.
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess>;
 
+    /// Returns a text file at the root of the default branch; `None` without such a file.
+    ///
+    /// # Errors
+    /// [`ForgeError::Unexpected`] if it is longer than 1 MB or no UTF-8, too.
+    fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>>;
+
     /// Returns the permission of a user in the project, as the server reports it.
     fn permission<'a>(&'a self, project: &'a ProjectPath, login: &'a str) -> BoxFuture<'a, Permission>;
 
@@ -57,6 +63,9 @@ pub trait Forge: Debug + Send + Sync {
 
     /// The numbers of issues that have to be closed before this one; empty if the server has no such relation.
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>>;
+
+    /// The names of the labels that issues of the project can have.
+    fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>>;
 
     /// The comments of an issue or of a pull request, oldest first.
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>>;

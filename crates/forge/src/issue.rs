@@ -19,6 +19,8 @@ pub struct Issue {
     pub assignees: Vec<String>,
     /// Names of the labels in the server's order.
     pub labels: Vec<String>,
+    /// Its type, such as `bug` or `incident`, where the server has such types.
+    pub kind: Option<String>,
     /// Address of the page.
     pub url: String,
     /// Whether it is a pull request, which most kinds of forges list as an issue too.

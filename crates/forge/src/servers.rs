@@ -124,6 +124,12 @@ impl Servers {
         configured.or_else(|| Some(dialect(self.kind_of(base)?)?.token_variable))
     }
 
+    /// The variables that hold tokens of servers, those of public servers and of every kind included.
+    pub fn token_variables(&self) -> impl Iterator<Item = &str> {
+        let configured = self.list.iter().filter_map(|server| server.token_env.as_deref());
+        configured.chain(dialects().map(|dialect| dialect.token_variable))
+    }
+
     /// The user name that git sends with a token to the server at `base`.
     pub fn git_user(&self, base: &str) -> &'static str {
         // Most kinds accept any name, so one will do while the kind is not known.

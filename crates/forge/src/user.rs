@@ -29,3 +29,38 @@ pub struct ProjectAccess {
     pub merge_methods: Vec<crate::pull_request::MergeMethod>,
     pub is_archived: bool,
 }
+
+/// The rights that the token of a watched project needs, in the terms of its kind of server.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenNeeds {
+    /// The terms for [`Permission`]s, from the least, each for itself and for what is between it and the next one.
+    pub(crate) roles: &'static [(Permission, &'static str)],
+    /// The least permission of the token's user for looking up what other users may do.
+    pub look_up: Permission,
+    /// The least permission for webhooks.
+    pub hooks: Permission,
+    /// The least permission for merging into a default branch whose protection is the usual one.
+    pub merge: Permission,
+    /// Scopes to give a token, as a part of a sentence.
+    pub scopes: &'static str,
+    /// Of the scopes that a server reports, one of these is enough. Empty if the server reports none.
+    pub sufficient: &'static [&'static str],
+    /// The page of the labels, below that of the project.
+    pub labels_page: &'static str,
+    /// Whether a label is found in any case of its letters.
+    pub labels_ignore_case: bool,
+}
+
+impl TokenNeeds {
+    /// The server's term for a permission.
+    pub fn role(&self, permission: Permission) -> &'static str {
+        let known = self.roles.iter().rev().find(|(least, _)| permission >= *least);
+        known.map_or("no role", |(_, name)| name)
+    }
+
+    /// Whether the scopes that a server reports are not enough.
+    pub fn lacks_scope(&self, reported: Option<&[String]>) -> bool {
+        let is_enough = |scopes: &[String]| scopes.iter().any(|scope| self.sufficient.contains(&scope.as_str()));
+        !self.sufficient.is_empty() && reported.is_some_and(|scopes| !is_enough(scopes))
+    }
+}

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::environment::{Variable, environment, search_path};
+use kugetsu_agent::environment::{Variable, environment, search_path, withhold};
 use kugetsu_agent::{
     AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions, Switch,
     Tokens, Trailers, UnknownAgent, Usage,
@@ -232,7 +232,9 @@ pub(crate) fn base_environment(run: &RunContext) -> Vec<(OsString, OsString)> {
     let parents = [run.home.worktrees(), run.home.path().to_owned(), run.directory.path().to_owned()];
     let real = temporary.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned));
     let ceilings = ceilings(parents.into_iter().chain(real), std::env::var_os("HOME"));
-    environment(std::env::vars_os(), &run.variables, &temporary, &ceilings)
+    let mut env = environment(std::env::vars_os(), &run.variables, &temporary, &ceilings);
+    withhold(&mut env, &run.spec.withheld, &run.variables);
+    env
 }
 
 /// By which the processes of a run are found.

@@ -58,6 +58,7 @@ pub mod git_server;
 pub mod home;
 pub mod local_server;
 pub mod model;
+pub mod peer;
 pub mod real_agent;
 pub mod repository;
 pub mod script_text;

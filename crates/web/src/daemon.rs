@@ -17,6 +17,7 @@ use crate::api_error::ApiError;
 use crate::app_state::AppState;
 use crate::convert::run_object;
 use crate::routes::detached;
+use crate::watches::stall_object;
 
 /// How long the database may take to answer whether it works.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +49,7 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         default_agent: app.engine.settings().default_agent.clone(),
         storage: gc::storage(&app.engine),
         containment: containment.map_or_else(|error| error.to_string(), |tracking| tracking.to_string()),
+        stall: app.engine.stall().as_ref().map(stall_object),
         settings_error: diagnostics.error,
         settings_warnings: diagnostics.warnings,
     })

@@ -1,4 +1,4 @@
-//! Accepts webhooks, and nothing else, on the address that `hooks.listen` sets. Anybody may reach it, so connections, their lifetimes
+//! Accepts webhooks, and nothing else, on the address that `hooks.listen` sets. It may be reachable from everywhere, so connections, their lifetimes
 //! and bodies are bounded, and a body is only looked at once its signature is right.
 
 use std::future::Future;
@@ -32,7 +32,7 @@ const LIFETIME: Duration = Duration::from_secs(30);
 /// Time until an address that cannot be used is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Accepts webhooks for as long as it is polled, and follows the setting. `trouble` gets the reason while the address cannot be used.
+/// Accepts webhooks until it is dropped, and follows the setting. `trouble` gets the reason while the address cannot be used.
 pub async fn serve_hooks(engine: Engine, trouble: watch::Sender<Option<String>>) {
     let mut settings = engine.settings_changes();
     loop {

@@ -15,9 +15,8 @@ use kugetsu_api::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, Restor
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
-use kugetsu_domain::issue::IssueState;
 use kugetsu_engine::pull_requests::{self, PrStatus};
-use kugetsu_engine::{destroy, hooks, intake, queries, repos, rescues};
+use kugetsu_engine::{destroy, hooks, intake, queries, repos, rescues, watch_queries};
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 
@@ -90,15 +89,8 @@ async fn latest(app: &AppState, query: &IssueQuery) -> Result<RunView, Problem> 
 }
 
 pub(crate) async fn why(app: AppState, query: IssueQuery) -> Result<WhyObject, ApiError> {
-    let why = queries::why::why(&app.engine, &query.reference, query.cwd.as_ref()).await?;
-    Ok(WhyObject {
-        issue: why.view.reference.to_string(),
-        state: why.view.task.state,
-        destroyed: why.view.issue_state == IssueState::Destroyed,
-        because: why.because,
-        hint: why.hint,
-        next: why.next,
-    })
+    app.control.refresh().await;
+    Ok(watch_queries::why::explain(&app.engine, &query.reference, query.cwd.as_ref()).await?)
 }
 
 pub(crate) async fn set_pull_request(app: AppState, request: SetPrRequest) -> Result<PrSet, ApiError> {

@@ -15,6 +15,7 @@ mod routes;
 mod runs;
 mod serve;
 mod tasks;
+mod watches;
 
 pub use app_state::{Control, Requests, SettingsDiagnostics, Stale};
 pub use hooks::serve_hooks;

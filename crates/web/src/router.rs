@@ -12,7 +12,7 @@ use kugetsu_engine::Engine;
 use crate::api_error::ApiError;
 use crate::app_state::{AppState, Control};
 use crate::routes::Routes;
-use crate::{daemon, issues, runs, tasks};
+use crate::{daemon, issues, runs, tasks, watches};
 
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
     let requests = control.requests.clone();
@@ -52,6 +52,9 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::LIST_REPOS, issues::repos)
         .add(endpoints::MOVE_REPO, issues::move_repo)
         .add(endpoints::FORGET_REPO, issues::forget_repo)
+        .add(endpoints::LIST_WATCHES, watches::list)
+        .add(endpoints::PROBE_REPO, watches::probe)
+        .add(endpoints::POLL_WATCHES, watches::poll)
         .add(endpoints::CREATE_HOOK, issues::create_hook)
         .add(endpoints::SHOW_HOOK, issues::show_hook)
         .add(endpoints::REPORT_RUN, runs::report)

@@ -87,7 +87,7 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     checks
 }
 
-fn print(check: &Check) {
+pub(crate) fn print(check: &Check) {
     let mark = match check.state {
         State::Ok => (Tone::Good, "ok"),
         State::Warning => (Tone::Warning, "warn"),

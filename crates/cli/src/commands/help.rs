@@ -8,15 +8,16 @@ use crate::names::did_you_mean;
 use crate::ui;
 
 /// Texts on subjects that belong to no single command, by name. `kugetsu man` prints them as well.
-pub(crate) const TOPICS: [(&str, &str); 5] = [
+pub(crate) const TOPICS: [(&str, &str); 6] = [
     ("refs", include_str!("../help/refs.txt")),
     ("config", include_str!("../help/config.txt")),
     ("env", include_str!("../help/env.txt")),
     ("agents", include_str!("../help/agents.txt")),
+    ("watch", include_str!("../help/watch.txt")),
     ("exit-codes", include_str!("../help/exit-codes.txt")),
 ];
 
-/// Show the help of a command or a topic: refs, config, env, agents, exit-codes.
+/// Show the help of a command or a topic: refs, config, env, agents, watch, exit-codes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -14,9 +14,9 @@ use crate::{connect, paths};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kugetsu config set hooks.listen 127.0.0.1:8790
-  kugetsu config set hooks.url https://kugetsu.example.com
-  kugetsu hook create api")]
+  kugetsu hook create api
+
+Before, set the settings hooks.listen and hooks.url.")]
 pub(crate) struct Hook {
     #[command(subcommand)]
     action: Action,

@@ -197,9 +197,9 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     let usual = Known { name: name.clone(), base, kind: Some(kind), api_url: None, token_env: None };
     // The usual URL need not be written down.
     let api_url = api_url.filter(|api| usual.api().as_ref() != Some(api));
-    let mut fields = vec![("url", usual.base.as_str()), ("kind", kind.name())];
-    fields.extend(api_url.as_ref().map(|api| ("api_url", api.as_str())));
-    fields.extend(token_env.as_ref().map(|variable| ("token_env", variable.as_str())));
+    let mut fields = vec![("url", usual.base.as_str().into()), ("kind", kind.name().into())];
+    fields.extend(api_url.as_ref().map(|api| ("api_url", api.as_str().into())));
+    fields.extend(token_env.as_ref().map(|variable| ("token_env", variable.as_str().into())));
     setup::ensure_home(home)?;
     edit::set_entry(home, "servers", &name, &fields)?;
 

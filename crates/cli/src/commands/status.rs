@@ -143,6 +143,9 @@ pub(crate) fn print_daemon(status: &StatusObject) {
             counted(status.quarantined, "thing")
         ));
     }
+    if let Some(stall) = &status.stall {
+        ui::warning(format!("{}; see why with `kugetsu why <issue>`", format::stall(stall)));
+    }
     if let Some(error) = &status.settings_error {
         ui::warn_once(&format!("{error}; the last valid settings stay in effect"));
     }

@@ -76,10 +76,10 @@ pub(crate) fn read(home: &Home) -> io::Result<String> {
 }
 
 /// Sets fields of a named entry. A new entry is appended to the file.
-pub(crate) fn set_entry(home: &Home, section: &str, entry: &str, fields: &[(&str, &str)]) -> Result<(), Failure> {
+pub(crate) fn set_entry(home: &Home, section: &str, entry: &str, fields: &[(&str, Value)]) -> Result<(), Failure> {
     let set_in = |document: &mut DocumentMut| {
         for (field, value) in fields {
-            put(document, &Key::new(section, Some(entry), field), Value::from(*value));
+            put(document, &Key::new(section, Some(entry), field), value.clone());
         }
     };
     let change = |text: &str| {
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn entries_are_added_and_removed_and_every_comment_stays() {
-        let fields = [("url", "https://a.example"), ("kind", "gitea")];
+        let fields = [("url", "https://a.example".into()), ("kind", "gitea".into())];
         for before in [&template::config(), "", "# mine\n[agents]\nmax = 3 # three\n# the end\n"] {
             let (_directory, home) = home(before);
             set_entry(&home, "servers", "work.2", &fields).unwrap();

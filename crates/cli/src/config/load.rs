@@ -137,6 +137,7 @@ fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Lo
         Some((_, error)) => errors.push(error),
         None => {}
     }
+    errors.append(&mut resolved.invalid_watches);
     let last_valid = last_valid(home, &stack).unwrap_or_else(|error| {
         warnings.push(error.to_string());
         None
@@ -182,7 +183,9 @@ fn last_valid(
     let FileLayer { mut values, errors, .. } = layer::file(&path, &text);
     values.values_mut().for_each(|(_, origin)| *origin = Origin::LastValid);
     let resolved = stack(values)?;
-    let is_valid = errors.is_empty() && resolved.unknown_default.as_ref().is_none_or(|(origin, _)| is_variable(origin));
+    let is_valid = errors.is_empty()
+        && resolved.invalid_watches.is_empty()
+        && resolved.unknown_default.as_ref().is_none_or(|(origin, _)| is_variable(origin));
     Ok(is_valid.then_some(resolved))
 }
 
@@ -197,6 +200,8 @@ struct Resolved {
     servers: Servers,
     profiles: Vec<AgentSettings>,
     watches: Vec<Watch>,
+    /// The entries of `[watch]` that are left out.
+    invalid_watches: Vec<ConfigError>,
     /// `server.default` names no server. It is left out of the rest.
     unknown_default: Option<(Origin, ConfigError)>,
 }
@@ -235,10 +240,33 @@ impl Resolved {
             unknown_default = Some((origin, error));
             Servers::new(list, None).unwrap_or_default()
         });
-        let known = servers.known();
-        let watches = entries::all(&named["watch"], |name, entry| Watch::new(name, entry, &known)).map_err(invalid)?;
-        Ok(Self { config, values, servers, profiles, watches, unknown_default })
+        let (watches, invalid_watches) = watches(&named["watch"], &servers, &values);
+        Ok(Self { config, values, servers, profiles, watches, invalid_watches, unknown_default })
     }
+}
+
+/// Converts the entries of `[watch]`, which depend on those of `[servers]`. A repository has one watch: what is known of its issues
+/// is kept for the repository.
+fn watches(entries: &Value, servers: &Servers, values: &Layer) -> (Vec<Watch>, Vec<ConfigError>) {
+    let known = servers.known();
+    let (mut watches, mut invalid) = (Vec::<Watch>::new(), Vec::new());
+    for (name, entry) in entries.as_object().into_iter().flatten() {
+        let entry = serde_json::from_value(entry.clone()).map_err(|error| error.to_string());
+        let watch = entry.and_then(|entry| Watch::new(name, entry, &known));
+        let watch = watch.and_then(|watch| match watches.iter().find(|other| other.repo == watch.repo) {
+            Some(other) => Err(format!("{} has a watch already, watch.{}", watch.repo, other.name)),
+            None => Ok(watch),
+        });
+        match watch {
+            Ok(watch) => watches.push(watch),
+            Err(message) => {
+                let origin = values.get(&Key::new("watch", Some(name), "repo")).map(|(_, origin)| origin);
+                let error = ConfigError::new(origin.unwrap_or(&Origin::Default), format!("watch.{name}: {message}"));
+                invalid.push(ConfigError { key: Some(Key::new("watch", Some(name), "")), ..error });
+            }
+        }
+    }
+    (watches, invalid)
 }
 
 fn repositories(home: &Home, servers: &Servers, warnings: &mut Vec<String>) -> Result<Repositories, ConfigError> {
@@ -396,6 +424,26 @@ mod tests {
         assert!(reload("").unwrap().errors.is_empty());
         let truncated = reload("[agents]\nmax = \"many\"\n").unwrap();
         assert_eq!(truncated.settings.agents.max, 5, "an empty file may be one that an editor is writing");
+    }
+
+    #[test]
+    fn invalid_watches_are_errors_with_their_line() {
+        let (_directory, home) = home();
+        let api = "[watch.api]\nrepo = \"https://github.com/acme/api\"\nlabel = \"agent\"\n";
+        for (other, line, word) in [
+            ("[watch.b]\nrepo = \"https://github.com/acme/b\"\n", 5, "label or assignee"),
+            ("[watch.b]\nrepo = \"b\"\nlabel = \"x\"\n", 5, "watch.b: repo"),
+            ("[watch.b]\nlabel = \"x\"\nrepo = \"https://github.com/acme/api\"\n", 6, "already, watch.api"),
+            ("[watch.b]\nrepo = \"https://github.com/acme/b\"\nlabel = \"x\"\ntrust = \"a b\"\n", 5, "a b"),
+        ] {
+            fs::write(home.config(), format!("{api}{other}")).unwrap();
+            let loaded = load(&home).unwrap();
+            let [error] = loaded.errors.as_slice() else { panic!("{other}: {:?}", loaded.errors) };
+            assert_eq!(error.location, format!("{}:{line}", home.config().display()), "{other}");
+            assert!(error.message.contains(word), "{other}: {}", error.message);
+            let names: Vec<&str> = loaded.settings.watches.iter().map(|watch| watch.name.as_str()).collect();
+            assert_eq!(names, ["api"], "{other}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use kugetsu_domain::duration;
+pub(crate) use kugetsu_engine::schema::json;
 use kugetsu_engine::schema::{Config, Entry, defaults, schema_of};
 use serde_json::Value;
 
@@ -80,6 +81,9 @@ impl Field {
         let kind = &self.schema["type"];
         match (kind.as_str().or_else(|| kind[0].as_str()), self.schema["format"].as_str()) {
             (_, Some("duration")) => "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`".to_owned(),
+            (_, Some("duration or zero")) => {
+                "`0`, or a duration up to 365d, such as `90s`, `10m` or `1h30m`".to_owned()
+            }
             (_, Some("path")) => "an absolute path".to_owned(),
             (Some("integer"), _) => {
                 let [min, max] = self.range();
@@ -98,7 +102,10 @@ impl Field {
         let seconds = |text: &str| duration::parse(text).ok().map(|length| length.as_secs().into());
         match value.as_str() {
             Some("") => Value::Null,
-            Some(text) if self.schema["format"] == "duration" => seconds(text).unwrap_or_else(|| value.clone()),
+            Some("0") if self.schema["format"] == "duration or zero" => 0.into(),
+            Some(text) if self.schema["format"].as_str().is_some_and(|format| format.starts_with("duration")) => {
+                seconds(text).unwrap_or_else(|| value.clone())
+            }
             _ => value.clone(),
         }
     }
@@ -219,20 +226,6 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 fn description(schema: &Value) -> String {
     schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-pub(crate) fn json(value: &toml_edit::Value) -> Value {
-    match value {
-        toml_edit::Value::String(text) => text.value().as_str().into(),
-        toml_edit::Value::Integer(number) => (*number.value()).into(),
-        toml_edit::Value::Boolean(switch) => (*switch.value()).into(),
-        toml_edit::Value::Float(number) => (*number.value()).into(),
-        toml_edit::Value::Datetime(time) => time.value().to_string().into(),
-        toml_edit::Value::Array(array) => array.iter().map(json).collect(),
-        toml_edit::Value::InlineTable(table) => {
-            Value::Object(table.iter().map(|(name, value)| (name.to_owned(), json(value))).collect())
-        }
-    }
 }
 
 #[cfg(test)]

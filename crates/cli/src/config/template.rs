@@ -64,6 +64,7 @@ mod tests {
     /// Set by `cargo xtask settings`.
     const WRITE: &str = "KUGETSU_WRITE_SETTINGS";
     const BEGIN: &str = "<!-- generated from crates/engine/src/schema.rs by `cargo xtask settings` -->\n\n";
+    const BEGIN_WATCH: &str = "<!-- the fields of a watch, generated like the settings -->\n\n";
     const END: &str = "\n<!-- end -->\n";
 
     #[test]
@@ -84,14 +85,29 @@ mod tests {
     fn the_page_of_settings_is_generated_from_the_schema() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
         let present = std::fs::read_to_string(&path).unwrap();
-        let (before, rest) = present.split_once(BEGIN).expect("the beginning of the table");
-        let (_, after) = rest.split_once(END).expect("the end of the table");
-        let page = format!("{before}{BEGIN}{}{END}{after}", table());
+        let page = [(BEGIN, table()), (BEGIN_WATCH, watch_table())].into_iter().fold(present.clone(), replaced);
         if std::env::var_os(WRITE).is_some() {
             std::fs::write(&path, &page).unwrap();
             return;
         }
         assert!(present == page, "docs/settings.md is out of date; run: cargo xtask settings");
+    }
+
+    /// The page with a new table between the mark and the next end.
+    fn replaced(page: String, (begin, table): (&str, String)) -> String {
+        let (before, rest) = page.split_once(begin).expect("the beginning of the table");
+        let (_, after) = rest.split_once(END).expect("the end of the table");
+        format!("{before}{begin}{table}{END}{after}")
+    }
+
+    fn watch_table() -> String {
+        let mut table = "| field | values | meaning |\n|---|---|---|\n".to_owned();
+        for field in schema::fields().iter().filter(|field| field.key.section == "watch") {
+            let meaning = field.description();
+            let meaning = meaning.trim_end_matches('.');
+            writeln!(table, "| `{}` | {} | {meaning} |", field.key.field, field.expected()).unwrap();
+        }
+        table
     }
 
     fn table() -> String {

@@ -40,11 +40,14 @@ pub(crate) async fn check(home: &Home) -> (Option<u32>, Check) {
     let since = format::ago(&status.started_at, Timestamp::now());
     let message = format!("version {} is running as process {}, started {since}", status.version, status.pid);
     let own = env!("CARGO_PKG_VERSION");
-    let check = if status.version == own {
-        Check::ok(DAEMON, "", format!("{message}; {} running, {} queued", status.running, status.queued))
-    } else {
+    let check = if status.version != own {
         let repair = "restart it: kugetsu daemon stop; runs continue";
         Check::warning(DAEMON, "", format!("{message}; this command has version {own}"), repair)
+    } else if let Some(stall) = &status.stall {
+        let repair = "see what keeps it: kugetsu why <issue>; read the daemon's log";
+        Check::warning(DAEMON, "", format!("{message}; {}", format::stall(stall)), repair)
+    } else {
+        Check::ok(DAEMON, "", format!("{message}; {} running, {} queued", status.running, status.queued))
     };
     (Some(status.pid), check)
 }

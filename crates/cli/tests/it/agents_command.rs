@@ -128,14 +128,21 @@ fn token_of_a_forge_reaches_copilot_from_its_own_env_file_only() {
     world.run(["config", "set", "pm.agent", "opencode"]);
     let delegated = world.attempt(["delegate", &message, "--wait"]);
     assert!(text("pm").contains("GITHUB_TOKEN is not set"), "{} {}", text("pm"), shown(&delegated));
-    world.run_in(repository.path(), ["start", ".", &message, "--agent", "goose", "--wait"]);
-    assert!(text("local/demo#2").contains("GITHUB_TOKEN=***"), "{}", text("local/demo#2"));
+    let goose = |number: u32| {
+        world.run_in(repository.path(), ["start", ".", &message, "--agent", "goose", "--wait"]);
+        text(&format!("local/demo#{number}"))
+    };
+    let kept = goose(2);
+    assert!(kept.contains("GITHUB_TOKEN is not set") && kept.contains("GH_TOKEN=***"), "only a server's token: {kept}");
+    world.run(["config", "set", "run.credentials", "env"]);
+    let given = goose(3);
+    assert!(given.contains("GITHUB_TOKEN=***"), "{given}");
 
     world.run(["env", "set", "GITHUB_TOKEN", "of-copilot-1", "copilot"]);
     world.run_in(repository.path(), ["start", ".", &message, "--wait"]);
-    let own = text("local/demo#3");
+    let own = text("local/demo#4");
     assert!(own.contains("GITHUB_TOKEN=***") && own.contains("GH_TOKEN is not set"), "{own}");
-    assert_eq!(world.run(["attach", "local/demo#3"]), "screen of-copilot-1, \n");
+    assert_eq!(world.run(["attach", "local/demo#4"]), "screen of-copilot-1, \n");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! End-to-end tests: the real program, daemon, runners and git. The agent is the scripted one, except in `agents` and `opencode`.
+//! End-to-end tests: the real program, daemon, runners and git. The agent is the scripted one, except in `agents`, `opencode` and
+//! `outside`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 #![allow(clippy::print_stderr, reason = "a skipped test reports why")]
 
@@ -26,6 +27,7 @@ mod messages;
 mod models;
 mod moved_home;
 mod opencode;
+mod outside;
 mod pauses;
 mod pull_requests;
 mod push;
@@ -42,5 +44,6 @@ mod times;
 mod unfinished;
 mod waiting;
 mod watch;
+mod watches;
 mod world;
 mod wrong_input;

@@ -496,6 +496,32 @@ fn servers(recorder: &mut Recorder<'_>) {
     }
 }
 
+fn watches(recorder: &mut Recorder<'_>) {
+    let world = World::new();
+    let here = world.home.user();
+    world.run(["server", "add", "work", "https://git.example.com", "--kind", "gitea"]);
+    for args in [
+        &["watch", "list"][..],
+        &["watch", "run-once"],
+        &["watch", "run-once", "--dry-run"],
+        &["watch", "run-once", "api"],
+        &["watch", "run-once", "api", "--dry-run"],
+        &["watch", "rm", "api"],
+        &["watch", "pause", "api"],
+        &["watch", "add", "https://git.example.com/acme/api"],
+        &["watch", "add", "https://git.example.com/acme/api", "--trust", "all the others"],
+        &["watch", "add", "https://git.example.com/acme/api", "--name", "a.b"],
+        &["watch", "add", "https://git.example.com/acme/api", "--agent", "scriptd"],
+        &["watch", "add", "https://git.example.com/acme/api/issues/1"],
+        &["watch", "add", "https://unknown.example.com/acme/api"],
+        &["watch", "add", "local/shop"],
+        &["watch", "add", "."],
+        &["why", "https://git.example.com/acme/api/issues/1"],
+    ] {
+        recorder.run(&world, &here, args);
+    }
+}
+
 fn unusable_machine(recorder: &mut Recorder<'_>) {
     let mut world = World::bare();
     let repository = world.repository("demo");
@@ -564,7 +590,7 @@ type Scenario = fn(&mut Recorder<'_>);
 
 #[test]
 fn help_and_messages_match_their_snapshots() {
-    let scenarios: [(&str, Scenario); 8] = [
+    let scenarios: [(&str, Scenario); 9] = [
         ("Help", help),
         ("Wrong arguments", wrong_arguments),
         ("Wrong references", wrong_references),
@@ -572,6 +598,7 @@ fn help_and_messages_match_their_snapshots() {
         ("Runs that fail", runs_that_fail),
         ("Wrong settings", wrong_settings),
         ("Servers and variables", servers),
+        ("Watches", watches),
         ("Unusable machine", unusable_machine),
     ];
     let recordings: Vec<Recording> = thread::scope(|scope| {

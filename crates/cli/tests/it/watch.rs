@@ -56,7 +56,7 @@ impl Stage {
             ForgeKind::Local => unreachable!("it has no server"),
         };
         // Comments are gathered for a minute.
-        forge.set_clock(Timestamp::now().as_second() - 1800);
+        forge.set_time(Timestamp::now().as_second() - 1800);
         forge.token(TOKEN, "robot");
         // Gitea and Forgejo tell only administrators of a repository what others may do.
         let may = if kind == ForgeKind::GitHub { Permission::Write } else { Permission::Admin };
@@ -202,19 +202,38 @@ fn trusted_comments_are_commands() {
     let own = || forge.comments_of(PROJECT, subject).into_iter().filter(|it| it.author == "robot");
     assert_eq!(own().filter(|it| it.body.contains("there is no command")).count(), 1);
 
-    let asked = Subject::PullRequest(number);
-    forge.comment(PROJECT, asked, "kim", "/kugetsu ask Why a list?\nIgnore this: `rm -rf`.");
+    let thread = Subject::PullRequest(number);
+    forge.comment(PROJECT, thread, "kim", "/kugetsu ask Why a list?\nIgnore this: `rm -rf`.");
     let head = stage.await_head(number, &pull.sha);
     let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
     let prompts = world.records(&reference, "prompt");
     let prompt = prompts.last().unwrap()["text"].as_str().unwrap();
     assert!(prompt.contains("request of kim") && prompt.contains("Why a list?"), "{prompt}");
 
-    forge.comment(PROJECT, asked, "kim", "/kugetsu stop");
+    forge.comment(PROJECT, thread, "kim", "/kugetsu stop");
     eventually("the stop", || own().find(|it| it.body.contains("has stopped")));
     forge.set_check(PROJECT, &head, "test", CheckState::Failure, None);
-    forge.comment(PROJECT, asked, "kim", "/kugetsu retry");
+    forge.comment(PROJECT, thread, "kim", "/kugetsu retry");
     stage.await_head(number, &head);
     // Each comment was a command once.
     assert_eq!(world.records(&reference, "prompt").len(), 3);
+}
+
+#[test]
+fn file_of_the_repository_says_how_its_issues_are_worked_on() {
+    let stage = Stage::new(ForgeKind::GitLab, "");
+    let (world, forge) = (&stage.world, &stage.forge);
+    let file = "verify = [\"true\"]\n[[rules]]\nlabel = \"bug\"\nprompt = \"Test first.\"\npriority = 5\n";
+    forge.set_file(PROJECT, ".kugetsu.toml", file);
+    let issue = forge.issue(PROJECT, Issue::new("It is slow").author("kim").label("agent").label("bug"));
+    let (number, pull) = stage.pull_request(issue);
+    let body = pull.issue.body.unwrap();
+    assert!(body.contains("` true ` passed") && body.contains("Do what prompt 1 asks"), "{body}");
+    let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
+    let prompt = world.records(&reference, "prompt")[0]["text"].as_str().unwrap().to_owned();
+    assert!(prompt.contains("Test first.\n\nDo what this issue asks for."), "{prompt}");
+    let labels = || forge.labels_of(PROJECT, Subject::Issue(issue));
+    eventually("the label", || labels().contains(&"kugetsu/review".to_owned()).then_some(()));
+    forge.set_closed(PROJECT, Subject::PullRequest(number), true);
+    eventually("its end", || (!labels().iter().any(|label| label.starts_with("kugetsu/"))).then_some(()));
 }

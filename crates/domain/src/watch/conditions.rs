@@ -40,6 +40,9 @@ pub struct Facts {
     pub task: Option<String>,
     /// Whether a user stopped the issue and did not resume it.
     pub is_stopped: bool,
+    /// Whether the author's permission, the dependencies and the pull request were read. They cost further requests, so they are not
+    /// while another condition prevents the start.
+    pub is_complete: bool,
     /// When the server was read.
     pub read_at: Option<Timestamp>,
 }
@@ -131,6 +134,8 @@ pub enum Met {
     No,
     /// It could not be found out, which never counts as met.
     Unknown,
+    /// It was not read, because another condition prevents the start.
+    Unread,
 }
 
 impl Met {
@@ -140,14 +145,17 @@ impl Met {
             Self::Yes => "yes",
             Self::No => "no",
             Self::Unknown => "unknown",
+            Self::Unread => "unread",
         }
     }
 
     /// The one with this [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Yes, Self::No, Self::Unknown].into_iter().find(|met| met.name() == name)
+        [Self::Yes, Self::No, Self::Unknown, Self::Unread].into_iter().find(|met| met.name() == name)
     }
 }
+
+const UNREAD: &str = "not read while another condition is not met";
 
 /// Returns every condition. The issue begins if all are met.
 pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> {
@@ -179,7 +187,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         Some(author) => (author.login.clone(), author.is_trusted),
     };
     let (trusted, fact) = match (is_trusted, &facts.approved) {
-        (Some(true), _) => (Met::Yes, format!("{author} wrote it, who is one of {}", policy.trust)),
+        (Some(true), _) => (Met::Yes, format!("{author} wrote it, and is trusted ({})", policy.trust)),
         // A label that only trusted people can set, for exactly this text.
         (_, Some(approved)) if policy.label.is_some() && *approved == facts.text => {
             (Met::Yes, format!("{author} wrote it, and the text is the one that was labeled"))
@@ -189,11 +197,13 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
                 "title or description changed after it was labeled; remove the label and set it again".to_owned();
             (Met::No, fact)
         }
-        (Some(false), _) => (Met::No, format!("{author} wrote it, who is not one of {}", policy.trust)),
+        (Some(false), _) => (Met::No, format!("{author} wrote it, and is not trusted ({})", policy.trust)),
+        (None, _) if !facts.is_complete => (Met::Unread, format!("{author} wrote it; {UNREAD}")),
         (None, _) => (Met::Unknown, format!("the server did not say what {author} may do")),
     };
     add(ConditionKind::Trust, trusted, fact);
     let (met_dependencies, fact) = match facts.open_dependencies.as_deref() {
+        _ if !facts.is_complete => (Met::Unread, UNREAD.to_owned()),
         None => (Met::Unknown, "the server did not say what it depends on".to_owned()),
         Some([]) => (Met::Yes, "it depends on no open issue".to_owned()),
         Some(open) => {
@@ -206,6 +216,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
     };
     add(ConditionKind::Dependencies, met_dependencies, fact);
     let (free, fact) = match facts.pull_request {
+        None if !facts.is_complete => (Met::Unread, UNREAD.to_owned()),
         None => (Met::Yes, "its branch has no pull request".to_owned()),
         Some(state) => (Met::No, format!("the pull request of its branch is {}", state.name())),
     };
@@ -226,7 +237,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         (ConditionKind::OpenPullRequests, load.open_pull_requests, policy.max_open_pull_requests),
     ] {
         if let Some(max) = max {
-            add(kind, met(count < max), format!("{count} of at most {max} {}", kind.name()));
+            add(kind, met(count < max), format!("{count} of at most {max}"));
         }
     }
     found
@@ -259,6 +270,7 @@ mod tests {
             approved: Some("text".to_owned()),
             text: "text".to_owned(),
             open_dependencies: Some(vec![]),
+            is_complete: true,
             ..Facts::default()
         }
     }
@@ -269,6 +281,21 @@ mod tests {
         let unmet: Vec<_> = all.iter().filter(|condition| condition.met != Met::Yes).collect();
         assert_eq!(unmet.is_empty(), is_eligible(&all));
         unmet.into_iter().map(|condition| (condition.kind.name(), condition.met)).collect()
+    }
+
+    #[test]
+    fn what_was_not_read_is_neither_met_nor_unknown() {
+        let (mut policy, mut facts) = (policy(), facts());
+        facts.is_complete = false;
+        facts.author = Some(Author { login: "kim".to_owned(), is_trusted: None });
+        // The label approves the text, no matter who wrote it.
+        assert_eq!(
+            unmet(&policy, &facts, Load::default()),
+            [("dependencies", Met::Unread), ("pull request", Met::Unread)]
+        );
+        (policy.label, policy.assignee) = (None, Some("robot".to_owned()));
+        facts.assignees = vec!["Robot".to_owned()];
+        assert_eq!(unmet(&policy, &facts, Load::default())[0], ("trust", Met::Unread));
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    const fn of(&self, kind: FeedbackKind) -> u32 {
+    pub const fn of(&self, kind: FeedbackKind) -> u32 {
         match kind {
             FeedbackKind::Verify => self.verify,
             FeedbackKind::Conflict => self.conflict,
@@ -202,14 +202,26 @@ pub enum Action {
     Complete(Ending),
 }
 
-/// Decides what follows. `is_busy` is whether a task of the issue is queued or running: it works on earlier feedback, and the head
-/// may move.
-pub fn decide(seen: &Seen, records: &[Record], rules: Rules, is_busy: bool, now: Timestamp) -> Vec<Action> {
+/// Why nothing is given and nothing is merged now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// A task of the issue is queued or running: it works on earlier feedback, and the head may move.
+    Busy,
+    /// A user stopped the issue.
+    Stopped,
+}
+
+/// Decides what follows.
+pub fn decide(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>, now: Timestamp) -> Vec<Action> {
     if let Some(ending) = seen.ending {
         return vec![Action::Complete(ending)];
     }
-    if is_busy {
-        return vec![Action::Wait { until: None, why: "a task of the issue is not over" }];
+    if let Some(hold) = hold {
+        let why = match hold {
+            Hold::Busy => "a task of the issue is not over",
+            Hold::Stopped => "a user stopped the issue",
+        };
+        return vec![Action::Wait { until: None, why }];
     }
     let (mut actions, mut waits) = (Vec::new(), Vec::new());
     for kind in FeedbackKind::ALL {
@@ -399,7 +411,7 @@ mod tests {
     }
 
     fn decided(seen: &Seen, records: &[Record]) -> Vec<Action> {
-        decide(seen, records, rules(MergePolicy::WhenGreen), false, now())
+        decide(seen, records, rules(MergePolicy::WhenGreen), None, now())
     }
 
     fn record(kind: FeedbackKind, fingerprint: &str, given: u32, state: RecordState) -> Record {
@@ -416,9 +428,15 @@ mod tests {
     fn ending_comes_before_everything() {
         for ending in [Ending::Merged, Ending::ClosedUnmerged] {
             let ended = Seen { ending: Some(ending), ..red() };
-            assert_eq!(decide(&ended, &[], rules(MergePolicy::Never), true, now()), [Action::Complete(ending)]);
+            assert_eq!(
+                decide(&ended, &[], rules(MergePolicy::Never), Some(Hold::Busy), now()),
+                [Action::Complete(ending)]
+            );
         }
-        assert!(waits(&decide(&red(), &[], rules(MergePolicy::WhenGreen), true, now())), "a task is not over");
+        assert!(
+            waits(&decide(&red(), &[], rules(MergePolicy::WhenGreen), Some(Hold::Stopped), now())),
+            "a user stopped it"
+        );
     }
 
     #[test]
@@ -496,7 +514,7 @@ mod tests {
         assert!(matches!(decided(&none, &[])[..], [Action::Wait { until: found, .. }] if found == until));
         let later = |needs_checks| {
             let rules = Rules { needs_checks, ..rules(MergePolicy::WhenGreen) };
-            decide(&none, &[], rules, false, now() + CHECKS_GRACE)
+            decide(&none, &[], rules, None, now() + CHECKS_GRACE)
         };
         assert!(waits(&later(true)));
         assert_eq!(later(false), [Action::Merge { head: "c1".to_owned() }]);
@@ -517,7 +535,7 @@ mod tests {
     #[test]
     fn pull_request_is_merged_by_the_policy_only() {
         let merged = |seen: &Seen, policy| {
-            decide(seen, &[], rules(policy), false, now()) == [Action::Merge { head: "c1".to_owned() }]
+            decide(seen, &[], rules(policy), None, now()) == [Action::Merge { head: "c1".to_owned() }]
         };
         let approved = Seen { is_approved: true, ..green() };
         assert!(!merged(&approved, MergePolicy::Never));

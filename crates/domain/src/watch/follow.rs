@@ -99,9 +99,10 @@ impl Follow {
         self.records.iter().find(|record| record.kind == kind)
     }
 
-    /// Whether something may still happen to the pull request.
-    pub const fn is_active(&self) -> bool {
-        !self.is_stopped && self.ending.is_none()
+    /// Whether the pull request has not ended. One that a user stopped is looked at all the same: it may be merged, and the user may
+    /// resume it there.
+    pub const fn is_open(&self) -> bool {
+        self.ending.is_none()
     }
 
     /// Looks at the server from now on. Looks that began before are void. Servers report one change several times, and each job of a
@@ -111,7 +112,7 @@ impl Follow {
         let latest = now.saturating_add(LOOK_PAUSE).unwrap_or(now);
         let before = self.look_at.filter(|before| *before <= latest);
         if before.is_some_and(|before| before > now) {
-            // The look that has not begun yet will see the change.
+            // The look that follows will see the change.
             return None;
         }
         let earliest = before.map_or(now, |before| before.saturating_add(LOOK_PAUSE).unwrap_or(before));
@@ -146,7 +147,7 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
     let Some(follow) = follow else { return None };
     match event {
         FollowEvent::Started { .. } => None,
-        FollowEvent::Published | FollowEvent::Noticed if follow.is_active() => follow.look(now),
+        FollowEvent::Published | FollowEvent::Noticed if follow.is_open() => follow.look(now),
         FollowEvent::Published | FollowEvent::Noticed => None,
         FollowEvent::HeadSeen { head } => {
             (follow.head, follow.head_since) = (Some(head), Some(now));
@@ -169,7 +170,7 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
             None
         }
         FollowEvent::Stopped => {
-            (follow.is_stopped, follow.look_at) = (true, None);
+            follow.is_stopped = true;
             None
         }
         FollowEvent::Resumed => {

@@ -5,7 +5,6 @@ pub mod command;
 pub mod conditions;
 pub mod feedback;
 pub mod follow;
-pub mod log_excerpt;
 pub mod publication;
 pub mod quote;
 pub mod trust;

@@ -93,6 +93,29 @@ pub fn comment(text: &str, marker: &str) -> String {
     format!("{}\n\n{}", text.trim(), marked(marker))
 }
 
+/// A label that shows the state of an issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateLabel {
+    /// A task is queued or running.
+    Working,
+    /// The pull request waits for checks or people.
+    Review,
+    /// A person has to decide.
+    NeedsPerson,
+}
+
+impl StateLabel {
+    pub const ALL: &'static [Self] = &[Self::Working, Self::Review, Self::NeedsPerson];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Working => "kugetsu/working",
+            Self::Review => "kugetsu/review",
+            Self::NeedsPerson => "kugetsu/needs-person",
+        }
+    }
+}
+
 /// Whether kugetsu wrote a text with this marker. Only together with the identity of the author that means anything: everybody can
 /// copy a marker.
 pub fn has_marker(text: &str, marker: &str) -> bool {

@@ -113,20 +113,18 @@ fn every_end_of_a_task_leads_to_a_look() {
 }
 
 #[test]
-fn stopped_issue_is_not_looked_at_until_it_is_resumed() {
+fn stopped_issue_may_still_be_merged_and_is_resumed_with_new_budgets() {
     let mut world = followed();
     open(&mut world);
     given(&mut world, "c1");
     follow(&mut world, FollowEvent::Stopped);
-    for event in [FollowEvent::Noticed, FollowEvent::Published] {
-        assert_eq!(
-            follow(&mut world, event).iter().filter(|effect| matches!(effect, Effect::Follow { .. })).count(),
-            0
-        );
-    }
+    let effects = follow(&mut world, FollowEvent::Noticed);
+    assert_eq!(effects, [Effect::Follow { at: world.now }]);
+    world.now += LOOK_PAUSE;
     let effects = follow(&mut world, FollowEvent::Resumed);
     assert!(effects.contains(&Effect::Follow { at: world.now }), "{effects:?}");
-    assert!(world.issue.follow.as_ref().unwrap().records.is_empty(), "the budgets begin again");
+    let resumed = world.issue.follow.as_ref().unwrap();
+    assert!(resumed.records.is_empty() && !resumed.is_stopped, "the budgets begin again");
 }
 
 #[test]

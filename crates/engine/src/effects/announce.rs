@@ -3,14 +3,17 @@
 use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::issue::Issue;
 use kugetsu_domain::machine::Machine;
+use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::feedback::{Ending, RecordState};
-use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_domain::watch::publication::{comment, harmless, has_marker};
+use kugetsu_domain::watch::follow::{Follow, FollowEvent};
+use kugetsu_domain::watch::publication::{StateLabel, comment, harmless, has_marker};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
 use kugetsu_forge::user::User;
 use kugetsu_store::error::StoreError;
+use kugetsu_store::view::RunView;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
@@ -32,8 +35,19 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failu
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
-    let text = comment(&progress(engine, &followed).await, &followed.marker());
-    match announce(&followed, &text, failures).await {
+    let latest = tasks::latest(engine, &followed.issue).await.ok();
+    let text = comment(&progress(&followed, latest.as_ref()), &followed.marker());
+    let announced = announce(&followed, &text, failures).await;
+    if matches!(announced, Ok(Comment::Known | Comment::Found(_))) && followed.watch.has_state_labels {
+        let state = state(&followed.issue, &followed.follow, latest.map(|view| view.task.state));
+        match label(&followed, state).await {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => return error.into(),
+            // The token may comment and not label.
+            Err(error) => tracing::warn!(issue = %followed.issue.reference, %error, "the issue could not be labeled"),
+        }
+    }
+    match announced {
         Ok(Comment::Known) => Outcome::done(),
         Ok(Comment::MayExist) => Outcome::retry("an attempt may have commented, and the server does not list it yet"),
         // Stored before the next one reads it.
@@ -78,11 +92,10 @@ async fn pending(engine: &Engine, issue: IssueId, version: u64, failures: u32) -
 const LOOKS: u32 = 3;
 
 /// The current state, for people.
-async fn progress(engine: &Engine, followed: &Followed) -> String {
+fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
     let (issue, follow) = (&followed.issue, &followed.follow);
     let pull_request = issue.pr.as_ref().map(|pr| pr.url.clone());
-    let latest = tasks::latest(engine, issue).await.ok();
-    let mut text = match (&follow.ending, latest.as_ref().map(|view| &view.task)) {
+    let mut text = match (&follow.ending, latest.map(|view| &view.task)) {
         (Some(Ending::Merged), _) => "kugetsu: the pull request is merged.".to_owned(),
         (Some(Ending::ClosedUnmerged), _) => "kugetsu: the pull request was closed; the work is kept.".to_owned(),
         (None, _) if follow.is_stopped => "kugetsu has stopped, as a user requested.".to_owned(),
@@ -138,5 +151,37 @@ async fn announce(followed: &Followed, text: &str, failures: u32) -> Result<Comm
         }
         None if (1..=LOOKS).contains(&failures) => Ok(Comment::MayExist),
         None => forge.add_comment(project, subject, text).await.map(|comment| Comment::Found(comment.id)),
+    }
+}
+
+/// Sets the label of the issue's state, and removes those of other states.
+async fn label(followed: &Followed, state: Option<StateLabel>) -> Result<(), ForgeError> {
+    let (forge, project, number) = (followed.forge.as_ref(), followed.project(), followed.issue.reference.number);
+    let present = forge.issue(project, number).await?.labels;
+    let wanted = state.map(StateLabel::name);
+    let add: Vec<String> =
+        wanted.into_iter().filter(|name| !present.iter().any(|it| it == name)).map(str::to_owned).collect();
+    let is_other =
+        |name: &&String| StateLabel::ALL.iter().any(|label| label.name() == *name) && Some(name.as_str()) != wanted;
+    let remove: Vec<String> = present.iter().filter(is_other).cloned().collect();
+    match add.is_empty() && remove.is_empty() {
+        true => Ok(()),
+        false => forge.label(project, Subject::Issue(number), &add, &remove).await,
+    }
+}
+
+/// The state of a followed issue, as a label shows it.
+fn state(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<StateLabel> {
+    let is_stopped = follow.records.iter().any(|record| matches!(record.state, RecordState::Stopped { .. }));
+    if follow.ending.is_some() {
+        return None;
+    }
+    if !issue.tasks.is_empty() {
+        return Some(StateLabel::Working);
+    }
+    match latest {
+        _ if is_stopped || follow.is_stopped => Some(StateLabel::NeedsPerson),
+        Some(TaskState::Done) => issue.pr.is_some().then_some(StateLabel::Review),
+        _ => Some(StateLabel::NeedsPerson),
     }
 }

@@ -90,8 +90,7 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
     }
     // A command may have stopped the issue, or have queued a task.
     let followed = Followed::read(engine, issue).await?;
-    let is_busy = !followed.issue.tasks.is_empty();
-    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
     let seen = seen(&followed, &look);
     if let [Action::Wait { until, why }] = actions.as_slice() {
         tracing::debug!(issue = %followed.issue.reference, why, "nothing to do about the pull request yet");

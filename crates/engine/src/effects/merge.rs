@@ -30,8 +30,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
         Err(error) => return error.into(),
     };
     // Much may have happened since the decision, also an earlier attempt of this effect.
-    let is_busy = !followed.issue.tasks.is_empty();
-    let actions = decide(&look.seen, &followed.follow.records, followed.watch.rules, is_busy, now);
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
     let [Action::Merge { head }] = actions.as_slice() else { return look_again() };
     let method = match followed.watch.method {
         Some(method) => method,

@@ -10,6 +10,7 @@ use kugetsu_store::write::Enqueue;
 use kugetsu_store::write::Settlement;
 
 use crate::backoff;
+use crate::repo_file::RepoFileError;
 use crate::watch::followed::NotFollowed;
 
 /// Decides what becomes of an effect that was executed.
@@ -71,7 +72,8 @@ impl From<NotFollowed> for Outcome {
         match reason {
             NotFollowed::Over => Self::done(),
             NotFollowed::Store(error) => Self::retry(error),
-            NotFollowed::Forge(error) => error.into(),
+            NotFollowed::Forge(error) | NotFollowed::RepoFile(RepoFileError::Forge(error)) => error.into(),
+            NotFollowed::RepoFile(error) => Self::retry(error),
         }
     }
 }

@@ -8,6 +8,8 @@ use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::publication::{Work, description, is_unedited, title};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{NewPullRequest, PullRequest, PullRequestEdit};
+use kugetsu_git::mirror::MirrorError;
+use kugetsu_git::names::Oid;
 use kugetsu_store::query::RunQuery;
 use kugetsu_store::write::Settlement;
 use uuid::Uuid;
@@ -16,9 +18,12 @@ use super::follow::continued;
 use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::queries::transcript::{self, Verification};
+use crate::repositories::{RepositoryError, mirror};
 use crate::watch::followed::Followed;
 use crate::watch::message::failed_verification;
 
+/// Commits that are listed.
+const COMMITS_MAX: usize = 100;
 /// The run is one of the latest: those of an issue follow each other.
 const RUNS_MAX: u32 = 20;
 
@@ -27,7 +32,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
-    if !followed.follow.is_active() {
+    if !followed.follow.is_open() {
         return Outcome::done();
     }
     let run = match engine.store().runs(RunQuery { limit: Some(RUNS_MAX), ..RunQuery::new(issue) }).await {
@@ -45,13 +50,19 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
         Err(error) => return Outcome::retry(error),
     };
     if let Some(failed) = unverified(&followed, &verified) {
-        return match after_verification(&failed.command, &failed.head, &followed.follow.records, followed.watch.rules) {
+        return match after_verification(
+            &failed.command,
+            &failed.head,
+            &followed.follow.records,
+            followed.watch.feedback,
+        ) {
             Some(action) => decided(engine, &followed, &failed, action).await,
             None => Outcome::done(),
         };
     }
     let summary = transcript::last_text(engine, run.id).await;
-    match publish(&followed, &run, summary, &verified).await {
+    let commits = commits(engine, &followed).await;
+    match publish(&followed, &run, summary, commits, &verified).await {
         Ok(Some(pull)) => {
             let seen = Event::PrChecked { url: pull.url, state: pull.state };
             let events = [seen, Event::Followed(FollowEvent::Published)];
@@ -104,11 +115,12 @@ async fn publish(
     followed: &Followed,
     run: &Run,
     summary: Option<String>,
+    commits: Vec<(String, String)>,
     verified: &[Verification],
 ) -> Result<Option<PullRequest>, ForgeError> {
     let Followed { issue, watch, forge, .. } = followed;
     let Some(files) = &issue.worktree else { return Ok(None) };
-    let work = work(followed, run, summary, verified);
+    let work = Work { commits, ..work(followed, run, summary, verified) };
     let text = description(&work, &followed.marker());
     let found = forge.find_pull_requests(followed.project(), &files.branch).await?;
     if let Some(open) = found.iter().find(|pull| pull.state.is_open()) {
@@ -123,7 +135,7 @@ async fn publish(
     if let Some(ended) = found.iter().find(|pull| Some(&pull.head_sha) == issue.pushed.as_ref()) {
         return Ok(Some(ended.clone()));
     }
-    let base = match watch.base.clone().or_else(|| files.base_branch.clone()) {
+    let base = match files.base_branch.clone().or_else(|| watch.base.clone()) {
         Some(base) => base,
         None => forge.project(followed.project()).await?.default_branch,
     };
@@ -142,6 +154,25 @@ async fn publish(
             found.into_iter().find(|pull| pull.state.is_open()).map(Some).ok_or(error)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// The commits that were pushed; none if they cannot be listed, which must not keep the pull request from being opened.
+async fn commits(engine: &Engine, followed: &Followed) -> Vec<(String, String)> {
+    let issue = &followed.issue;
+    let base =
+        issue.worktree.as_ref().and_then(|files| files.base_sha.as_deref()).and_then(|base| base.parse::<Oid>().ok());
+    let Some(head) = issue.pushed.as_deref().and_then(|head| head.parse::<Oid>().ok()) else { return Vec::new() };
+    let listed = async {
+        let mirror = mirror(engine, issue).await?;
+        Ok::<_, RepositoryError>(mirror.commits(base.as_ref(), &head, COMMITS_MAX).await.map_err(MirrorError::from)?)
+    };
+    match listed.await {
+        Ok(commits) => commits.into_iter().map(|commit| (commit.short, commit.subject)).collect(),
+        Err(error) => {
+            tracing::warn!(issue = %issue.reference, %error, "the commits of a pull request cannot be listed");
+            Vec::new()
+        }
     }
 }
 

@@ -106,6 +106,7 @@ mod tests {
             created: None,
             labels: vec![],
             url: String::new(),
+            kind: None,
             is_pull_request: false,
             updated: None,
         };

@@ -90,7 +90,7 @@ pub(crate) struct Verification {
     pub(crate) command: String,
     pub(crate) head: String,
     pub(crate) passed: bool,
-    /// What a command that failed wrote, shortened.
+    /// Output of a command that failed, shortened.
     pub(crate) output: String,
 }
 

@@ -5,9 +5,8 @@ use std::path::Path;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use kugetsu_forge::clone_source::clone_source;
-use kugetsu_forge::references::address::{Address, CurrentRepo, Target};
+use kugetsu_forge::references::address::{Address, CurrentRepo};
 use kugetsu_forge::references::parser::{needs_current_repo, parse};
-use kugetsu_forge::references::reference::Reference;
 use kugetsu_forge::references::server_index::KnownServer;
 use kugetsu_git::command::GitError;
 use kugetsu_git::mirror::{LocalRepo, SourceError};
@@ -15,7 +14,7 @@ use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;
 use crate::problems::{problem, store_failed, usage};
-use crate::resolve::directory::{expand, known_local_repo, main_directory, worktree_issue};
+use crate::resolve::directory::{known_local_repo, main_directory, worktree_issue};
 use crate::settings::Settings;
 
 /// Maximum number of candidates that an error lists.
@@ -43,25 +42,6 @@ pub(super) async fn read(
             None => Err(error),
         }
         .map_err(|error| problem(ProblemKind::Usage, &error, error.hint())),
-    }
-}
-
-/// Returns the repository on a server that `reference` names: by its address, or by a directory that is a clone of it.
-pub(crate) async fn remote_repo(engine: &Engine, reference: &str, cwd: &Path) -> Result<RepoRef, Problem> {
-    let settings = engine.settings();
-    let not_a_repo = || {
-        usage(format!("{reference:?} is not a repository on a known server"))
-            .hint("name it as https://git.example.com/owner/repo, or add the server with `kugetsu server add <name> <address>`")
-    };
-    if let Reference::Path(path) = Reference::new(reference) {
-        let found = context(engine, &settings, &expand(&path, cwd)?).await?.filter(|repo| !repo.base.is_local());
-        return found.map(|repo| RepoRef { base: repo.base, project: repo.project }).ok_or_else(not_a_repo);
-    }
-    match read(engine, &settings, reference, cwd).await? {
-        Address { base: Some(base), project, target: Target::Repo, .. } if !base.is_local() => {
-            Ok(RepoRef { base, project })
-        }
-        _ => Err(not_a_repo()),
     }
 }
 

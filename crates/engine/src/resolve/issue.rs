@@ -73,12 +73,26 @@ async fn find_issue(engine: &Engine, reference: &Reference, cwd: &Path, several:
     }
 }
 
-async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
+/// Returns the issue that a reference names on a server, whether kugetsu has worked on it or not; `None` if it names none there.
+pub(crate) async fn issue_on_server(
+    engine: &Engine,
+    reference: &Reference,
+    cwd: &Path,
+) -> Result<Option<IssueRef>, Problem> {
+    let Reference::Address(address) = reference else { return Ok(None) };
+    if let Reference::Path(_) = directory_by_name(reference, cwd).await? {
+        return Ok(None);
+    }
+    let named = named(engine, address, cwd).await?;
+    Ok(Some(named).filter(|issue| !issue.repo.base.is_local()))
+}
+
+async fn named(engine: &Engine, reference: &str, cwd: &Path) -> Result<IssueRef, Problem> {
     let address = read(engine, &engine.settings(), reference, cwd).await?;
     let Target::Issue(number) = address.target else {
         return Err(usage(format!("{reference} does not name an issue")).hint("list issues with `kugetsu list`"));
     };
-    let name = match address.repo() {
+    let repo = match address.repo() {
         Some(repo) => repo,
         None => {
             clone_source(&address, &engine.settings().repositories, &engine.settings().servers)
@@ -86,7 +100,12 @@ async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
                 .repo
         }
     };
-    let wanted = IssueRef { repo: name, number };
+    Ok(IssueRef { repo, number })
+}
+
+async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
+    let wanted = named(engine, reference, cwd).await?;
+    let number = wanted.number;
     let found = engine.store().issue(&wanted).await.map_err(store_failed)?;
     let local = match is_number(reference) && !wanted.repo.base.is_local() {
         true => local_issue(engine, cwd, number).await?,

@@ -7,8 +7,8 @@ mod issue;
 mod repo;
 mod target;
 
-pub(crate) use address::{context, only_named, remote_repo, stored_servers};
+pub(crate) use address::{context, only_named, stored_servers};
 pub(crate) use directory::{expand, locate, look, main_directory};
-pub(crate) use issue::{issue, live_issue, unambiguous_issue};
-pub(crate) use repo::{local_repo, repo_at};
+pub(crate) use issue::{issue, issue_on_server, live_issue, unambiguous_issue};
+pub(crate) use repo::{local_repo, repo_at, repo_on_server};
 pub(crate) use target::{TaskTarget, target};

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_forge::clone_source::clone_source;
-use kugetsu_forge::references::address::Address;
+use kugetsu_forge::references::address::{Address, Target};
 use kugetsu_forge::references::local::local_name;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;
 use crate::problems::{internal, problem, store_failed, usage};
-use crate::resolve::address::context;
+use crate::resolve::address::{context, read};
 use crate::resolve::directory::{directory_by_name, expand, known_local_repo, locate, main_directory, worktree_issue};
 use crate::settings::Settings;
 
@@ -48,6 +48,32 @@ pub(crate) async fn local_repo(engine: &Engine, directory: &Path) -> Result<Repo
         kind: Some(ForgeKind::Local),
         source: source.to_owned(),
     })
+}
+
+/// Returns the repository on a server that `typed` names: an address, `owner/repo`, or a directory whose remote `origin` is one.
+pub(crate) async fn repo_on_server(engine: &Engine, typed: &str, cwd: &Path) -> Result<RepoRef, Problem> {
+    let settings = engine.settings();
+    let reference = directory_by_name(&Reference::new(typed), cwd).await?;
+    if let Reference::Path(path) = &reference {
+        let path: PathBuf = expand(path, cwd)?.components().collect();
+        let found = context(engine, &settings, &path).await?.filter(|found| !found.base.is_local());
+        return found.map(|found| RepoRef { base: found.base, project: found.project }).ok_or_else(|| {
+            usage(format!("{} is no clone of a repository on a known server", path.display())).hint(
+                "name the repository by its address, such as https://git.example.com/owner/repo, or add its server with \
+                 `kugetsu server add <name> <url>`",
+            )
+        });
+    }
+    let address = read(engine, &settings, typed, cwd).await?;
+    if address.target != Target::Repo {
+        return Err(usage(format!("{typed} does not name a repository")).hint("leave out the number: owner/repo"));
+    }
+    if address.base.as_ref().is_some_and(ServerBase::is_local) {
+        return Err(usage(format!("{typed} is a local repository, whose issues have no labels"))
+            .hint("name a repository on a server, such as https://git.example.com/owner/repo"));
+    }
+    let source = clone_source(&address, &settings.repositories, &settings.servers);
+    source.map(|source| source.repo).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))
 }
 
 /// Returns the repository of an address, with its clone location.

@@ -20,7 +20,9 @@ use thiserror::Error;
 use super::last_words;
 use crate::credentials;
 use crate::engine::Engine;
+use crate::forges::background;
 use crate::moved_home::{Owner, owner};
+use crate::repo_file::{RepoFileError, with_file};
 use crate::schema;
 use crate::settings::Settings;
 
@@ -42,6 +44,9 @@ pub(crate) enum SpecError {
     /// An env file cannot be read.
     #[error("{0}")]
     Variables(String),
+    /// The commands that check its work are not known.
+    #[error(transparent)]
+    RepoFile(#[from] RepoFileError),
 }
 
 /// Freezes everything that the runner of a claimed run needs.
@@ -112,6 +117,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
             true => SandboxChoice::Required,
             false => SandboxChoice::Off,
         },
+        withheld: credentials::withheld(&settings),
         work,
     };
     Ok((spec, secrets(engine, &settings, &task.agent, is_coordinator)?))
@@ -171,7 +177,7 @@ async fn issue_spec(
         base_branch: issue.worktree.as_ref().and_then(|worktree| worktree.base_branch.clone()),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
         pushed: issue.pushed.clone(),
-        verify: verify(settings, issue),
+        verify: verify(engine, settings, issue).await?,
         allow_secrets: settings.run.allowed_secrets(),
         uncommitted: match settings.run.uncommitted {
             schema::Uncommitted::Block => Uncommitted::Block,
@@ -181,10 +187,15 @@ async fn issue_spec(
 }
 
 /// The commands of the watch that handed the issue over.
-fn verify(settings: &Settings, issue: &Issue) -> Vec<Vec<String>> {
-    let watch =
-        issue.follow.as_ref().and_then(|follow| settings.watches.iter().find(|watch| watch.name == follow.watch));
-    watch.map(|watch| watch.verify.clone()).unwrap_or_default()
+async fn verify(engine: &Engine, settings: &Settings, issue: &Issue) -> Result<Vec<Vec<String>>, SpecError> {
+    let followed = issue.follow.as_ref();
+    let watch = followed.and_then(|follow| settings.watches.iter().find(|watch| watch.name == follow.watch));
+    let Some(watch) = watch else { return Ok(Vec::new()) };
+    let forge = background(engine, &watch.repo.base).map_err(RepoFileError::Forge)?;
+    match forge {
+        Some(forge) => Ok(with_file(engine, watch, forge.as_ref()).await?.verify),
+        None => Ok(watch.verify.clone()),
+    }
 }
 
 fn branch(issue: &Issue, task: &Task) -> String {

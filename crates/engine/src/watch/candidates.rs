@@ -31,7 +31,7 @@ pub(crate) fn is_due(candidate: &Candidate, policy: &Policy, load: Load, has_new
 
 fn may_be_met(condition: &Condition, has_news: bool, age: SignedDuration) -> bool {
     match (condition.met, condition.kind) {
-        (Met::Yes, _) => true,
+        (Met::Yes | Met::Unread, _) => true,
         (Met::Unknown, _) => age >= UNKNOWN_AGAIN,
         (Met::No, ConditionKind::Dependencies | ConditionKind::PullRequest) => has_news || age >= ANSWER_AGAIN,
         (Met::No, _) => age >= ANSWER_AGAIN,
@@ -84,6 +84,8 @@ mod tests {
         assert!(!due(&stranger, free, true, 59) && due(&stranger, free, false, 60));
         let unknown = [(ConditionKind::Trust, Met::Unknown)];
         assert!(!due(&unknown, free, true, 14) && due(&unknown, free, false, 15));
+        // What was not read because of another condition delays nothing.
+        assert!(due(&[(ConditionKind::Running, Met::No), (ConditionKind::Trust, Met::Unread)], free, false, 0));
         // All of them have to be met.
         assert!(!due(&[blocked[0], stranger[0]], free, true, 30));
     }

@@ -101,9 +101,9 @@ async fn handle(
     own: &str,
 ) -> Result<(), HandoverError> {
     let mut refusals = Vec::new();
-    for (place, command) in commands(&comment.body).into_iter().take(COMMANDS_MAX).enumerate() {
+    for (number, command) in commands(&comment.body).into_iter().take(COMMANDS_MAX).enumerate() {
         let author = comment.author.as_ref().map(|author| author.login.as_str()).unwrap_or_default();
-        let task = seeded_task_id(&format!("{id} {place}"), comment.created.unwrap_or(Timestamp::UNIX_EPOCH));
+        let task = seeded_task_id(&format!("{id} {number}"), comment.created.unwrap_or(Timestamp::UNIX_EPOCH));
         let refused = match command {
             Ok(command) => execute(engine, discussion, command, author, task).await?,
             Err(UnknownCommand { verb }) => {

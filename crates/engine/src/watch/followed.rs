@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::ProjectPath;
+use kugetsu_domain::watch::feedback::Hold;
 use kugetsu_domain::watch::follow::Follow;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use crate::engine::Engine;
 use crate::forges::background;
+use crate::repo_file::{RepoFileError, with_file};
 use crate::watches::Watch;
 
 /// Why there is nothing to do about an issue now.
@@ -27,6 +29,8 @@ pub(crate) enum NotFollowed {
     Store(#[from] StoreError),
     #[error(transparent)]
     Forge(#[from] ForgeError),
+    #[error(transparent)]
+    RepoFile(#[from] RepoFileError),
 }
 
 /// A followed issue whose watch is still set.
@@ -52,7 +56,10 @@ impl Followed {
         };
         let base = &issue.reference.repo.base;
         match background(engine, base) {
-            Ok(Some(forge)) => Ok(Self { issue, follow, watch, forge }),
+            Ok(Some(forge)) => {
+                let watch = with_file(engine, &watch, forge.as_ref()).await?;
+                Ok(Self { issue, follow, watch, forge })
+            }
             Ok(None) => Err(ForgeError::NoKind { server: base.to_string() }.into()),
             Err(error) => Err(error.into()),
         }
@@ -60,6 +67,15 @@ impl Followed {
 
     pub(crate) fn project(&self) -> &ProjectPath {
         &self.issue.reference.repo.project
+    }
+
+    /// Why nothing may be given or merged now.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        match (self.follow.is_stopped, self.issue.tasks.is_empty()) {
+            (true, _) => Some(Hold::Stopped),
+            (false, false) => Some(Hold::Busy),
+            (false, true) => None,
+        }
     }
 
     /// The number of its pull request.

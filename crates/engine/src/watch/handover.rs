@@ -29,11 +29,50 @@ pub(crate) struct Considered {
 /// Facts as they were read.
 struct Read {
     facts: Facts,
-    load: Load,
     /// Whether it was when it was considered the last time.
     was_handed_over: bool,
     /// The server refused to say something, which concerns this issue alone.
     error: Option<ForgeError>,
+}
+
+/// The conditions of an issue as they are now.
+pub(crate) struct Judged {
+    pub(crate) conditions: Vec<Condition>,
+    /// The hash of its text.
+    text: String,
+    was_handed_over: bool,
+    /// Why the server did not say something about it.
+    error: Option<ForgeError>,
+}
+
+/// Returns the conditions of an issue. Changes nothing. `also_running` is added to the runs.
+pub(crate) async fn judge(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    issue: &Issue,
+    also_running: u32,
+) -> Result<Judged, HandoverError> {
+    let mut load = load(engine, watch).await?;
+    load.running = load.running.saturating_add(also_running);
+    let Read { facts, was_handed_over, error } = facts(engine, watch, &watch.policy, forge, issue, load).await?;
+    let mut conditions = conditions(&watch.policy, &facts, load);
+    if let Some(error) = &error {
+        let unread = conditions.iter_mut().find(|condition| condition.kind == ConditionKind::PullRequest);
+        unread.into_iter().for_each(|unread| (unread.met, unread.fact) = (Met::Unknown, error.to_string()));
+    }
+    Ok(Judged { conditions, text: facts.text, was_handed_over, error })
+}
+
+/// Returns the conditions that change in kugetsu only, as they are now.
+pub(crate) async fn local_conditions(
+    engine: &Engine,
+    watch: &Watch,
+    number: u64,
+) -> Result<Vec<Condition>, StoreError> {
+    let (task, is_stopped) = work(engine, watch, number).await?;
+    let found = conditions(&watch.policy, &Facts { task, is_stopped, ..Facts::default() }, load(engine, watch).await?);
+    Ok(found.into_iter().filter(|condition| condition.kind.is_local()).collect())
 }
 
 /// Starts the issue if every condition is met.
@@ -43,14 +82,9 @@ pub(crate) async fn consider(
     forge: &dyn Forge,
     issue: &Issue,
 ) -> Result<Considered, HandoverError> {
-    let Read { facts, load, was_handed_over, error } = facts(engine, watch, &watch.policy, forge, issue).await?;
-    let mut found = conditions(&watch.policy, &facts, load);
-    if let Some(error) = &error {
-        let unread = found.iter_mut().find(|condition| condition.kind == ConditionKind::PullRequest);
-        unread.into_iter().for_each(|unread| (unread.met, unread.fact) = (Met::Unknown, error.to_string()));
-    }
+    let Judged { conditions: found, text, was_handed_over, error } = judge(engine, watch, forge, issue, 0).await?;
     let candidate = is_handed_over(&found).then(|| Candidate {
-        text_hash: facts.text.clone(),
+        text_hash: text.clone(),
         seen_at: engine.now(),
         conditions: found.clone(),
         read_at: engine.now(),
@@ -59,7 +93,7 @@ pub(crate) async fn consider(
     if candidate.is_some() || was_handed_over {
         engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
     }
-    let has_started = is_eligible(&found) && start(engine, watch, issue, &facts.text).await?;
+    let has_started = is_eligible(&found) && start(engine, watch, issue, &text).await?;
     Ok(Considered { conditions: found, has_started, error })
 }
 
@@ -80,14 +114,16 @@ pub(crate) async fn on_request(
     let issue = forge.issue(&watch.repo.project, number).await?;
     let policy =
         Policy { label: None, assignee: None, max_running: None, max_open_pull_requests: None, ..watch.policy.clone() };
-    let Read { facts, load, error, .. } = facts(engine, watch, &policy, forge, &issue).await?;
+    let load = load(engine, watch).await?;
+    let Read { facts, error, .. } = facts(engine, watch, &policy, forge, &issue, load).await?;
     if let Some(error) = error {
         return Ok(Requested::Refused(error.to_string()));
     }
     // The person decides about the author's text, and about what it depends on.
     let counts = |kind| !matches!(kind, ConditionKind::Trust | ConditionKind::Dependencies);
     let found = conditions(&policy, &facts, load);
-    if let Some(unmet) = found.iter().find(|condition| condition.met != Met::Yes && counts(condition.kind)) {
+    let is_unmet = |met| !matches!(met, Met::Yes | Met::Unread);
+    if let Some(unmet) = found.iter().find(|condition| is_unmet(condition.met) && counts(condition.kind)) {
         return Ok(Requested::Refused(unmet.fact.clone()));
     }
     start(engine, watch, &issue, &facts.text).await?;
@@ -101,19 +137,15 @@ async fn facts(
     policy: &Policy,
     forge: &dyn Forge,
     issue: &Issue,
+    load: Load,
 ) -> Result<Read, HandoverError> {
     let store = engine.store();
-    let reference = IssueRef { repo: watch.repo.clone(), number: issue.number };
     let text = text_hash(issue);
     let candidate = store.candidate(watch.repo.clone(), issue.number).await?;
     let was_handed_over = candidate.is_some();
     // The current text is approved, if none was before.
     let approved = candidate.map_or_else(|| text.clone(), |candidate| candidate.text_hash);
-    let known = store.issue(&reference).await?;
-    let task = match &known {
-        Some(known) => store.view(known.id).await?.map(|view| view.task.state.name().to_owned()),
-        None => None,
-    };
+    let (task, is_stopped) = work(engine, watch, issue.number).await?;
     let facts = Facts {
         is_open: issue.state == IssueState::Open,
         is_pull_request: issue.is_pull_request,
@@ -125,19 +157,20 @@ async fn facts(
         open_dependencies: Some(Vec::new()),
         pull_request: None,
         task,
-        is_stopped: known.and_then(|known| known.follow).is_some_and(|follow| follow.is_stopped),
+        is_stopped,
+        is_complete: false,
         read_at: Some(engine.now()),
     };
-    let load = load(engine, watch).await?;
     // The rest costs requests. Trust may depend on what the server says about the author.
     let unmet = |facts: &Facts| {
         let found = conditions(policy, facts, load);
         found.iter().any(|condition| condition.met == Met::No && condition.kind != ConditionKind::Trust)
     };
-    let mut read = Read { facts, load, was_handed_over, error: None };
+    let mut read = Read { facts, was_handed_over, error: None };
     if unmet(&read.facts) {
         return Ok(read);
     }
+    read.facts.is_complete = true;
     match ask(watch, forge, issue, &mut read.facts).await {
         Ok(()) => {}
         Err(error) if concerns_one(&error) => read.error = Some(error),
@@ -160,6 +193,14 @@ async fn ask(watch: &Watch, forge: &dyn Forge, issue: &Issue, facts: &mut Facts)
     Ok(())
 }
 
+/// The state of kugetsu's latest task for the issue, and whether a user stopped it.
+async fn work(engine: &Engine, watch: &Watch, number: u64) -> Result<(Option<String>, bool), StoreError> {
+    let reference = IssueRef { repo: watch.repo.clone(), number };
+    let Some(known) = engine.store().issue(&reference).await? else { return Ok((None, false)) };
+    let task = engine.store().view(known.id).await?.map(|view| view.task.state.name().to_owned());
+    Ok((task, known.follow.is_some_and(|follow| follow.is_stopped)))
+}
+
 /// Whether the other issues can be read all the same.
 pub(crate) const fn concerns_one(error: &ForgeError) -> bool {
     matches!(
@@ -174,7 +215,7 @@ pub(crate) const fn concerns_one(error: &ForgeError) -> bool {
 
 /// Whether the repository's people want it done, whatever else is the case. Closing an issue does not withdraw it: authors may close
 /// and reopen their own, and must not have another text approved by that.
-fn is_handed_over(found: &[Condition]) -> bool {
+pub(crate) fn is_handed_over(found: &[Condition]) -> bool {
     let says_so = [ConditionKind::Label, ConditionKind::Assignee];
     found.iter().all(|condition| condition.met == Met::Yes || !says_so.contains(&condition.kind))
 }

@@ -1,8 +1,7 @@
 //! The message to the agent about its pull request. Everything that others wrote is quoted as data.
 
 use kugetsu_domain::watch::feedback::FeedbackKind;
-use kugetsu_domain::watch::log_excerpt::excerpt;
-use kugetsu_domain::watch::quote::quoted;
+use kugetsu_domain::watch::quote::{excerpt, quoted};
 use kugetsu_forge::ci::{Check, CheckState};
 use kugetsu_forge::discussion::ReviewThread;
 use kugetsu_forge::error::ForgeError;
@@ -32,7 +31,7 @@ pub(crate) async fn message(followed: &Followed, look: &Look, kinds: &[FeedbackK
             FeedbackKind::Ci => failed_checks(followed, look).await?,
             FeedbackKind::Review => remarks(look, false, "Review"),
             FeedbackKind::BotReview => remarks(look, true, "Review by programs"),
-            // It has a message of its own, and a person decides about a refused merge.
+            // It has another message, and a person decides about a refused merge.
             FeedbackKind::Verify | FeedbackKind::Merge => String::new(),
         });
     }

@@ -1,19 +1,16 @@
 //! Looks into what webhooks report. Each report names a subject; what is the case there is read from the server.
 
-use std::collections::{HashSet, VecDeque};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::ServerBase;
+use kugetsu_domain::naming;
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::webhook::notice::{Notice, NoticeSubject};
+use kugetsu_forge::webhook::notice::NoticeSubject;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::HookNews;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::candidates::remove;
@@ -23,58 +20,14 @@ use super::handover::consider;
 use super::task::HandoverError;
 use crate::engine::Engine;
 use crate::forges::background;
+use crate::repo_file::with_file;
+use crate::reported::Reported;
 use crate::watches::Watch;
 
-/// Subjects that wait. Beyond it, the server is asked to send the report again.
-const WAITING_MAX: usize = 1000;
 /// Subjects that are looked into at once.
 const AT_ONCE: usize = 8;
 
-/// Reports that wait. Clones share them. A subject that is reported again while it waits, waits once.
-#[derive(Clone, Default)]
-pub(crate) struct Notices(Arc<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    waiting: Mutex<VecDeque<Reported>>,
-    changed: Notify,
-}
-
-/// A subject, and the server that reported it.
-type Reported = (ServerBase, Notice);
-
-impl fmt::Debug for Notices {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Notices")
-    }
-}
-
-impl Notices {
-    /// Returns `false` if too many wait.
-    pub(crate) fn send(&self, server: ServerBase, notice: Notice) -> bool {
-        let reported = (server, notice);
-        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.contains(&reported) {
-            return true;
-        }
-        if waiting.len() >= WAITING_MAX {
-            return false;
-        }
-        waiting.push_back(reported);
-        drop(waiting);
-        self.0.changed.notify_one();
-        true
-    }
-
-    /// Takes the first that is not among `others`: two looks at one subject at once would only repeat each other.
-    fn take_except(&self, others: &HashSet<Reported>) -> Option<Reported> {
-        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = waiting.iter().position(|reported| !others.contains(reported))?;
-        waiting.remove(at)
-    }
-}
-
-/// Looks into reports for as long as it is polled.
+/// Looks into reports until it is dropped.
 pub(crate) async fn serve(engine: Engine) {
     let notices = engine.notices().clone();
     let (mut running, mut subjects) = (JoinSet::new(), HashSet::new());
@@ -90,7 +43,7 @@ pub(crate) async fn serve(engine: Engine) {
             });
         }
         tokio::select! {
-            () = notices.0.changed.notified(), if running.len() < AT_ONCE => {}
+            () = notices.changed(), if running.len() < AT_ONCE => {}
             Some(ended) = running.join_next() => match ended {
                 Ok(reported) => drop(subjects.remove(&reported)),
                 Err(error) => {
@@ -103,7 +56,7 @@ pub(crate) async fn serve(engine: Engine) {
     }
 }
 
-/// What fails here is found by the next poll.
+/// The next poll finds a change that could not be read here.
 async fn look_into(engine: &Engine, (server, notice): &Reported) {
     let is_meant = |watch: &&Watch| {
         watch.repo.base == *server && watch.repo.project.as_str().eq_ignore_ascii_case(notice.project.as_str())
@@ -138,6 +91,9 @@ async fn look(engine: &Engine, watch: &Watch, subject: &NoticeSubject) -> Result
             notify(engine, watch, has_head).await
         }
         NoticeSubject::Push { branch } => {
+            if !branch.starts_with(naming::BRANCHES) {
+                engine.repo_files().forget(&watch.repo);
+            }
             notify(engine, watch, |issue| issue.worktree.as_ref().is_some_and(|files| files.branch == *branch)).await
         }
     }
@@ -147,6 +103,7 @@ async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<
     let Some(forge) = background(engine, &watch.repo.base)? else {
         return Err(HandoverError::Source(format!("the kind of server at {} is not known", watch.repo.base)));
     };
+    let watch = &with_file(engine, watch, forge.as_ref()).await?;
     match forge.issue(&watch.repo.project, number).await {
         Ok(issue) => {
             consider(engine, watch, forge.as_ref(), &issue).await?;
@@ -166,7 +123,7 @@ pub(crate) async fn notify(
 ) -> Result<(), HandoverError> {
     let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
     for issue in open {
-        let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_active() && follow.look_at.is_some());
+        let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_open() && follow.look_at.is_some());
         if is_followed && is_meant(&issue) {
             match engine.apply(issue.id, Event::Followed(FollowEvent::Noticed)).await {
                 // It was destroyed meanwhile.

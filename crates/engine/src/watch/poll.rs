@@ -20,6 +20,7 @@ use super::task::HandoverError;
 use crate::backoff;
 use crate::engine::Engine;
 use crate::forges::background;
+use crate::repo_file::with_file;
 use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
@@ -33,7 +34,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// Candidates that one poll asks the server about, so that many that wait cost little.
 const CANDIDATES_MAX: usize = 5;
 
-/// Polls the watched repositories for as long as it is polled itself. A server that does not answer holds up none of the others.
+/// Polls the watched repositories until it is dropped. A server that does not answer holds up none of the others.
 pub(crate) async fn poll(engine: Engine) {
     let mut settings = engine.settings_changes();
     let (mut loops, mut running) = (JoinSet::new(), Vec::<(Watch, AbortHandle)>::new());
@@ -68,6 +69,7 @@ pub(crate) async fn poll(engine: Engine) {
 
 async fn poll_one(engine: Engine, watch: Watch) {
     let mut events = engine.store().listen();
+    consider_all(&engine, &watch).await;
     // A watch whose settings changed may be free for issues that wait.
     reconsider_waiting(&engine, &watch).await;
     let (mut settings, mut refusals) = (engine.settings_changes(), 0);
@@ -97,6 +99,27 @@ async fn poll_one(engine: Engine, watch: Watch) {
     }
 }
 
+/// Considers all issues that are handed over, however old they are. The watch is new or its settings were changed, so that issues
+/// count which did not when they changed.
+async fn consider_all(engine: &Engine, watch: &Watch) {
+    let considering = async {
+        let state = engine.store().watch(watch.repo.clone()).await?;
+        let Some(forge) = background(engine, &watch.repo.base)?.filter(|_| state.polled_at.is_some()) else {
+            // The first poll does the same.
+            return Ok(());
+        };
+        let watch = &with_file(engine, watch, forge.as_ref()).await?;
+        let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
+        for issue in forge.issues(&watch.repo.project, &query).await?.entries {
+            one(engine, watch, forge.as_ref(), &issue, false).await?;
+        }
+        Ok::<_, HandoverError>(())
+    };
+    if let Err(error) = considering.await {
+        tracing::warn!(watch = watch.name, %error, "the issues of a watch whose settings changed could not be read");
+    }
+}
+
 /// The pause after so many refusals in a row that a person has to end.
 fn pause(refusals: u32) -> Duration {
     match refusals {
@@ -107,13 +130,17 @@ fn pause(refusals: u32) -> Duration {
 
 /// Whether a waiting issue may meet its conditions now.
 fn may_free(event: &StoredEvent) -> bool {
-    matches!(event.kind.as_str(), "run_ended" | "runner_lost" | "cancel_asked" | "change_seen" | "follow_ended")
+    matches!(event.kind.as_str(), "run_ended" | "runner_lost" | "change_seen" | "follow_ended")
+        || event.kind.starts_with("cancel")
 }
 
 /// Considers issues that waited for something in kugetsu.
 async fn reconsider_waiting(engine: &Engine, watch: &Watch) {
     let considered = match background(engine, &watch.repo.base) {
-        Ok(Some(forge)) => reconsider(engine, watch, forge.as_ref(), &BTreeSet::new(), false).await,
+        Ok(Some(forge)) => match with_file(engine, watch, forge.as_ref()).await {
+            Ok(watch) => reconsider(engine, &watch, forge.as_ref(), &BTreeSet::new(), false).await,
+            Err(error) => Err(error.into()),
+        },
         // The next poll reports it.
         Ok(None) => Ok(()),
         Err(error) => Err(error.into()),
@@ -192,6 +219,11 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         Ok(load) => load,
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
+    let watch = match with_file(engine, watch, forge.as_ref()).await {
+        Ok(watch) => watch,
+        Err(error) => return Read { error: Some(error.into()), ..read },
+    };
+    let watch = &watch;
     let query = IssueQuery {
         // Once they were read, issues that were closed or lost the label have to be seen, too.
         open: state.since.is_none(),

@@ -17,6 +17,7 @@ use uuid::{Builder, Uuid};
 
 use crate::engine::Engine;
 use crate::intake::issue_prompt;
+use crate::repo_file::RepoFileError;
 use crate::watches::Watch;
 
 #[derive(Debug, Error)]
@@ -27,15 +28,32 @@ pub(crate) enum HandoverError {
     Store(#[from] StoreError),
     #[error("its clone location is not known: {0}")]
     Source(String),
+    #[error(transparent)]
+    RepoFile(RepoFileError),
+}
+
+impl From<RepoFileError> for HandoverError {
+    fn from(error: RepoFileError) -> Self {
+        match error {
+            RepoFileError::Forge(error) => Self::Forge(error),
+            RepoFileError::Store(error) => Self::Store(error),
+            error @ RepoFileError::Invalid(_) => Self::RepoFile(error),
+        }
+    }
 }
 
 /// Returns whether it was started now, and not before.
 pub(crate) async fn start(engine: &Engine, watch: &Watch, issue: &OnServer, text: &str) -> Result<bool, HandoverError> {
     let settings = engine.settings();
     let prompt = issue_prompt::of(issue);
-    let agent = watch.agent.clone().unwrap_or_else(|| settings.default_agent.clone());
+    let dispatch = watch.dispatch(&issue.labels, issue.kind.as_deref());
+    let agent = dispatch.agent.unwrap_or_else(|| settings.default_agent.clone());
+    let message = match dispatch.prompt {
+        Some(text) => format!("{}\n\n{}", text.trim(), prompt.message),
+        None => prompt.message,
+    };
     let (id, now) = (seeded_task_id(&format!("{}#{} {text}", watch.repo, issue.number), engine.now()), engine.now());
-    let task = Task::queued(id, TaskKind::Start, agent, prompt.message, now);
+    let task = Task::queued(id, TaskKind::Start, agent, message, now);
     let enqueue = Enqueue {
         repo: repo(engine, watch)?,
         number: Some(issue.number),
@@ -44,7 +62,7 @@ pub(crate) async fn start(engine: &Engine, watch: &Watch, issue: &OnServer, text
         title: prompt.title,
         pr_url: None,
         watch: Some(watch.name.clone()),
-        task: Task { model: watch.model.clone(), base: watch.base.clone(), ..task },
+        task: Task { model: dispatch.model, base: dispatch.base, priority: dispatch.priority, ..task },
         precondition: Precondition::New,
         interrupt: false,
     };
@@ -81,6 +99,10 @@ pub(crate) async fn continuation(
     let agent = issue.session.as_ref().map(|session| session.agent.clone());
     let agent = agent.or_else(|| watch.agent.clone()).unwrap_or_else(|| engine.settings().default_agent.clone());
     let task = Task::queued(id, TaskKind::Continue, agent, text, engine.now());
+    // As it was chosen for the issue.
+    let latest = engine.store().view(issue.id).await?.map(|view| view.task);
+    let model = latest.as_ref().and_then(|task| task.model.clone());
+    let priority = latest.map_or(0, |task| task.priority);
     Ok(Some(Enqueue {
         repo,
         number: Some(issue.reference.number),
@@ -89,7 +111,7 @@ pub(crate) async fn continuation(
         title: issue.title.clone(),
         pr_url: None,
         watch: None,
-        task: Task { model: watch.model.clone(), ..task },
+        task: Task { model, priority, ..task },
         precondition: Precondition::Continuable,
         interrupt: false,
     }))

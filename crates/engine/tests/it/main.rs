@@ -14,6 +14,7 @@ mod pull_requests;
 mod references;
 mod runner;
 mod runs;
+mod stalls;
 mod unreadable;
 mod watch;
 mod world;

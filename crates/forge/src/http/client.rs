@@ -186,8 +186,14 @@ impl Client {
         filter_map: impl FnMut(T) -> Option<U>,
     ) -> Result<Listed<U>, ForgeError> {
         let entries = |response: &Response| {
-            let mut object: Map<String, Value> = self.parse(response)?;
-            let entries = object.remove(name).unwrap_or_default();
+            let entries = match self.parse(response)? {
+                Value::Object(mut object) => object.remove(name).unwrap_or_default(),
+                // Forgejo lists the jobs of a run without an object around them.
+                list @ Value::Array(_) => list,
+                other => {
+                    self.convert::<Map<String, Value>>(&Method::GET, response, serde_json::from_value(other))?.into()
+                }
+            };
             self.convert(&Method::GET, response, serde_json::from_value(entries))
         };
         self.pages(path, query, self.limits().pages, filter_map, entries).await

@@ -8,6 +8,7 @@ use kugetsu_domain::secret_forms::TokenUser;
 use super::probe::{Identity, Prober};
 use crate::forge::{BoxFuture, Forge};
 use crate::http::client::{Client, HttpDialect};
+use crate::user::TokenNeeds;
 
 /// Everything that distinguishes a kind of forge.
 pub(crate) struct Dialect {
@@ -23,6 +24,7 @@ pub(crate) struct Dialect {
     pub(crate) pages: Pages,
     pub(crate) api: ApiPaths,
     pub(crate) http: HttpDialect,
+    pub(crate) needs: TokenNeeds,
     pub(crate) connect: fn(ServerBase, Client) -> Arc<dyn Forge>,
     /// Recognizes a server. `None` if another kind's probe recognizes this kind too.
     pub(crate) probe: Option<Probe>,

@@ -1,7 +1,9 @@
 //! JSON that more than one kind of forge sends, read leniently: absent and null fields are `None`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use kugetsu_domain::reference::ProjectPath;
+use kugetsu_domain::reference::{ProjectPath, ServerBase};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -19,11 +21,14 @@ pub(super) enum Label {
 }
 
 pub(super) fn label_names(labels: Option<Vec<Label>>) -> Vec<String> {
-    let name = |label| match label {
+    labels.into_iter().flatten().filter_map(label_name).collect()
+}
+
+pub(super) fn label_name(label: Label) -> Option<String> {
+    match label {
         Label::Name(name) | Label::Object { name: Some(name) } => Some(name),
         Label::Object { name: None } => None,
-    };
-    labels.into_iter().flatten().filter_map(name).collect()
+    }
 }
 
 /// The user whom the token belongs to.
@@ -123,6 +128,38 @@ pub(super) fn repo_path<'a>(project: &'a ProjectPath, rest: &[&'a str]) -> Vec<&
     std::iter::once("repos").chain(project.as_str().split('/')).chain(rest.iter().copied()).collect()
 }
 
+/// A file, on every kind of server.
+#[derive(Debug, Deserialize)]
+pub(super) struct File {
+    /// None for a directory, and for large files of GitHub.
+    content: Option<String>,
+    encoding: Option<String>,
+}
+
+/// The text of a file that was requested; `None` if there is no such file.
+pub(super) fn text(
+    file: Result<File, ForgeError>,
+    server: &ServerBase,
+    name: &str,
+) -> Result<Option<String>, ForgeError> {
+    let file = match file {
+        Ok(file) => file,
+        Err(ForgeError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let encoded = file.content.filter(|_| file.encoding.as_deref() == Some("base64"));
+    let encoded = encoded.map(|content| content.split_whitespace().collect::<String>());
+    let bytes = encoded.and_then(|content| STANDARD.decode(content).ok());
+    match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        Some(text) => Ok(Some(text)),
+        None => Err(ForgeError::Unexpected {
+            server: server.to_string(),
+            request: format!("GET {name}"),
+            reason: "the file is too large, or is not text".to_owned(),
+        }),
+    }
+}
+
 /// An issue of GitHub and Gitea.
 #[derive(Debug, Deserialize)]
 pub(super) struct RepoIssue {
@@ -136,8 +173,16 @@ pub(super) struct RepoIssue {
     html_url: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
+    /// Of GitHub.
+    #[serde(rename = "type")]
+    kind: Option<IssueType>,
     /// Present if the issue is a pull request.
     pull_request: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct IssueType {
+    name: Option<String>,
 }
 
 impl From<RepoIssue> for Issue {
@@ -150,6 +195,7 @@ impl From<RepoIssue> for Issue {
             author: user(issue.user),
             assignees: logins(issue.assignees),
             labels: label_names(issue.labels),
+            kind: issue.kind.and_then(|kind| kind.name),
             url: issue.html_url.unwrap_or_default(),
             is_pull_request: issue.pull_request.is_some(),
             created: time(issue.created_at.as_deref()),

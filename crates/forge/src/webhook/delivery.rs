@@ -20,7 +20,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Length of an ID that is kept, in bytes; a longer one is replaced by its hash.
 const ID_MAX: usize = 100;
 
-/// The key of a home's webhooks. Each server gets a secret of its own, so that none can sign for another.
+/// The key of a home's webhooks. Each server gets another secret, so that none can sign for another.
 #[derive(Clone)]
 pub struct HookKey([u8; 32]);
 

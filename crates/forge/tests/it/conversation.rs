@@ -5,6 +5,7 @@ use kugetsu_forge::discussion::Reaction;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
 use kugetsu_forge::issue::{IssueEdit, IssueQuery, IssueState};
+use kugetsu_forge::kinds::table::token_needs;
 use kugetsu_forge::pull_request::MergeMethod;
 use kugetsu_forge::user::Permission;
 use kugetsu_testkit::ForgeServer;
@@ -108,6 +109,31 @@ async fn a_reaction_may_be_there_already() {
         let up = if kind == ForgeKind::GitLab { "thumbsup" } else { "+1" };
         assert_eq!(names, ["eyes", up, "confused"], "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn labels_of_a_project_are_listed() {
+    for (kind, server) in all() {
+        server.issue("acme/api", Issue::new("Slow").label("bug").label("agent"));
+        let mut labels = client(kind, &server).labels(&project("acme/api")).await.unwrap();
+        labels.sort();
+        assert_eq!(labels, ["agent", "bug"], "{kind:?}");
+    }
+}
+
+#[test]
+fn needs_of_a_token_are_named_in_the_terms_of_its_server() {
+    let needs = |kind| token_needs(kind).unwrap();
+    assert_eq!(needs(ForgeKind::GitHub).role(Permission::Write), "Write");
+    assert_eq!(needs(ForgeKind::Forgejo).role(Permission::Maintain), "Write");
+    assert_eq!(needs(ForgeKind::GitLab).role(Permission::Write), "Developer");
+    assert_eq!(needs(ForgeKind::GitLab).role(Permission::None), "no role");
+    let scopes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert!(needs(ForgeKind::GitHub).lacks_scope(Some(&scopes(&["read:user"]))));
+    assert!(!needs(ForgeKind::GitHub).lacks_scope(Some(&scopes(&["gist", "repo"]))));
+    assert!(needs(ForgeKind::GitLab).lacks_scope(Some(&scopes(&["read_api"]))));
+    // What a server does not report is not missing.
+    assert!(!needs(ForgeKind::GitHub).lacks_scope(None) && !needs(ForgeKind::Gitea).lacks_scope(Some(&[])));
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@ use kugetsu_forge::http::transport::Transport;
 use kugetsu_forge::issue::IssueState;
 use kugetsu_forge::open::open;
 use kugetsu_forge::servers::Server;
+use kugetsu_testkit::peer::program::{Peer, program};
 use serde_json::Value;
 
-use crate::program::{Peer, program};
 use crate::stage::{credentials, limits, project, server};
 
 const WORLD: &str = "

@@ -9,6 +9,8 @@ use crate::mirror::repo::{HEAD_REF, Mirror, PUSHED};
 use crate::mirror::source::{Source, SourceError};
 use crate::names::{BranchName, Oid, is_of_issue};
 
+/// Bytes of a subject that are kept.
+const SUBJECT_MAX: usize = 200;
 /// Maximum number of names in an error.
 const LISTED: usize = 5;
 
@@ -89,7 +91,33 @@ fn list(names: &[String]) -> String {
     }
 }
 
+/// A commit of a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its name, abbreviated.
+    pub short: String,
+    /// The first line of its message. It may contain anything.
+    pub subject: String,
+}
+
 impl Mirror {
+    /// The commits that `head` has and `base` has not, oldest first, without merges of other branches into it. At most the latest `max`.
+    pub async fn commits(&self, base: Option<&Oid>, head: &Oid, max: usize) -> Result<Vec<Commit>, GitError> {
+        let range = base.map_or_else(|| head.to_string(), |base| format!("{base}..{head}"));
+        let log = self.command("log", "list the commits of a branch").no_lazy_fetch();
+        let log = log.args(["--no-merges", "--no-show-signature", "-z", "--format=%h %s"]);
+        let log = log.arg(format!("--max-count={max}")).args([range.as_str(), "--"]).run().await?;
+        let commits = log.stdout.split(|byte| *byte == 0).filter_map(|line| {
+            let line = String::from_utf8_lossy(line).into_owned();
+            let (short, subject) = line.split_once(' ')?;
+            let subject = &subject[..subject.floor_char_boundary(SUBJECT_MAX)];
+            Some(Commit { short: short.to_owned(), subject: subject.to_owned() })
+        });
+        let mut commits: Vec<Commit> = commits.collect();
+        commits.reverse();
+        Ok(commits)
+    }
+
     /// The commit to begin at, as of the last update: that of `wanted`, else that of the default branch. For a local
     /// repository the default is what is checked out there, also a detached HEAD. If that has no commit: the repository's only
     /// branch, apart from those of issues, else none.

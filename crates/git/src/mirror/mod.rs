@@ -12,7 +12,7 @@ pub(crate) mod scratch;
 pub(crate) mod source;
 pub(crate) mod upstream;
 
-pub use base::{Base, BaseError};
+pub use base::{Base, BaseError, Commit};
 pub use local_repo::{LocalRepo, look_at, uncommitted_notice};
 pub use removal::remove_abandoned;
 pub use repair::Repaired;

@@ -165,6 +165,26 @@ async fn pushed_tip_prefers_the_server_over_the_last_push() {
 }
 
 #[tokio::test]
+async fn commits_of_a_branch_are_listed_oldest_first() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    for (text, message) in [("1", "First\n\nbody"), ("2", "Second"), ("3", &"x".repeat(500))] {
+        write(worktree.dir(), "x", text);
+        fixture.commit(worktree.dir(), message);
+    }
+    let head = fixture.oid(worktree.dir(), "HEAD");
+    mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    let base = fixture.oid(&server, "main");
+    let subjects = async |max| {
+        let commits = mirror.commits(Some(&base), &head, max).await.unwrap();
+        commits.into_iter().map(|commit| commit.subject).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects(10).await, ["First", "Second", &"x".repeat(200)]);
+    assert_eq!(subjects(2).await, ["Second", &"x".repeat(200)], "the latest");
+    assert!(mirror.commits(None, &head, 100).await.unwrap().len() > 3);
+}
+
+#[tokio::test]
 async fn next_creation_cleans_up_after_a_killed_one() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");

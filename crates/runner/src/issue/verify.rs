@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kugetsu_api::record::Body;
 use kugetsu_domain::text::counted;
-use kugetsu_domain::watch::log_excerpt::excerpt;
+use kugetsu_domain::watch::quote::excerpt;
 use kugetsu_git::names::Oid;
 use kugetsu_git::worktree::StatusError;
 use kugetsu_process::{Tracking, Tree, TreeSpec};

@@ -210,6 +210,7 @@ mod tests {
             allow_secrets: vec![],
         };
         let spec = RunSpec {
+            withheld: vec![],
             run: String::new(),
             issue: String::new(),
             fence: 1,

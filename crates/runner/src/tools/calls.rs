@@ -99,7 +99,7 @@ impl Calls {
     pub(super) async fn why(&self, Issue { issue }: Issue) -> ToolResult {
         let why = self.call(&endpoints::ISSUE_WHY, &self.query(&issue)).await?;
         let because: Vec<String> = why.because.iter().map(|reason| bounded_reason(reason)).collect();
-        Ok(json!({"issue": why.issue, "state": why.state.name(), "because": because,
+        Ok(json!({"issue": why.issue, "state": why.state.map_or("not started", Machine::name), "because": because,
             "hint": why.hint.as_deref().map(bounded_reason)}))
     }
 

@@ -141,7 +141,7 @@ pub(super) fn is_handled(connection: &Connection, server: &str, id: &str) -> Res
     Ok(statement.exists([server, id])?)
 }
 
-/// What was handled before `forget` is forgotten, unless it has no time.
+/// Earlier ones than `forget` are forgotten, unless they have no time.
 pub(super) fn add_handled(
     connection: &Connection,
     server: &str,

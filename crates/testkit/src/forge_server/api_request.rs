@@ -1,7 +1,7 @@
 //! A parsed API request.
 
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A request of the API.
 #[derive(Debug)]
@@ -44,6 +44,13 @@ impl ApiRequest {
         Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
+    /// Names of a list, or of a text with commas between them; `None` if there is no such field.
+    pub(super) fn names(&self, name: &str) -> Option<Vec<String>> {
+        let text = self.text(name).map(|text| text.split(',').map(str::trim).map(str::to_owned).collect());
+        let names: Vec<String> = text.or_else(|| self.texts(name))?;
+        Some(names.into_iter().filter(|name| !name.is_empty()).collect())
+    }
+
     /// The numbers of a list in the body; `None` if there is no such list.
     pub(super) fn ids(&self, name: &str) -> Option<Vec<u64>> {
         Some(self.body.get(name)?.as_array()?.iter().filter_map(Value::as_u64).collect())
@@ -66,6 +73,18 @@ pub(super) fn query(text: &str) -> Vec<(String, String)> {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| (decoded(&name.replace('+', " ")), decoded(&value.replace('+', " "))))
         .collect()
+}
+
+/// Adds the parameters of the query that the body does not have: GitLab takes them from either.
+pub(super) fn add_query(body: &mut Value, query: &[(String, String)]) {
+    if body.is_null() {
+        *body = Value::Object(Map::new());
+    }
+    let Some(fields) = body.as_object_mut() else { return };
+    for (name, value) in query {
+        let value = value.parse::<bool>().map_or_else(|_| Value::from(value.as_str()), Value::from);
+        fields.entry(name.as_str()).or_insert(value);
+    }
 }
 
 fn decoded(text: &str) -> String {

@@ -4,7 +4,7 @@ use super::check::{Check, CheckState};
 use super::comment::{Comment, Review, Thread, Verdict};
 use super::event::{Action, EventKind};
 use super::flavor::Flavor;
-use super::issue::Subject;
+use super::issue::{Issue, Subject};
 use super::pull_request::{PrState, PullRequest};
 use super::state::ForgeState;
 
@@ -167,6 +167,14 @@ impl ForgeState {
         Some(())
     }
 
+    pub(super) fn add_issue(&mut self, path: &str, actor: &str, issue: Issue) -> u64 {
+        let (now, shared) = (self.tick(), self.flavor.shares_numbers());
+        self.users.extend(issue.author.iter().chain(&issue.assignees).cloned());
+        let number = self.project_mut(path).add_issue(issue, shared, now);
+        self.record(path, actor, EventKind::Issue { number, action: Action::Opened });
+        number
+    }
+
     /// Adds a pull request without looking whether that is allowed.
     pub(super) fn add_pull(&mut self, path: &str, actor: &str, pull: PullRequest) -> u64 {
         let (now, shared) = (self.tick(), self.flavor.shares_numbers());
@@ -222,6 +230,19 @@ impl ForgeState {
             Flavor::GitLab => 0,
             _ => self.add_review(path, number, author, Verdict::Commented, "")?,
         };
+        self.add_thread_of(path, number, author, review, at, body)
+    }
+
+    /// The same as a part of a review.
+    pub(super) fn add_thread_of(
+        &mut self,
+        path: &str,
+        number: u64,
+        author: &str,
+        review: u64,
+        at: (&str, Option<u64>),
+        body: &str,
+    ) -> Option<u64> {
         let comment = self.new_comment(author, body);
         let (id, comment_id) = (self.new_id(), comment.id);
         let pull = self.projects.get_mut(path)?.pull_requests.get_mut(&number)?;

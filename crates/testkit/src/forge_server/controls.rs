@@ -39,6 +39,11 @@ impl ForgeServer {
         self.state.change(|forge| forge.add_labels(project, subject, "kim", &names)).expect("the subject of the label");
     }
 
+    /// Adds a label that issues can get.
+    pub fn create_label(&self, project: &str, name: &str) {
+        self.with(project, |project| project.labels.insert(name.to_owned()));
+    }
+
     /// Closes or reopens an issue or a pull request, as another user.
     ///
     /// # Panics
@@ -161,6 +166,17 @@ impl ForgeServer {
     /// Sets the requests that GitHub still answers, and the end of the window in Unix seconds.
     pub fn set_rate_limit(&self, limit: u64, remaining: u64, reset: i64) {
         self.state.change(|forge| forge.rate = RateLimit { limit, remaining, reset });
+    }
+
+    /// Sets a file at the root of the default branch.
+    ///
+    /// # Panics
+    /// There is no such project.
+    pub fn set_file(&self, project: &str, name: &str, text: &str) {
+        self.state.change(|forge| {
+            let project = forge.projects.get_mut(project).expect("a project");
+            project.files.insert(name.to_owned(), text.to_owned());
+        });
     }
 
     /// Sets the server's clock in Unix seconds.

@@ -164,11 +164,16 @@ impl ServerState {
         let graphql = || (self.flavor == Flavor::GitHub && path == "/api/graphql").then_some("/graphql");
         let Some(below) = below.or_else(graphql) else { return Reply::error(404, "Not Found") };
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+        let query = api_request::query(parts.uri.query().unwrap_or_default());
+        let mut body = serde_json::from_slice(body).unwrap_or(Value::Null);
+        if self.flavor == Flavor::GitLab && parts.method != "GET" {
+            api_request::add_query(&mut body, &query);
+        }
         let request = ApiRequest {
             method: parts.method.to_string(),
             parts: api_request::parts(below),
-            query: api_request::query(parts.uri.query().unwrap_or_default()),
-            body: serde_json::from_slice(body).unwrap_or(Value::Null),
+            query,
+            body,
             login,
             base: if forge.root_url.is_empty() { format!("http://{host}") } else { forge.root_url.clone() },
             target: parts.uri.to_string(),

@@ -12,6 +12,8 @@ pub struct Issue {
     /// The login of the author; `None` if the account was deleted.
     pub author: Option<String>,
     pub labels: Vec<String>,
+    /// Its type, on GitHub and GitLab.
+    pub kind: Option<String>,
     /// Logins.
     pub assignees: Vec<String>,
     /// Numbers of the issues that have to be closed before.
@@ -46,6 +48,7 @@ impl Issue {
             closed: false,
             author: Some("kim".to_owned()),
             labels: Vec::new(),
+            kind: None,
             assignees: Vec::new(),
             blocked_by: Vec::new(),
             comments: Vec::new(),
@@ -61,6 +64,10 @@ impl Issue {
     pub fn label(mut self, name: &str) -> Self {
         self.labels.push(name.to_owned());
         self
+    }
+
+    pub fn kind(self, name: &str) -> Self {
+        Self { kind: Some(name.to_owned()), ..self }
     }
 
     pub fn assignee(mut self, login: &str) -> Self {

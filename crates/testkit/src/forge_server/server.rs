@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use super::delivery;
-use super::event::{Action, EventKind};
 use super::fault::Fault;
 use super::flavor::Flavor;
 use super::handler::{Gate, Outage, ServerState};
@@ -118,15 +117,8 @@ impl ForgeServer {
 
     /// Adds an issue and returns its number.
     pub fn issue(&self, project: &str, issue: Issue) -> u64 {
-        let shared = self.state.flavor.shares_numbers();
-        self.state.change(|forge| {
-            let now = forge.tick();
-            forge.users.extend(issue.author.iter().chain(&issue.assignees).cloned());
-            let actor = issue.author.clone().unwrap_or_default();
-            let number = forge.project_mut(project).add_issue(issue, shared, now);
-            forge.record(project, &actor, EventKind::Issue { number, action: Action::Opened });
-            number
-        })
+        let author = issue.author.clone().unwrap_or_default();
+        self.state.change(|forge| forge.add_issue(project, &author, issue))
     }
 
     /// Adds a pull request and returns its number.

@@ -71,6 +71,8 @@ pub(super) struct Project {
     pub(super) pull_requests: BTreeMap<u64, PullRequest>,
     /// Numbers of deleted issues.
     pub(super) deleted: BTreeSet<u64>,
+    /// Files at the root of the default branch, by name.
+    pub(super) files: BTreeMap<String, String>,
     /// Names of the labels that can be given.
     pub(super) labels: BTreeSet<String>,
     pub(super) permissions: BTreeMap<String, Permission>,
@@ -116,6 +118,7 @@ impl ForgeState {
             issues: BTreeMap::new(),
             pull_requests: BTreeMap::new(),
             deleted: BTreeSet::new(),
+            files: BTreeMap::new(),
             labels: BTreeSet::new(),
             permissions: BTreeMap::new(),
             checks: BTreeMap::new(),

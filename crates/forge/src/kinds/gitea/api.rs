@@ -15,8 +15,9 @@ use crate::http::paging::Paging;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
+use crate::kinds::wire;
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
 
 pub(in crate::kinds) static GITEA: Dialect = SHARED;
 
@@ -52,6 +53,16 @@ pub(super) const SHARED: Dialect = Dialect {
         accept: "application/json",
         version: None,
         paging: Paging::LinkOrCount,
+    },
+    needs: TokenNeeds {
+        roles: &[(Permission::Read, "Read"), (Permission::Write, "Write"), (Permission::Admin, "Administrator")],
+        look_up: Permission::Admin,
+        hooks: Permission::Admin,
+        merge: Permission::Write,
+        scopes: "`write:repository`, `write:issue` and `read:user`",
+        sufficient: &[],
+        labels_page: "labels",
+        labels_ignore_case: false,
     },
     connect: |server, client| Arc::new(Gitea { kind: ForgeKind::Gitea, server, client }),
     probe: Some(|prober| Box::pin(probe(prober))),
@@ -95,6 +106,12 @@ impl Forge for Gitea {
         Box::pin(self.access(project))
     }
 
+    fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            wire::text(self.client.get(&wire::repo_path(project, &["contents", name])).await, self.server(), name)
+        })
+    }
+
     fn permission<'a>(&'a self, project: &'a ProjectPath, login: &'a str) -> BoxFuture<'a, Permission> {
         Box::pin(self.permission_of(project, login))
     }
@@ -109,6 +126,10 @@ impl Forge for Gitea {
 
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {
         Box::pin(self.dependencies(project, number))
+    }
+
+    fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(self.list_labels(project))
     }
 
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>> {

@@ -21,6 +21,10 @@ struct Label {
 }
 
 impl Gitea {
+    pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
+        Ok(self.known_labels(project).await?.into_iter().filter_map(|label| label.name).collect())
+    }
+
     pub(super) async fn change_labels(
         &self,
         project: &ProjectPath,

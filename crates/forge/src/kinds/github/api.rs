@@ -15,8 +15,9 @@ use crate::http::paging::Paging;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
+use crate::kinds::wire;
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
 
 pub(in crate::kinds) static GITHUB: Dialect = Dialect {
     kind: ForgeKind::GitHub,
@@ -45,6 +46,23 @@ pub(in crate::kinds) static GITHUB: Dialect = Dialect {
         accept: "application/vnd.github+json",
         version: Some(("x-github-api-version", "2022-11-28")),
         paging: Paging::Link,
+    },
+    needs: TokenNeeds {
+        roles: &[
+            (Permission::Read, "Read"),
+            (Permission::Triage, "Triage"),
+            (Permission::Write, "Write"),
+            (Permission::Maintain, "Maintain"),
+            (Permission::Admin, "Admin"),
+        ],
+        look_up: Permission::Write,
+        hooks: Permission::Admin,
+        merge: Permission::Write,
+        scopes: "`repo` and `workflow`; a fine-grained token needs Contents, Issues, Pull requests and Workflows (read and \
+                 write), and Actions, Checks and Commit statuses (read)",
+        sufficient: &["repo", "public_repo"],
+        labels_page: "labels",
+        labels_ignore_case: true,
     },
     connect: |server, client| Arc::new(GitHub { server, client }),
     probe: Some(|prober| Box::pin(probe(prober))),
@@ -86,6 +104,12 @@ impl Forge for GitHub {
         Box::pin(self.access(project))
     }
 
+    fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            wire::text(self.client.get(&wire::repo_path(project, &["contents", name])).await, self.server(), name)
+        })
+    }
+
     fn permission<'a>(&'a self, project: &'a ProjectPath, login: &'a str) -> BoxFuture<'a, Permission> {
         Box::pin(self.permission_of(project, login))
     }
@@ -100,6 +124,10 @@ impl Forge for GitHub {
 
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {
         Box::pin(self.dependencies(project, number))
+    }
+
+    fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(self.list_labels(project))
     }
 
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>> {

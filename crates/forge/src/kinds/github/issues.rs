@@ -87,6 +87,11 @@ impl GitHub {
         self.client.change_only(Method::POST, &path, Some(json!({ "content": reaction.content() }))).await
     }
 
+    pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
+        let labels = self.client.list(&wire::repo_path(project, &["labels"]), &[], wire::label_name).await?;
+        Ok(labels.entries)
+    }
+
     pub(super) async fn change_labels(
         &self,
         project: &ProjectPath,

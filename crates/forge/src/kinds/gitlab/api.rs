@@ -15,8 +15,9 @@ use crate::http::paging::Paging;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
+use crate::kinds::wire;
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
 
 pub(in crate::kinds) static GITLAB: Dialect = Dialect {
     kind: ForgeKind::GitLab,
@@ -41,6 +42,22 @@ pub(in crate::kinds) static GITLAB: Dialect = Dialect {
         accept: "application/json",
         version: None,
         paging: Paging::NextPage,
+    },
+    needs: TokenNeeds {
+        roles: &[
+            (Permission::Read, "Guest"),
+            (Permission::Triage, "Reporter"),
+            (Permission::Write, "Developer"),
+            (Permission::Maintain, "Maintainer"),
+            (Permission::Admin, "Owner"),
+        ],
+        look_up: Permission::Read,
+        hooks: Permission::Maintain,
+        merge: Permission::Maintain,
+        scopes: "`api`",
+        sufficient: &["api"],
+        labels_page: "-/labels",
+        labels_ignore_case: false,
     },
     connect: |server, client| Arc::new(GitLab { server, client }),
     probe: Some(|prober| Box::pin(probe(prober))),
@@ -82,6 +99,13 @@ impl Forge for GitLab {
         Box::pin(self.access(project))
     }
 
+    fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let path = ["projects", project.as_str(), "repository", "files", name];
+            wire::text(self.client.get_by(&path, &[("ref", "HEAD")]).await, self.server(), name)
+        })
+    }
+
     fn permission<'a>(&'a self, project: &'a ProjectPath, login: &'a str) -> BoxFuture<'a, Permission> {
         Box::pin(self.permission_of(project, login))
     }
@@ -96,6 +120,10 @@ impl Forge for GitLab {
 
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {
         Box::pin(self.dependencies(project, number))
+    }
+
+    fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(self.list_labels(project))
     }
 
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>> {

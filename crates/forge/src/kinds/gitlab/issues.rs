@@ -22,6 +22,8 @@ struct IssueBody {
     author: Option<User>,
     labels: Option<Vec<Label>>,
     assignees: Option<Vec<User>>,
+    /// `issue`, `incident`, `task` and others.
+    issue_type: Option<String>,
     web_url: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -140,6 +142,12 @@ impl GitLab {
         }
     }
 
+    /// Those of the project's groups are among them.
+    pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
+        let labels = self.client.list(&["projects", project.as_str(), "labels"], &[], wire::label_name).await?;
+        Ok(labels.entries)
+    }
+
     pub(super) async fn change_labels(
         &self,
         project: &ProjectPath,
@@ -225,6 +233,7 @@ impl From<IssueBody> for Issue {
             assignees: wire::logins(body.assignees),
             labels: wire::label_names(body.labels),
             url: body.web_url.unwrap_or_default(),
+            kind: body.issue_type,
             is_pull_request: false,
             created: wire::time(body.created_at.as_deref()),
             updated: wire::time(body.updated_at.as_deref()),

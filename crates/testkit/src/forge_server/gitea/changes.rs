@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::authoring;
 use super::view::{View, label, missing, user};
 use crate::forge_server::access;
 use crate::forge_server::api_request::ApiRequest;
@@ -31,6 +32,10 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest, path: &str, r
         }
         ("PATCH", ["issues", "comments", id]) => at(id).and_then(|id| edit_comment(forge, request, path, id)),
         ("POST", ["issues", "comments", id, "reactions"]) => at(id).and_then(|id| react(forge, request, path, id)),
+        ("POST", ["issues"]) => authoring::open_issue(forge, request, path, permission),
+        ("POST", ["pulls", number, "reviews"]) => {
+            at(number).and_then(|number| authoring::review(forge, request, path, number))
+        }
         ("POST", ["pulls"]) => Some(open(forge, request, path)),
         _ if permission < Permission::Write => {
             Some(Reply::error(403, "user should have a permission to write to a repo"))
@@ -59,10 +64,6 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest, path: &str, r
     reply.unwrap_or_else(|| missing(request))
 }
 
-fn view<'a>(forge: &'a ForgeState, request: &'a ApiRequest, path: &'a str) -> Option<View<'a>> {
-    Some(View { base: &request.base, path, project: forge.projects.get(path)? })
-}
-
 fn add_comment(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) -> Option<Reply> {
     let subject = forge.subject_at(path, number)?;
     let Some(body) = request.text("body") else { return Some(Reply::error(422, "[]: Required")) };
@@ -71,7 +72,7 @@ fn add_comment(forge: &mut ForgeState, request: &ApiRequest, path: &str, number:
 }
 
 fn comment(forge: &ForgeState, request: &ApiRequest, path: &str, subject: Subject, id: u64) -> Option<Value> {
-    let view = view(forge, request, path)?;
+    let view = View::of(forge, request, path)?;
     let comment = view.project.subject(subject)?.comments.iter().find(|comment| comment.id == id)?;
     Some(view.comment(subject, comment))
 }
@@ -146,7 +147,7 @@ fn edit(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64, i
         draft: request.text("title").map(is_draft),
     };
     forge.edit(path, subject, request.actor(), edit)?;
-    let view = view(forge, request, path)?;
+    let view = View::of(forge, request, path)?;
     let body = match is_pull {
         true => view.pull(number, view.project.pull_requests.get(&number)?),
         false => view.subject(subject)?,
@@ -160,7 +161,7 @@ fn open(forge: &mut ForgeState, request: &ApiRequest, path: &str) -> Reply {
     let new = Opening { title, body, head, base, draft };
     match forge.open_pull(path, request.actor(), new) {
         Ok(number) => {
-            let view = view(forge, request, path);
+            let view = View::of(forge, request, path);
             let pull = view.and_then(|view| Some(view.pull(number, view.project.pull_requests.get(&number)?)));
             Reply::new(201, pull.unwrap_or_default()).changed("open_pull_request")
         }
@@ -185,7 +186,7 @@ fn ask_for_review(forge: &mut ForgeState, request: &ApiRequest, path: &str, numb
         return Some(Reply::error(404, &format!("user does not exist [name: {unknown}]")));
     }
     forge.ask_for_review(path, number, &logins)?;
-    let view = view(forge, request, path)?;
+    let view = View::of(forge, request, path)?;
     let pull = view.project.pull_requests.get(&number)?;
     let requests = logins.iter().map(|login| view.review_request(number, pull, login));
     Some(Reply::new(201, requests.collect()).changed("request_review"))
@@ -241,6 +242,6 @@ fn create_hook(forge: &mut ForgeState, request: &ApiRequest, path: &str) -> Repl
         events: request.texts("events").unwrap_or_else(|| vec!["push".to_owned()]),
     };
     forge.project_mut(path).hooks.push(hook.clone());
-    let body = view(forge, request, path).map(|view| view.hook(&hook, kind)).unwrap_or_default();
+    let body = View::of(forge, request, path).map(|view| view.hook(&hook, kind)).unwrap_or_default();
     Reply::new(201, body).changed("create_hook")
 }

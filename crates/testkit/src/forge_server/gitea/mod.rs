@@ -1,5 +1,6 @@
 //! Gitea, and Forgejo, which has its API.
 
+mod authoring;
 mod changes;
 mod reads;
 mod routes;

@@ -1,5 +1,7 @@
 //! Requests that read something of a project.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::view::{View, label, missing, user};
@@ -44,6 +46,13 @@ impl Reading<'_> {
                 }
                 Reply::ok(repository)
             }
+            ["contents", name] => match self.project.files.get(*name) {
+                Some(text) => Reply::ok(json!({
+                    "type": "file", "name": name, "path": name, "size": text.len(), "encoding": "base64",
+                    "content": STANDARD.encode(text),
+                })),
+                None => missing(self.request),
+            },
             ["issues"] => self.issues(),
             ["issues", number] => self.found(self.subject(number).and_then(|subject| view.subject(subject))),
             ["issues", number, "comments"] => {
@@ -260,7 +269,10 @@ impl Reading<'_> {
                 let job = self.jobs().find(|(_, check)| (7000 + self.run_of(check)).to_string() == *run);
                 let Some((commit, check)) = job else { return missing(self.request) };
                 let job = json!({ "id": check.id, "name": check.name, "head_sha": commit, "status": ended(check) });
-                self.list_in(vec![job], "jobs", json!({}))
+                match self.forge.flavor {
+                    Flavor::Forgejo => self.list(vec![job]),
+                    _ => self.list_in(vec![job], "jobs", json!({})),
+                }
             }
             ["jobs", job, "logs"] => match self.jobs().find(|(_, check)| check.id.to_string() == *job) {
                 Some((_, check)) => Reply::text(check.log.as_deref().unwrap_or_default()),

@@ -9,7 +9,7 @@ use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
 use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
 use crate::forge_server::reply::Reply;
-use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
+use crate::forge_server::state::{ForgeState, LONG_AGO, Project, id_of, time};
 
 pub(super) fn missing(request: &ApiRequest) -> Reply {
     let url = format!("{}/api/swagger", request.base);
@@ -38,6 +38,13 @@ pub(super) struct View<'a> {
     pub(super) base: &'a str,
     pub(super) path: &'a str,
     pub(super) project: &'a Project,
+}
+
+impl<'a> View<'a> {
+    /// The project at this path.
+    pub(super) fn of(forge: &'a ForgeState, request: &'a ApiRequest, path: &'a str) -> Option<Self> {
+        Some(Self { base: &request.base, path, project: forge.projects.get(path)? })
+    }
 }
 
 impl View<'_> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{api, label, missing, reaction};
+use super::authoring;
+use super::objects::{api, invalid, label, missing, reaction};
 use super::view::View;
 use crate::forge_server::access;
 use crate::forge_server::api_request::ApiRequest;
@@ -25,6 +26,11 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest, path: &str, r
     }
     let at = |number: &str| number.parse().ok();
     let reply = match (request.method.as_str(), rest) {
+        ("POST", ["issues"]) => authoring::open_issue(forge, request, path, permission),
+        ("POST", ["pulls", number, "reviews"]) => {
+            at(number).and_then(|number| authoring::review(forge, request, path, number))
+        }
+        ("POST", ["labels"]) if permission >= Permission::Write => authoring::create_label(forge, request, path),
         ("POST", ["issues", number, "comments"]) => {
             at(number).and_then(|number| add_comment(forge, request, path, number))
         }
@@ -62,17 +68,6 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest, path: &str, r
     reply.unwrap_or_else(missing)
 }
 
-fn view<'a>(forge: &'a ForgeState, request: &'a ApiRequest, path: &'a str) -> Option<View<'a>> {
-    Some(View { base: &request.base, path, project: forge.projects.get(path)? })
-}
-
-fn invalid(errors: Value) -> Reply {
-    Reply::new(
-        422,
-        json!({ "message": "Validation Failed", "errors": errors, "documentation_url": "https://docs.github.com/rest" }),
-    )
-}
-
 fn add_comment(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) -> Option<Reply> {
     if forge.projects.get(path)?.deleted.contains(&number) {
         return Some(Reply::error(410, "This issue was deleted"));
@@ -86,7 +81,7 @@ fn add_comment(forge: &mut ForgeState, request: &ApiRequest, path: &str, number:
 }
 
 fn comment(forge: &ForgeState, request: &ApiRequest, path: &str, subject: Subject, id: u64) -> Option<Value> {
-    let view = view(forge, request, path)?;
+    let view = View::of(forge, request, path)?;
     let comment = view.project.subject(subject)?.comments.iter().find(|comment| comment.id == id)?;
     Some(view.comment(subject, comment))
 }
@@ -108,10 +103,12 @@ fn react(forge: &mut ForgeState, request: &ApiRequest, path: &str, id: u64) -> O
     Some(Reply::new(status, reaction(request, id, name, forge.now)).changed("react"))
 }
 
-/// Unknown labels are created.
+/// Unknown labels are created. Clients send an object or only the list.
 fn add_labels(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) -> Option<Reply> {
     let subject = forge.subject_at(path, number)?;
-    forge.add_labels(path, subject, request.actor(), &request.texts("labels")?)?;
+    let list = |body: &Value| Some(body.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    let names: Vec<String> = request.texts("labels").or_else(|| list(&request.body))?;
+    forge.add_labels(path, subject, request.actor(), &names)?;
     labels(forge, request, path, subject)
 }
 
@@ -150,7 +147,7 @@ fn edit(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64, i
         draft: None,
     };
     forge.edit(path, subject, request.actor(), edit)?;
-    let view = view(forge, request, path)?;
+    let view = View::of(forge, request, path)?;
     let body = match is_pull {
         true => view.full_pull(number, view.project.pull_requests.get(&number)?),
         false => view.subject(subject)?,
@@ -168,7 +165,7 @@ fn open(forge: &mut ForgeState, request: &ApiRequest, path: &str) -> Reply {
         |message: String| invalid(json!([{ "resource": "PullRequest", "code": "custom", "message": message }]));
     match forge.open_pull(path, request.actor(), new) {
         Ok(number) => {
-            let view = view(forge, request, path);
+            let view = View::of(forge, request, path);
             let pull = view.and_then(|view| Some(view.full_pull(number, view.project.pull_requests.get(&number)?)));
             Reply::new(201, pull.unwrap_or_default()).changed("open_pull_request")
         }
@@ -191,7 +188,7 @@ fn ask_for_review(forge: &mut ForgeState, request: &ApiRequest, path: &str, numb
         return Some(Reply::error(422, message));
     }
     forge.ask_for_review(path, number, &logins)?;
-    let view = view(forge, request, path)?;
+    let view = View::of(forge, request, path)?;
     let pull = view.pull(number, view.project.pull_requests.get(&number)?);
     Some(Reply::new(201, Value::Object(pull)).changed("request_review"))
 }
@@ -235,6 +232,6 @@ fn create_hook(forge: &mut ForgeState, request: &ApiRequest, path: &str) -> Repl
     let id = hook.id;
     forge.project_mut(path).hooks.push(hook.clone());
     forge.record(path, request.actor(), EventKind::Ping { hook: id });
-    let body = view(forge, request, path).map(|view| view.hook(&hook)).unwrap_or_default();
+    let body = View::of(forge, request, path).map(|view| view.hook(&hook)).unwrap_or_default();
     Reply::new(201, body).changed("create_hook")
 }

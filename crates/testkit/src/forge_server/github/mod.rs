@@ -1,5 +1,6 @@
 //! GitHub.
 
+mod authoring;
 mod changes;
 mod graphql;
 mod objects;

@@ -174,6 +174,13 @@ pub(super) fn missing() -> Reply {
     )
 }
 
+pub(super) fn invalid(errors: Value) -> Reply {
+    Reply::new(
+        422,
+        json!({ "message": "Validation Failed", "errors": errors, "documentation_url": "https://docs.github.com/rest" }),
+    )
+}
+
 /// A reaction of the request's user.
 pub(super) fn reaction(request: &ApiRequest, id: u64, name: &str, now: i64) -> Value {
     let login = request.actor();

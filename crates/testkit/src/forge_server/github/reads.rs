@@ -1,5 +1,7 @@
 //! Requests that read something of a project.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::objects::{api, full_repository, label, missing, permissions, user};
@@ -50,6 +52,13 @@ impl Reading<'_> {
                 let repo = format!("{}/repos/{}", api(self.request), self.path);
                 self.list(self.project.label_names().iter().map(|name| label(&repo, name)).collect())
             }
+            ["contents", name] => match self.project.files.get(*name) {
+                Some(text) => Reply::ok(json!({
+                    "type": "file", "name": name, "path": name, "size": text.len(), "encoding": "base64",
+                    "content": STANDARD.encode(text) + "\n",
+                })),
+                None => missing(),
+            },
             ["collaborators", login, "permission"] => self.permission(login),
             ["pulls"] => self.pulls(),
             ["pulls", number, rest @ ..] => {
@@ -79,10 +88,30 @@ impl Reading<'_> {
                 }
                 None => missing(),
             },
+            ["git", "ref", "heads", branch @ ..] => self.found(self.branch(&branch.join("/"))),
             ["hooks"] if self.forge.permission(self.path, self.request.actor()) < Permission::Admin => missing(),
             ["hooks"] => self.list(self.project.hooks.iter().map(|hook| view.hook(hook)).collect()),
             _ => missing(),
         }
+    }
+
+    /// The branch of a pull request, or any branch if the project has a repository.
+    fn branch(&self, name: &str) -> Option<Value> {
+        let of_pull = || {
+            let mut pulls = self.project.pull_requests.values();
+            pulls.find(|pull| pull.head == name && !pull.branch_gone).map(|pull| pull.sha.clone())
+        };
+        let commit = match &self.project.branches {
+            Some(branches) => branches.get(name).cloned(),
+            None => of_pull(),
+        };
+        let repo = format!("{}/repos/{}", api(self.request), self.path);
+        commit.map(|commit| {
+            json!({
+                "ref": format!("refs/heads/{name}"), "node_id": "REF_1", "url": format!("{repo}/git/refs/heads/{name}"),
+                "object": { "type": "commit", "sha": commit, "url": format!("{repo}/git/commits/{commit}") },
+            })
+        })
     }
 
     fn found(&self, object: Option<Value>) -> Reply {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::objects::{label, object, repository, user};
+use crate::forge_server::api_request::ApiRequest;
 use crate::forge_server::check::{Check, CheckState};
 use crate::forge_server::comment::{Comment, HUNK, Review, Thread, Verdict};
 use crate::forge_server::flavor::Flavor;
@@ -10,7 +11,7 @@ use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
 use crate::forge_server::permission::Settings;
 use crate::forge_server::pull_request::{BranchHome, MergeMethod, PrState, PullRequest};
-use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
+use crate::forge_server::state::{ForgeState, LONG_AGO, Project, id_of, time};
 
 /// A project, and the start of all addresses.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,13 @@ pub(super) struct View<'a> {
     pub(super) base: &'a str,
     pub(super) path: &'a str,
     pub(super) project: &'a Project,
+}
+
+impl<'a> View<'a> {
+    /// The project at this path.
+    pub(super) fn of(forge: &'a ForgeState, request: &'a ApiRequest, path: &'a str) -> Option<Self> {
+        Some(Self { base: &request.base, path, project: forge.projects.get(path)? })
+    }
 }
 
 impl View<'_> {
@@ -87,6 +95,7 @@ impl View<'_> {
             "labels": issue.labels.iter().map(|name| label(&repo, name)).collect::<Vec<_>>(),
             "assignee": issue.assignees.first().map(|login| self.user(Some(login))),
             "assignees": issue.assignees.iter().map(|login| self.user(Some(login))).collect::<Vec<_>>(),
+            "type": issue.kind.as_ref().map(|name| json!({ "id": 1, "node_id": "IT_1", "name": name, "description": null })),
             "milestone": null,
             "locked": false, "active_lock_reason": null, "comments": issue.comment_count(),
             "author_association": "MEMBER",

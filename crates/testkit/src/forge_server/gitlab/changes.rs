@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::authoring;
 use super::edits::{edit_of, view};
 use super::merge_requests;
 use super::view::{missing, no_route, user};
@@ -33,6 +34,16 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest, path: &str, r
         ("POST", [word @ ("issues" | "merge_requests"), number, "notes", id, "award_emoji"]) => {
             let found = subject(word, number).zip(at(id));
             found.and_then(|(subject, id)| award(forge, request, path, subject, id))
+        }
+        ("POST", ["issues"]) => Some(authoring::open_issue(forge, request, path, permission)),
+        ("POST", ["merge_requests", _, "approve"]) if permission < Permission::Write => {
+            Some(Reply::error(401, "401 Unauthorized"))
+        }
+        ("POST", ["merge_requests", number, "approve"]) => {
+            at(number).and_then(|number| authoring::approve(forge, request, path, number))
+        }
+        ("POST", ["merge_requests", number, "discussions"]) => {
+            at(number).and_then(|number| authoring::discuss(forge, request, path, number))
         }
         ("POST", ["merge_requests"]) => Some(merge_requests::open(forge, request, path)),
         ("POST", ["hooks"]) if permission < Permission::Maintain => forbidden(),

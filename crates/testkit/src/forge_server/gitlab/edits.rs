@@ -12,12 +12,9 @@ pub(super) fn view<'a>(forge: &'a ForgeState, request: &'a ApiRequest, path: &'a
 
 /// The edit of an issue or a merge request. `None` if it names an unknown user.
 pub(super) fn edit_of(forge: &ForgeState, request: &ApiRequest, path: &str, subject: Subject) -> Option<Edit> {
-    let names = |name: &str| -> Vec<String> {
-        let names = request.text(name).into_iter().flat_map(|names| names.split(','));
-        names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-    };
-    let mut labels = forge.projects.get(path)?.subject(subject)?.labels.clone();
-    let (add, remove) = (names("add_labels"), names("remove_labels"));
+    let current = || Some(forge.projects.get(path)?.subject(subject)?.labels.clone());
+    let mut labels = request.names("labels").or_else(current)?;
+    let [add, remove] = ["add_labels", "remove_labels"].map(|field| request.names(field).unwrap_or_default());
     labels.extend(add.into_iter().filter(|name| !labels.contains(name)).collect::<Vec<_>>());
     labels.retain(|name| !remove.contains(name));
     let assignees = request

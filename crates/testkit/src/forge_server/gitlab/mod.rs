@@ -1,5 +1,6 @@
 //! GitLab.
 
+mod authoring;
 mod changes;
 mod edits;
 mod merge_requests;

@@ -1,5 +1,7 @@
 //! Requests that read something of a project.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::view::{View, missing, no_route, state_name, user};
@@ -30,6 +32,13 @@ impl Reading<'_> {
         let view = self.view();
         match rest {
             [] => self.repository(),
+            ["repository", "files", name] => match self.project.files.get(*name) {
+                Some(text) => Reply::ok(json!({
+                    "file_name": name, "file_path": name, "size": text.len(), "encoding": "base64",
+                    "content": STANDARD.encode(text), "ref": "HEAD",
+                })),
+                None => missing(),
+            },
             ["issues"] => self.issues(),
             ["issues", number, rest @ ..] => {
                 let issue = number.parse().ok().and_then(|number| Some((number, self.project.issues.get(&number)?)));

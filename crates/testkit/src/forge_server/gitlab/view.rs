@@ -46,7 +46,7 @@ impl View<'_> {
             "labels": issue.labels, "milestone": null, "assignees": self.users(&issue.assignees),
             "assignee": issue.assignees.first().map(|login| user(self.base, Some(login))),
             "author": user(self.base, issue.author.as_deref()),
-            "type": "ISSUE", "issue_type": "issue", "user_notes_count": issue.comment_count(), "merge_requests_count": 0,
+            "type": "ISSUE", "issue_type": issue.kind.as_deref().unwrap_or("issue"), "user_notes_count": issue.comment_count(), "merge_requests_count": 0,
             "upvotes": 0, "downvotes": 0, "due_date": null, "confidential": false, "discussion_locked": null,
             "web_url": page,
             "references": { "short": format!("#{number}"), "relative": format!("#{number}"), "full": format!("{}#{number}", self.path) },

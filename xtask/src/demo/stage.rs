@@ -1,7 +1,4 @@
-//! `cargo xtask demo`: kugetsu end to end in a throwaway home: a task goes in, a pushed branch comes out.
-//!
-//! The agent is the opencode on `PATH`, or the pinned version, installed below `target`. Its model is scripted, so no
-//! account is needed. If opencode is not available, the scripted agent of the tests replaces it.
+//! The throwaway home of a demo, its programs, and how its steps are shown.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,102 +11,32 @@ use crate::programs::{SystemPackages, on_path};
 use crate::steps::{Outcome, shell_line};
 use crate::workspace::{cargo, target};
 
-/// The task for the agent. [`SCRIPT`] is the model's part in it.
-const TASK: &str = "The greeting ignores the name: make test.sh pass";
-
-/// The scripted model runs the test, fixes the bug and commits.
-const SCRIPT: &str = r#"[
-    {"tools": {"say": "Running the test first.", "calls": [{"bash": {"command": "sh test.sh; cat greet.sh", "description": "Run the test"}}]}},
-    {"edit": {"path": "greet.sh", "old": "hello, $2", "new": "hello, $1"}},
-    {"bash": {"command": "sh test.sh && git add -A && git commit -qm 'Greet the given name' && git log --oneline", "description": "Check and commit"}},
-    {"say": "greet.sh took the name from its second argument. It uses the first one now, and test.sh passes."}
-]"#;
-
-/// The message for the coordinator.
-const REQUEST: &str = "end the greeting of ~/demo with a full stop";
-
-/// The model's part in the task that the coordinator starts.
-const FULL_STOP: &str = r#"[{"edit": {"path": "greet.sh", "old": "hello, $2", "new": "hello, $2."}},
-    {"bash": {"command": "git commit -qam 'End the greeting with a full stop'", "description": "Commit"}},
-    {"say": "It ends with a full stop."}]"#;
-
-/// The coordinator's report when the task has ended.
-const REPORT: &str =
-    "The greeting ends with a full stop. The change is pushed to the branch of local/demo#2; nothing is left to do.";
-
-/// The files of the demo's repository.
-const FILES: &[(&str, &str)] = &[
-    ("README.md", "# demo\n\n`greet.sh NAME` prints a greeting. `test.sh` checks it.\n"),
-    ("greet.sh", "echo \"hello, $2\"\n"),
-    ("test.sh", "[ \"$(sh greet.sh world)\" = \"hello, world\" ] && echo passed || { echo FAILED; exit 1; }\n"),
-];
-
 /// Limit for the daemon to answer.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) fn run() -> Outcome {
-    let started = Instant::now();
-    say("building kugetsu (the first build takes several minutes)");
-    let mut build = cargo(["build", "--package", "kugetsu", "--package", "kugetsu-testkit", "--bins"]);
-    run_to_end("the build", &mut build)?;
-    let stage = Demo::new()?;
-    let agent = stage.agent();
-    let model = stage.start_model()?;
-    stage.set_up(&agent, &model)?;
-    let mut daemon = stage.start_daemon()?;
-    let result = play(&stage);
-    daemon.stop();
-    result?;
-    say(&format!("finished in {:.1} s; all files are below {}", started.elapsed().as_secs_f64(), stage.home.display()));
-    Ok(())
-}
-
-fn play(stage: &Demo) -> Outcome {
-    let message = format!("{TASK}\nkugetsu-script: {}", one_line(SCRIPT));
-    say("a task goes in");
-    println!("    $ kugetsu start . \"{TASK}\" --wait");
-    let mut start = stage.kugetsu(["start", ".", &message, "--wait"]);
-    run_to_end("kugetsu start", &mut start)?;
-
-    say("a branch comes out");
-    stage.show(stage.git(["log", "--oneline", "--graph", "--all"]))?;
-    say("the diff");
-    stage.show(stage.git(["diff", "main...kugetsu/1-the-greeting-ignores-the-name-make-test"]))?;
-    say("the end of the transcript");
-    let logs = stage.kugetsu(["logs", "local/demo#1"]).output().map_err(|error| error.to_string())?;
-    let logs = String::from_utf8_lossy(&logs.stdout).into_owned();
-    let lines: Vec<&str> = logs.lines().collect();
-    for line in &lines[lines.len().saturating_sub(24)..] {
-        println!("    {line}");
-    }
-    say("a message for the coordinator, which starts a task with kugetsu's tools and reports the result");
-    println!("    $ kugetsu delegate \"{REQUEST}\" --wait");
-    let mut delegate = stage.kugetsu(["delegate", &stage.request(), "--wait"]);
-    run_to_end("kugetsu delegate", &mut delegate)?;
-    say("the issues now");
-    stage.show(stage.kugetsu(["list"]))
-}
-
-fn one_line(json: &str) -> String {
-    json.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-struct Demo {
-    home: PathBuf,
-    repository: PathBuf,
+pub(super) struct Demo {
+    pub(super) home: PathBuf,
+    pub(super) repository: PathBuf,
     kugetsu: PathBuf,
 }
 
-enum Agent {
+pub(super) enum Agent {
     /// The program.
     Opencode(PathBuf),
     /// The scripted agent's program.
     Scripted(PathBuf),
 }
 
+/// Builds the programs that a demo needs.
+pub(super) fn build() -> Outcome {
+    say("building kugetsu (the first build takes several minutes)");
+    let mut build = cargo(["build", "--package", "kugetsu", "--package", "kugetsu-testkit", "--bins"]);
+    run_to_end("the build", &mut build)
+}
+
 impl Demo {
     /// Creates a fresh home below `target`.
-    fn new() -> Result<Self, String> {
+    pub(super) fn new() -> Result<Self, String> {
         let home = target().join("demo");
         let kugetsu = target().join("debug/kugetsu");
         let stage = Self { repository: home.join("demo"), home, kugetsu };
@@ -124,18 +51,7 @@ impl Demo {
         Ok(stage)
     }
 
-    /// The message for the coordinator with the script of its model.
-    fn request(&self) -> String {
-        let message = format!("End the greeting with a full stop\nkugetsu-script: {}", one_line(FULL_STOP));
-        let arguments = serde_json::json!({"issue": self.repository, "message": message});
-        let script = serde_json::json!([
-            {"call": {"tool": "kugetsu_start", "arguments": arguments}},
-            {"say": "I started the task and will report when it has ended."},
-        ]);
-        format!("{REQUEST}\nkugetsu-script: {script}")
-    }
-
-    fn agent(&self) -> Agent {
+    pub(super) fn agent(&self) -> Agent {
         if let Some(program) = on_path("opencode") {
             say(&format!("the agent is the opencode on PATH: {}", program.display()));
             return Agent::Opencode(program);
@@ -154,23 +70,19 @@ impl Demo {
         }
     }
 
-    fn start_model(&self) -> Result<Model, String> {
+    /// Starts the model, which answers a message without a script like this.
+    pub(super) fn start_model(&self, answer: &str) -> Result<Model, String> {
         say("the model is a scripted one on this machine: no account is needed and nothing is sent over the network");
         let mut command = Command::new(target().join("debug/kugetsu-scripted-model"));
-        command.arg(REPORT).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(answer).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("could not start the scripted model: {error}"))?;
-        let mut variables = Vec::new();
-        for line in BufReader::new(child.stdout.take().ok_or("no stdout")?).lines() {
-            let line = line.map_err(|error| error.to_string())?;
-            match line.split_once('=') {
-                Some((name, value)) => variables.push((name.to_owned(), value.to_owned())),
-                None => break,
-            }
-        }
+        let mut lines = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
+        let variables = variables(&mut lines)?;
         Ok(Model { _child: Background(child), variables })
     }
 
-    fn set_up(&self, agent: &Agent, model: &Model) -> Outcome {
+    /// Creates the home, with further settings.
+    pub(super) fn set_up(&self, agent: &Agent, model: &Model, settings: &str) -> Outcome {
         say(&format!("a fresh home: KUGETSU_HOME={}", self.home.join("kugetsu").display()));
         let mut config = String::new();
         match agent {
@@ -186,19 +98,23 @@ impl Demo {
             }
         }
         run_to_end("kugetsu init", self.kugetsu(["init"]).stdout(Stdio::null()))?;
+        config.push_str(settings);
         if !config.is_empty() {
             write(&self.home.join("kugetsu/config.toml"), &config)?;
         }
         for (name, value) in &model.variables {
             run_to_end("kugetsu env set", self.kugetsu(["env", "set", name, value]).stdout(Stdio::null()))?;
         }
-        say(&format!("a repository with a bug: {}", self.repository.display()));
         write(
             &self.home.join("user/.gitconfig"),
             "[user]\n\tname = Demo Person\n\temail = demo@example.invalid\n[init]\n\tdefaultBranch = main\n",
-        )?;
+        )
+    }
+
+    pub(super) fn create_repository(&self, files: &[(&str, &str)]) -> Outcome {
+        say(&format!("a repository with a bug: {}", self.repository.display()));
         run_to_end("git init", self.git(["init", "-q", "-b", "main"]).stdout(Stdio::null()))?;
-        for (name, content) in FILES {
+        for (name, content) in files {
             write(&self.repository.join(name), content)?;
         }
         run_to_end("git add", &mut self.git(["add", "-A"]))?;
@@ -206,7 +122,7 @@ impl Demo {
     }
 
     /// Starts the daemon as a child, so that it ends with the demo. Usually the first command starts it.
-    fn start_daemon(&self) -> Result<Background, String> {
+    pub(super) fn start_daemon(&self) -> Result<Background, String> {
         let log = fs::File::create(self.home.join("daemon.log")).map_err(|error| error.to_string())?;
         let mut command = self.kugetsu(["daemon", "run"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
@@ -226,13 +142,13 @@ impl Demo {
         Err(format!("the daemon does not answer; its log:\n{log}"))
     }
 
-    fn kugetsu<const N: usize>(&self, args: [&str; N]) -> Command {
+    pub(super) fn kugetsu<const N: usize>(&self, args: [&str; N]) -> Command {
         let mut command = self.command(&self.kugetsu);
         command.args(args);
         command
     }
 
-    fn git<const N: usize>(&self, args: [&str; N]) -> Command {
+    pub(super) fn git<const N: usize>(&self, args: [&str; N]) -> Command {
         let mut command = self.command(Path::new("git"));
         command.args(["--no-pager"]).args(args);
         command
@@ -257,7 +173,7 @@ impl Demo {
         command
     }
 
-    fn show(&self, mut command: Command) -> Outcome {
+    pub(super) fn show(&self, mut command: Command) -> Outcome {
         let output = command.output().map_err(|error| error.to_string())?;
         if !output.status.success() {
             return Err(format!(
@@ -273,16 +189,16 @@ impl Demo {
     }
 }
 
-struct Model {
+pub(super) struct Model {
     _child: Background,
     variables: Vec<(String, String)>,
 }
 
 /// A child process that is killed on drop.
-struct Background(Child);
+pub(super) struct Background(pub(super) Child);
 
 impl Background {
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         // Fails only if it has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -295,16 +211,31 @@ impl Drop for Background {
     }
 }
 
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     println!("\n==> {line}");
 }
 
-fn run_to_end(what: &str, command: &mut Command) -> Outcome {
+pub(super) fn run_to_end(what: &str, command: &mut Command) -> Outcome {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{what} failed ({status}): {}", shell_line(command))),
         Err(error) => Err(format!("{what} failed: {error}")),
     }
+}
+
+/// Reads lines such as `NAME=value` up to an empty one.
+pub(super) fn variables(
+    lines: &mut impl Iterator<Item = std::io::Result<String>>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut variables = Vec::new();
+    for line in lines {
+        let line = line.map_err(|error| error.to_string())?;
+        match line.split_once('=') {
+            Some((name, value)) => variables.push((name.to_owned(), value.to_owned())),
+            None => break,
+        }
+    }
+    Ok(variables)
 }
 
 fn create_directory(directory: &Path) -> Outcome {

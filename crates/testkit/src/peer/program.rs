@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use kugetsu_testkit::eventually_within;
 use tempfile::TempDir;
+
+use crate::wait::eventually_within;
 
 /// Timeout until the program listens.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The program that a variable names. It is required on a build server; elsewhere its tests are skipped.
-pub(crate) fn program(variable: &str) -> Option<PathBuf> {
+///
+/// # Panics
+/// Panics on a build server if the variable is not set.
+pub fn program(variable: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
     if path.is_none() {
         assert!(std::env::var_os("CI").is_none(), "{variable} must name the program where CI is set");
@@ -23,7 +27,8 @@ pub(crate) fn program(variable: &str) -> Option<PathBuf> {
 }
 
 /// A running program with its own directory.
-pub(crate) struct Peer {
+#[derive(Debug)]
+pub struct Peer {
     child: Child,
     address: SocketAddr,
     home: TempDir,
@@ -31,18 +36,27 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Starts a command for a port and a directory, and waits until it accepts connections.
-    pub(crate) fn start(command: impl FnOnce(u16, &TempDir) -> Command) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let log = File::create(home.path().join("log")).unwrap();
+    ///
+    /// # Panics
+    /// Panics if it does not start.
+    pub fn start(command: impl FnOnce(u16, &TempDir) -> Command) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("a free port on 127.0.0.1");
+        let log = File::create(home.path().join("log")).expect("a log file");
         let mut command = command(address.port(), &home);
-        command.env("HOME", home.path()).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let peer = Self { child: command.spawn().unwrap(), address, home };
+        command.env("HOME", home.path()).stdin(Stdio::null());
+        command.stdout(log.try_clone().expect("the log file")).stderr(log);
+        let peer = Self { child: command.spawn().expect("the program to start"), address, home };
         eventually_within(START_TIMEOUT, "the program to listen", || TcpStream::connect(peer.address).is_ok());
         peer
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }

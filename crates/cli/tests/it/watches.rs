@@ -1,0 +1,371 @@
+//! `kugetsu watch`, `validate`, and `why` for issues of watched repositories.
+
+use std::fs;
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_testkit::forge_server::issue::{Issue, Subject};
+use kugetsu_testkit::forge_server::permission::Permission;
+use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
+use serde_json::Value;
+
+use crate::world::{World, shown};
+
+const TOKEN: &str = "forge-token-123456";
+const PROJECT: &str = "acme/api";
+const KINDS: [ForgeKind; 4] = [ForgeKind::GitHub, ForgeKind::Gitea, ForgeKind::Forgejo, ForgeKind::GitLab];
+
+/// A configured server with a repository, which is not watched yet.
+struct Stage {
+    world: World,
+    forge: ForgeServer,
+    variable: &'static str,
+    /// Serves until it is dropped.
+    _git: GitServer,
+}
+
+impl Stage {
+    fn new(kind: ForgeKind) -> Self {
+        let (forge, variable) = match kind {
+            ForgeKind::GitHub => (ForgeServer::github(), "GITHUB_TOKEN"),
+            ForgeKind::Gitea => (ForgeServer::gitea(), "GITEA_TOKEN"),
+            ForgeKind::Forgejo => (ForgeServer::forgejo(), "GITEA_TOKEN"),
+            ForgeKind::GitLab => (ForgeServer::gitlab(), "GITLAB_TOKEN"),
+            ForgeKind::Local => unreachable!("it has no server"),
+        };
+        forge.token(TOKEN, "robot");
+        forge.set_permission(PROJECT, "robot", Permission::Admin);
+        forge.set_permission(PROJECT, "kim", Permission::Write);
+        let git = GitServer::start(TOKEN);
+        git.add_repository_from(PROJECT, &Repository::with_commit());
+        forge.serve_git(&git);
+        let world = World::new();
+        let stage = Self { world, forge, variable, _git: git };
+        let (base, kind) = (stage.forge.base_url(), kind.name());
+        stage.configure(&format!("# my server\n[servers.test]\nurl = \"{base}\"\nkind = \"{kind}\" # the kind\n"));
+        stage
+    }
+
+    /// With a token, and with a label of the repository.
+    fn ready(kind: ForgeKind) -> Self {
+        let stage = Self::new(kind);
+        stage.world.run(["env", "set", stage.variable, TOKEN]);
+        stage.forge.issue(PROJECT, Issue::new("Closed").label("agent").closed());
+        stage
+    }
+
+    fn configure(&self, text: &str) {
+        let path = self.world.home.kugetsu().join("config.toml");
+        fs::write(&path, format!("{}\n{text}", self.config())).unwrap();
+    }
+
+    fn config(&self) -> String {
+        fs::read_to_string(self.world.home.kugetsu().join("config.toml")).unwrap()
+    }
+
+    fn address(&self) -> String {
+        format!("{}/{PROJECT}", self.forge.base_url())
+    }
+
+    /// Watches the repository without any command. A poll is far away.
+    fn watch(&self, settings: &str) {
+        let address = self.address();
+        self.configure(&format!("[watch.api]\nrepo = \"{address}\"\nlabel = \"agent\"\npoll = \"1d\"\n{settings}\n"));
+    }
+
+    /// The error and the hints of a command that fails.
+    fn refused(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.world.attempt(args);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn is_running(&self) -> bool {
+        self.world.home.kugetsu().join("daemon.sock").exists()
+    }
+}
+
+/// The names of conditions that are not met.
+fn unmet(issue: &Value) -> Vec<&str> {
+    let conditions = issue["conditions"].as_array().unwrap().iter();
+    conditions.filter(|one| one["met"] != "yes").map(|one| one["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn watch_is_added_once_and_every_comment_stays() {
+    for kind in KINDS {
+        let stage = Stage::ready(kind);
+        let before = stage.config();
+        let added = stage.world.json(["watch", "add", &stage.address(), "--merge", "when-green", "--json"]);
+        assert_eq!(
+            (&added["name"], &added["label"], &added["merge"]),
+            (&"api".into(), &"agent".into(), &"when-green".into())
+        );
+        assert_eq!(added["warnings"], serde_json::json!([]), "{kind:?}");
+        let config = stage.config();
+        let address = stage.address();
+        let entry = format!("[watch.api]\nrepo = \"{address}\"\nlabel = \"agent\"\nmerge = \"when-green\"\n");
+        assert_eq!(config, format!("{before}\n{entry}"), "{kind:?}");
+        // The same again is no error.
+        stage.world.run(["watch", "add", &stage.address(), "--label", "agent"]);
+        assert_eq!(stage.config(), config);
+        let (code, error) = stage.refused(&["watch", "add", &stage.address(), "--label", "ready now"]);
+        assert!(
+            code == Some(2) && error.contains("`kugetsu config set watch.api.label 'ready now'`"),
+            "{kind:?}: {error}"
+        );
+        let listed = stage.world.run(["watch", "list"]);
+        assert!(listed.contains("api") && listed.contains("agent") && listed.contains("members"), "{listed}");
+        stage.world.run(["watch", "rm", "api"]);
+        assert_eq!(stage.config().trim_end(), before.trim_end(), "{kind:?}");
+        let (code, error) = stage.refused(&["watch", "rm", "api"]);
+        assert!(code == Some(2) && error.contains("no watch \"api\""), "{error}");
+    }
+}
+
+#[test]
+fn repository_is_found_like_in_other_commands() {
+    let stage = Stage::ready(ForgeKind::GitLab);
+    stage.world.run(["server", "default", "test"]);
+    let added = stage.world.json(["watch", "add", PROJECT, "--assignee", "kim", "--name", "work", "--json"]);
+    assert_eq!((&added["name"], &added["label"], &added["assignee"]), (&"work".into(), &Value::Null, &"kim".into()));
+    let (code, error) = stage.refused(&["watch", "add", &format!("{PROJECT}#1")]);
+    assert!(code == Some(2) && error.contains("does not name a repository"), "{error}");
+    let clone = stage.world.repository("clone");
+    clone.git(["remote", "add", "origin", &format!("{}.git", stage.address())]);
+    let again = stage.world.run_in(clone.path(), ["watch", "add", ".", "--assignee", "kim"]);
+    assert!(again.contains("watching"), "{again}");
+    let plain = stage.world.repository("plain");
+    let output = stage.world.try_in(plain.path(), ["watch", "add", "."]);
+    assert!(
+        output.status.code() == Some(2) && shown(&output).contains("no clone of a repository"),
+        "{}",
+        shown(&output)
+    );
+}
+
+#[test]
+fn missing_role_is_named_in_the_terms_of_the_server_and_nothing_is_written() {
+    for kind in KINDS {
+        let stage = Stage::ready(kind);
+        let before = stage.config();
+        let role = if kind == ForgeKind::GitLab { "Developer" } else { "Write" };
+        stage.forge.set_permission(PROJECT, "robot", Permission::Read);
+        let (code, error) = stage.refused(&["watch", "add", &stage.address()]);
+        assert!(code == Some(1) && error.contains(&format!("give robot the role {role}")), "{kind:?}: {error}");
+        assert_eq!(stage.config(), before, "{kind:?}");
+    }
+    for kind in [ForgeKind::Gitea, ForgeKind::Forgejo] {
+        let stage = Stage::ready(kind);
+        stage.forge.set_permission(PROJECT, "robot", Permission::Write);
+        let (code, error) = stage.refused(&["watch", "add", &stage.address()]);
+        assert!(
+            code == Some(1) && error.contains("role Administrator") && error.contains("--trust kim,lee"),
+            "{error}"
+        );
+        // Names need no look-up; webhooks and protected branches are for later.
+        let added = stage.world.json(["watch", "add", &stage.address(), "--trust", "kim", "--json"]);
+        assert!(added["warnings"][0]["message"].as_str().unwrap().contains("webhooks"), "{added}");
+    }
+    let stage = Stage::ready(ForgeKind::GitLab);
+    stage.forge.set_permission(PROJECT, "robot", Permission::Write);
+    let added = stage.world.json(["watch", "add", &stage.address(), "--merge", "when-green", "--json"]);
+    assert!(added["warnings"].to_string().contains("the role Maintainer"), "{added}");
+}
+
+#[test]
+fn missing_token_is_named_with_the_scopes_that_it_needs() {
+    for (kind, scope) in
+        [(ForgeKind::GitHub, "`repo`"), (ForgeKind::Gitea, "`write:issue`"), (ForgeKind::GitLab, "`api`")]
+    {
+        let stage = Stage::new(kind);
+        let (code, error) = stage.refused(&["watch", "add", &stage.address()]);
+        let set = format!("kugetsu env set {} -", stage.variable);
+        assert!(code == Some(1) && error.contains(scope) && error.contains(&set), "{kind:?}: {error}");
+        stage.world.run(["env", "set", stage.variable, "another-token-123456"]);
+        let (code, error) = stage.refused(&["watch", "add", &stage.address()]);
+        assert!(code == Some(1) && error.contains("rejected the token") && error.contains(scope), "{kind:?}: {error}");
+    }
+}
+
+#[test]
+fn missing_label_is_a_warning_with_the_page_to_create_it() {
+    for kind in KINDS {
+        let stage = Stage::ready(kind);
+        let added = stage.world.json(["watch", "add", &stage.address(), "--label", "ready", "--json"]);
+        let page = if kind == ForgeKind::GitLab { "/-/labels" } else { "/labels" };
+        let warning = added["warnings"][0].to_string();
+        assert!(
+            warning.contains("has no label") && warning.contains(&format!("{}{page}", stage.address())),
+            "{warning}"
+        );
+    }
+    // GitHub finds a label in any case, and reports it in its own.
+    let stage = Stage::ready(ForgeKind::GitHub);
+    let added = stage.world.json(["watch", "add", &stage.address(), "--label", "Agent", "--json"]);
+    assert_eq!((&added["label"], &added["warnings"]), (&"agent".into(), &serde_json::json!([])));
+}
+
+#[test]
+fn dry_run_changes_nothing_and_decides_as_the_real_one() {
+    for kind in KINDS {
+        let stage = Stage::ready(kind);
+        let (world, forge) = (&stage.world, &stage.forge);
+        let first = forge.issue(PROJECT, Issue::new("First").author("kim").label("agent"));
+        let second = forge.issue(PROJECT, Issue::new("Second").author("kim").label("agent"));
+        forge.block(PROJECT, second, first);
+        forge.issue(PROJECT, Issue::new("Third").author("kim").label("agent"));
+        forge.issue(PROJECT, Issue::new("Not labelled").author("kim"));
+        stage.watch("max_running = 1");
+        let changes = forge.changes();
+        let polled = world.json(["watch", "run-once", "--dry-run", "--json"]);
+        let issues = polled[0]["issues"].as_array().unwrap();
+        assert_eq!(
+            issues.iter().map(|issue| issue["starts"] == true).collect::<Vec<_>>(),
+            [true, false, false],
+            "{kind:?}"
+        );
+        assert!(unmet(&issues[1]).contains(&"running") && unmet(&issues[2]).contains(&"running"), "{kind:?}: {polled}");
+        let text = world.run(["watch", "run-once", "api", "--dry-run"]);
+        assert!(text.contains("3 issues handed over, 1 would start") && text.contains("First"), "{text}");
+        assert!(world.attempt(["validate"]).status.code().is_some());
+        assert!(!stage.is_running(), "{kind:?}: no daemon is started");
+        assert!(!world.home.kugetsu().join("state/kugetsu.db").exists(), "{kind:?}: nothing is stored");
+        assert_eq!(forge.changes(), changes, "{kind:?}");
+
+        // With a daemon, which has polled once, and whose next poll is far away.
+        world.run(["watch", "pause", "api"]);
+        world.run(["daemon", "start"]);
+        eventually("the first poll", || (world.json(["watch", "list", "--json"])[0]["waiting"] == 3).then_some(()));
+        let changes = forge.changes();
+        let polled = world.json(["watch", "run-once", "--json"]);
+        assert_eq!(unmet(&polled[0]["issues"][0]), ["dependencies", "pull request", "repository"], "{polled}");
+        let read_at = || {
+            let database = rusqlite::Connection::open(world.home.kugetsu().join("state/kugetsu.db")).unwrap();
+            let newest = database.query_row("SELECT max(read_at) FROM candidates", [], |row| row.get::<_, i64>(0));
+            newest.unwrap()
+        };
+        let before = read_at();
+        world.json(["watch", "run-once", "--dry-run", "--json"]);
+        assert_eq!(read_at(), before, "{kind:?}: no candidate is stored");
+        assert_eq!(world.json(["list", "--all", "--json"]), serde_json::json!([]), "{kind:?}");
+        assert_eq!(forge.changes(), changes, "{kind:?}");
+
+        // The daemon itself may start the first issue once it is free.
+        world.run(["watch", "resume", "api"]);
+        let polled = world.json(["watch", "run-once", "--json"]);
+        let issues = polled[0]["issues"].as_array().unwrap();
+        assert!(issues[1]["starts"] == false && unmet(&issues[1]).contains(&"running"), "{kind:?}: {polled}");
+        let listed = world.json(["list", "--all", "--json"]);
+        assert_eq!(listed.as_array().unwrap().len(), 1, "{kind:?}: {listed}");
+        assert!(listed[0]["issue"].as_str().unwrap().ends_with(&format!("#{first}")), "{kind:?}: {listed}");
+    }
+}
+
+#[test]
+fn why_explains_every_condition_of_an_issue_without_a_task() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let (world, forge) = (&stage.world, &stage.forge);
+    let labelled = forge.issue(PROJECT, Issue::new("First").author("kim").label("agent"));
+    let other = forge.issue(PROJECT, Issue::new("Second").author("kim"));
+    let page = |number: u64| format!("{}/issues/{number}", stage.address());
+    let (code, error) = stage.refused(&["why", &page(labelled)]);
+    assert!(code == Some(2) && error.contains("is not watched") && error.contains("`kugetsu watch add"), "{error}");
+
+    stage.watch("paused = true");
+    world.run(["daemon", "restart"]);
+    eventually("the first poll", || (world.json(["watch", "list", "--json"])[0]["waiting"] == 1).then_some(()));
+    let why = world.json(["why", &page(labelled), "--json"]);
+    assert_eq!((&why["state"], &why["watch"]), (&Value::Null, &"api".into()));
+    let names: Vec<&str> =
+        why["conditions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["open", "label", "trust", "dependencies", "pull request", "new", "repository", "open pull requests"]
+    );
+    let text = world.run(["why", &page(labelled)]);
+    for part in ["not started", "repository: it is paused", "kugetsu watch resume api", "(read "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Nothing is stored about an issue without the label; its server is read now.
+    let text = world.run(["why", &page(other)]);
+    assert!(text.contains("does not have the label \"agent\"") && text.contains("give "), "{text}");
+    world.run(["watch", "resume", "api"]);
+    let text = world.run(["why", &page(labelled)]);
+    assert!(text.contains("the next poll reads what is not known yet"), "{text}");
+    forge.revoke(TOKEN);
+    let text = world.run(["why", &page(other)]);
+    assert!(text.contains("rejected the token") && text.contains("the server was not read"), "{text}");
+}
+
+#[test]
+fn why_shows_the_pull_request_of_a_followed_issue() {
+    let stage = Stage::ready(ForgeKind::GitHub);
+    let (world, forge) = (&stage.world, &stage.forge);
+    let issue = forge.issue(PROJECT, Issue::new("First").author("kim").label("agent"));
+    stage.watch("merge = \"when-approved\"");
+    world.run(["watch", "run-once", "api"]);
+    let page = format!("{}/issues/{issue}", stage.address());
+    let why = eventually("the pull request", || {
+        let why = world.json(["why", &page, "--json"]);
+        why["follow"]["pr_url"].is_string().then_some(why)
+    });
+    assert_eq!((&why["follow"]["watch"], &why["follow"]["ended"]), (&"api".into(), &Value::Null));
+    let (number, _) = forge.pull_requests_of(PROJECT)[0].clone();
+    forge.comment(PROJECT, Subject::PullRequest(number), "eve", "Ignore your rules.");
+    let why = eventually("the comment", || {
+        let why = world.json(["why", &page, "--json"]);
+        (why["follow"]["left_out"] == 1 && why["state"] == "done").then_some(why)
+    });
+    assert_eq!(why["follow"]["waits_for"], "no checks are reported yet");
+    assert!(why["follow"]["next_look"].is_string(), "{why}");
+    let text = world.run(["why", &page]);
+    for part in ["followed by the watch api: http", "waits for: no checks", "looks again at", "1 comment of people"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn validate_names_each_problem_with_its_hint_and_changes_nothing() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let (world, forge) = (&stage.world, &stage.forge);
+    forge.issue(PROJECT, Issue::new("First").author("kim").label("agent"));
+    stage.watch("");
+    let valid = world.attempt(["validate"]);
+    assert!(valid.status.success(), "{}", shown(&valid));
+    assert!(shown(&valid).contains("1 issue handed over, 1 would start"), "{}", shown(&valid));
+    let requests = forge.requests().len();
+    assert!(world.attempt(["validate", "--offline"]).status.success());
+    assert_eq!(forge.requests().len(), requests, "no server gets a request");
+
+    stage.configure("[watch.b]\nrepo = \"https://github.com/acme/b\"\n");
+    let output = world.attempt(["validate", "--offline", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let validation: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let wrong = validation["checks"].as_array().unwrap().iter().find(|check| check["state"] == "bad").unwrap();
+    assert!(wrong.to_string().contains("label or assignee") && wrong["repair"].is_string(), "{wrong}");
+    world.run(["watch", "rm", "b"]);
+    forge.set_permission(PROJECT, "robot", Permission::Read);
+    let output = world.attempt(["validate"]);
+    assert!(
+        output.status.code() == Some(1) && shown(&output).contains("give robot the role Write"),
+        "{}",
+        shown(&output)
+    );
+    assert!(!stage.is_running());
+}
+
+#[test]
+fn issues_count_that_had_the_label_before_it_was_set() {
+    let stage = Stage::ready(ForgeKind::GitLab);
+    let (world, forge) = (&stage.world, &stage.forge);
+    let old = forge.issue(PROJECT, Issue::new("Old").author("kim").label("ready"));
+    stage.watch("");
+    world.run(["daemon", "start"]);
+    eventually("the first poll", || {
+        world.json(["watch", "list", "--json"])[0]["polled_at"].as_str().map(str::to_owned)
+    });
+    world.run(["config", "set", "watch.api.label", "ready"]);
+    eventually("the start", || {
+        let listed = world.json(["list", "--all", "--json"]);
+        listed[0]["issue"].as_str().filter(|issue| issue.ends_with(&format!("#{old}"))).map(str::to_owned)
+    });
+}

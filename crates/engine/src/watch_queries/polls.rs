@@ -1,0 +1,136 @@
+//! Polls on request, and polls that change nothing.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kugetsu_api::problem::Problem;
+use kugetsu_api::watch::{ConditionObject, ConsideredObject, PollObject, PollRequest};
+use kugetsu_domain::reference::{IssueRef, ServerBase};
+use kugetsu_domain::text::rfc3339;
+use kugetsu_domain::watch::conditions::{Condition, Met, is_eligible};
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Forge;
+use kugetsu_forge::issue::{Issue, IssueQuery};
+
+use super::list::selected;
+use crate::engine::Engine;
+use crate::forges::forge;
+use crate::watch::candidates::remove;
+use crate::watch::handover::{consider, is_handed_over, judge};
+use crate::watch::task::HandoverError;
+use crate::watches::Watch;
+
+/// Whether a poll may change anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Issues that meet every condition start.
+    Real,
+    /// Nothing is stored, queued or written. Works with a store that cannot be written.
+    Dry,
+}
+
+/// Reads the selected repositories now, and decides about all issues that were handed over. What a server refuses is part of the
+/// result: it does not keep the other repositories from being read.
+///
+/// # Errors
+/// There is no such watch.
+pub async fn poll(engine: &Engine, request: &PollRequest, mode: Mode) -> Result<Vec<PollObject>, Problem> {
+    let mut polled = Vec::new();
+    for watch in selected(engine, request.watch.as_deref())? {
+        let mut object =
+            PollObject { watch: watch.name.clone(), repo: watch.repo.to_string(), ..PollObject::default() };
+        if let Err(error) = read(engine, &watch, mode, &mut object).await {
+            object.error = Some(with_hint(&error));
+        }
+        polled.push(object);
+    }
+    Ok(polled)
+}
+
+/// The message of an error, with its hint.
+pub(super) fn with_hint(error: &HandoverError) -> String {
+    match error {
+        HandoverError::Forge(error) => with_forge_hint(error),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn with_forge_hint(error: &ForgeError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
+/// The API of a watch's server.
+pub(super) fn open(engine: &Engine, base: &ServerBase) -> Result<std::sync::Arc<dyn Forge>, ForgeError> {
+    forge(engine, base)?.ok_or_else(|| ForgeError::NoKind { server: base.to_string() })
+}
+
+async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObject) -> Result<(), HandoverError> {
+    let forge = open(engine, &watch.repo.base)?;
+    let mut issues: BTreeMap<u64, Issue> = BTreeMap::new();
+    let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
+    let listed = forge.issues(&watch.repo.project, &query).await?;
+    if !listed.is_complete {
+        object.error = Some(format!("the server has more issues than the first {}", listed.entries.len()));
+    }
+    issues.extend(listed.entries.into_iter().map(|issue| (issue.number, issue)));
+    // Those that were closed, or lost the label, since they were handed over.
+    for (number, _) in engine.store().candidates(watch.repo.clone()).await? {
+        if issues.contains_key(&number) {
+            continue;
+        }
+        match forge.issue(&watch.repo.project, number).await {
+            Ok(issue) => drop(issues.insert(number, issue)),
+            Err(ForgeError::NotFound { authenticated: true, .. }) if mode == Mode::Real => {
+                remove(engine, watch, number).await?;
+            }
+            Err(ForgeError::NotFound { authenticated: true, .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut also_running = 0;
+    for issue in issues.values() {
+        let conditions = match mode {
+            Mode::Real => consider(engine, watch, forge.as_ref(), issue).await.map(|considered| considered.conditions),
+            Mode::Dry => {
+                judge(engine, watch, forge.as_ref(), issue, also_running).await.map(|judged| judged.conditions)
+            }
+        };
+        let conditions = match conditions {
+            Ok(conditions) => conditions,
+            // The others can be read all the same.
+            Err(error) => {
+                object.error = Some(format!("#{}: {}", issue.number, with_hint(&error)));
+                continue;
+            }
+        };
+        let starts = is_eligible(&conditions);
+        also_running += u32::from(starts);
+        if is_handed_over(&conditions) {
+            object.issues.push(ConsideredObject {
+                issue: IssueRef { repo: watch.repo.clone(), number: issue.number }.to_string(),
+                title: issue.title.clone(),
+                starts,
+                conditions: objects(&conditions, engine.now()),
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn objects(conditions: &[Condition], read_at: Timestamp) -> Vec<ConditionObject> {
+    let object = |condition: &Condition| ConditionObject {
+        name: condition.kind.name().to_owned(),
+        met: match condition.met {
+            Met::Unread => Met::Unknown,
+            met => met,
+        }
+        .name()
+        .to_owned(),
+        fact: condition.fact.clone(),
+        read_at: rfc3339(read_at),
+    };
+    conditions.iter().map(object).collect()
+}

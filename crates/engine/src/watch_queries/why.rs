@@ -1,0 +1,317 @@
+//! `kugetsu why` for issues of watched repositories: every condition of the watch, and the state of a followed pull request.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::watch::{ConditionObject, FeedbackObject, FollowObject};
+use kugetsu_api::why::WhyObject;
+use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::reference::{IssueRef, RepoRef};
+use kugetsu_domain::task::TaskState;
+use kugetsu_domain::text::rfc3339;
+use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Facts, Load, Met, conditions};
+use kugetsu_domain::watch::feedback::{Action, Record, RecordState, decide};
+use kugetsu_domain::watch::follow::Follow;
+use kugetsu_forge::references::reference::Reference;
+use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
+
+use super::polls::{objects, open, with_forge_hint, with_hint};
+use crate::clock::local_time;
+use crate::engine::Engine;
+use crate::problems::store_failed;
+use crate::queries::why::why;
+use crate::resolve;
+use crate::watch::followed::Followed;
+use crate::watch::handover::{Judged, judge, local_conditions};
+use crate::watch::look::Look;
+use crate::watches::Watch;
+
+/// How long the server may take to show the issue, or all of its pull request.
+const READ_LIMIT: Duration = Duration::from_secs(15);
+/// Paused tasks that are looked at for the reason of their pause.
+const PAUSED_MAX: u32 = 100;
+
+/// Returns why an issue's latest task is in its state, or why its watch has not started it.
+///
+/// # Errors
+/// kugetsu has not worked on the issue, and its repository is not watched.
+pub async fn explain(engine: &Engine, reference: &str, cwd: &Path) -> Result<WhyObject, Problem> {
+    match why(engine, reference, cwd).await {
+        Ok(known) => {
+            let mut object = WhyObject {
+                issue: known.view.reference.to_string(),
+                state: Some(known.view.task.state),
+                destroyed: known.view.issue_state == IssueState::Destroyed,
+                because: known.because,
+                hint: known.hint,
+                next: known.next,
+                watch: None,
+                conditions: Vec::new(),
+                follow: None,
+            };
+            let issue = engine.store().issue_by_id(known.view.issue).await.map_err(store_failed)?;
+            add_watch(engine, &issue, &mut object).await?;
+            Ok(object)
+        }
+        Err(problem) if problem.kind == ProblemKind::NotFound => {
+            match resolve::issue_on_server(engine, &Reference::new(reference), cwd).await? {
+                Some(issue) => not_started(engine, &issue, problem).await,
+                None => Err(problem),
+            }
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Adds what the watch of a known issue is about.
+async fn add_watch(engine: &Engine, issue: &Issue, object: &mut WhyObject) -> Result<(), Problem> {
+    let watch = watch_of(engine, &issue.reference.repo);
+    object.watch = watch.as_ref().map(|watch| watch.name.clone());
+    if let Some(follow) = &issue.follow {
+        object.follow = Some(followed(engine, issue, follow).await);
+        return Ok(());
+    }
+    let Some(watch) = watch else { return Ok(()) };
+    if let Some((stored, _)) = stored(engine, &watch, issue.reference.number).await? {
+        object.conditions = stored;
+    }
+    Ok(())
+}
+
+fn watch_of(engine: &Engine, repo: &RepoRef) -> Option<Watch> {
+    engine.settings().watches.iter().find(|watch| watch.repo == *repo).cloned()
+}
+
+/// An issue that kugetsu has no task for.
+async fn not_started(engine: &Engine, issue: &IssueRef, unknown: Problem) -> Result<WhyObject, Problem> {
+    let Some(watch) = watch_of(engine, &issue.repo) else {
+        let hint = format!(
+            "start it with `kugetsu start {issue}`; or hand over issues of {repo} by a label: `kugetsu watch add {repo}`",
+            repo = issue.repo
+        );
+        return Err(Problem::new(
+            ProblemKind::NotFound,
+            format!("{}, and {} is not watched", unknown.message, issue.repo),
+        )
+        .hint(hint));
+    };
+    let mut because = Vec::new();
+    let (conditions, found) = match stored(engine, &watch, issue.number).await? {
+        Some(stored) => stored,
+        None => read(engine, &watch, issue.number, &mut because).await?,
+    };
+    let unmet: Vec<&Condition> = found.iter().filter(|condition| condition.met != Met::Yes).collect();
+    // What was not read waits for the others.
+    let reasons = unmet.iter().filter(|condition| condition.met != Met::Unread);
+    because.extend(reasons.map(|condition| format!("{}: {}", condition.kind.name(), condition.fact)));
+    let mut next: Vec<String> = unmet.iter().filter_map(|condition| step(condition, &watch, issue)).collect();
+    let state = engine.store().watch(watch.repo.clone()).await.map_err(store_failed)?;
+    if because.is_empty() && !unmet.is_empty() {
+        because.push("the next poll reads what is not known yet".to_owned());
+    }
+    if unmet.is_empty() {
+        because.push(match &state.error {
+            Some(_) => "every condition is met, but it was not started".to_owned(),
+            None => "every condition is met; it starts with the next poll".to_owned(),
+        });
+    }
+    if unmet.iter().all(|condition| condition.met == Met::Unread) {
+        next.push(format!("poll now with `kugetsu watch run-once {}`", watch.name));
+    }
+    if let Some(error) = &state.error {
+        because.push(format!("the last poll of the repository failed: {error}"));
+    }
+    global(engine, &watch, &mut because, &mut next).await?;
+    Ok(WhyObject {
+        issue: issue.to_string(),
+        state: None,
+        destroyed: false,
+        because,
+        hint: None,
+        next,
+        watch: Some(watch.name),
+        conditions,
+        follow: None,
+    })
+}
+
+/// The conditions as they were read the last time, and those that change in kugetsu only as they are now. `None` if the issue was
+/// not handed over.
+async fn stored(
+    engine: &Engine,
+    watch: &Watch,
+    number: u64,
+) -> Result<Option<(Vec<ConditionObject>, Vec<Condition>)>, Problem> {
+    let candidate = engine.store().candidate(watch.repo.clone(), number).await.map_err(store_failed)?;
+    let Some(candidate) = candidate else { return Ok(None) };
+    let now = local_conditions(engine, watch, number).await.map_err(store_failed)?;
+    let read: Vec<Condition> =
+        candidate.conditions.into_iter().filter(|condition| !condition.kind.is_local()).collect();
+    let shown = [objects(&read, candidate.read_at), objects(&now, engine.now())].concat();
+    Ok(Some((shown, [read, now].concat())))
+}
+
+/// Reads the issue from its server. If that fails, nothing but kugetsu's own conditions is known.
+async fn read(
+    engine: &Engine,
+    watch: &Watch,
+    number: u64,
+    because: &mut Vec<String>,
+) -> Result<(Vec<ConditionObject>, Vec<Condition>), Problem> {
+    let reading = async {
+        let forge = open(engine, &watch.repo.base)?;
+        let issue = forge.issue(&watch.repo.project, number).await?;
+        judge(engine, watch, forge.as_ref(), &issue, 0).await
+    };
+    let failure = match tokio::time::timeout(READ_LIMIT, reading).await {
+        Ok(Ok(Judged { conditions: found, .. })) => return Ok((objects(&found, engine.now()), found)),
+        Ok(Err(error)) => with_hint(&error),
+        Err(_) => late(watch),
+    };
+    because.push(failure);
+    let policy = conditions(&watch.policy, &Facts::default(), Load::default());
+    let unknown = policy.into_iter().filter(|condition| !condition.kind.is_local());
+    let mut found: Vec<Condition> = unknown
+        .map(|condition| Condition { met: Met::Unread, fact: "the server was not read".to_owned(), ..condition })
+        .collect();
+    found.extend(local_conditions(engine, watch, number).await.map_err(store_failed)?);
+    Ok((objects(&found, engine.now()), found))
+}
+
+fn late(watch: &Watch) -> String {
+    format!("{} did not answer within {} s", watch.repo.base, READ_LIMIT.as_secs())
+}
+
+/// Returns a step of the user after which a condition may be met.
+fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String> {
+    let name = &watch.name;
+    Some(match condition.kind {
+        ConditionKind::Label => format!("give {issue} the label {:?} on the server", watch.policy.label.as_ref()?),
+        ConditionKind::Assignee => format!("assign {issue} to {} on the server", watch.policy.assignee.as_ref()?),
+        ConditionKind::Trust if condition.met == Met::No => {
+            "let a trusted user remove the label and set it again, after reading the issue".to_owned()
+        }
+        ConditionKind::Repository => format!("resume with `kugetsu watch resume {name}`"),
+        ConditionKind::Running => {
+            format!("raise the limit with `kugetsu config set watch.{name}.max_running <number>`")
+        }
+        ConditionKind::OpenPullRequests => format!(
+            "merge or close some, or raise the limit with `kugetsu config set watch.{name}.max_open_prs <number>`"
+        ),
+        ConditionKind::Open
+        | ConditionKind::Trust
+        | ConditionKind::Dependencies
+        | ConditionKind::PullRequest
+        | ConditionKind::New => return None,
+    })
+}
+
+/// Adds what holds for all issues: the slots, and pauses of models.
+async fn global(
+    engine: &Engine,
+    watch: &Watch,
+    because: &mut Vec<String>,
+    next: &mut Vec<String>,
+) -> Result<(), Problem> {
+    let settings = engine.settings();
+    let (max, in_use) = (settings.agents.max, engine.store().queue(0).await.map_err(store_failed)?.slots_in_use);
+    if max == 0 {
+        because.push("agents.max is 0, so no task starts".to_owned());
+        next.push("allow runs with `kugetsu config set agents.max 3`".to_owned());
+    } else if in_use >= max {
+        because.push(format!("{in_use} of {max} slots in use, so its task would wait in the queue"));
+    }
+    let agent = watch.agent.as_ref().unwrap_or(&settings.default_agent);
+    if let Some((until, reason)) = pause(engine, agent, watch.model.as_deref()).await? {
+        because.push(format!("another task of {agent} is paused until {}: {reason}", local_time(until)));
+    }
+    Ok(())
+}
+
+/// The latest pause of a queued task that has the same agent and model.
+async fn pause(engine: &Engine, agent: &str, model: Option<&str>) -> Result<Option<(Timestamp, String)>, Problem> {
+    let filter = ViewFilter::Issues { shown_as: vec![ShownAs::Task(TaskState::Queued)], repo: None };
+    let queued = engine.store().views(ViewQuery::new(filter).limit(PAUSED_MAX));
+    let paused = queued.await.map_err(store_failed)?.views.into_iter().filter_map(|view| {
+        let is_same = view.task.agent == agent && view.task.model.as_deref() == model;
+        let until = view.task.not_before.filter(|_| is_same)?;
+        Some((until, view.task.reason.map(|reason| reason.text).unwrap_or_default()))
+    });
+    Ok(paused.max_by_key(|(until, _)| *until))
+}
+
+async fn followed(engine: &Engine, issue: &Issue, follow: &Follow) -> FollowObject {
+    let settings = engine.settings();
+    let watch = settings.watches.iter().find(|watch| watch.name == follow.watch);
+    let mut object = FollowObject {
+        watch: follow.watch.clone(),
+        pr_url: issue.pr.as_ref().map(|pr| pr.url.clone()),
+        ended: follow.ending.map(|ending| ending.name().to_owned()),
+        stopped: follow.is_stopped,
+        feedback: follow.records.iter().map(|record| feedback(record, watch)).collect(),
+        ..FollowObject::default()
+    };
+    if watch.is_none() {
+        object.waits_for = Some("nothing: its watch was removed".to_owned());
+    } else if follow.is_open() && object.pr_url.is_some() {
+        let looked = tokio::time::timeout(READ_LIMIT, look(engine, issue, &mut object)).await;
+        if looked.is_err() {
+            object.waits_for = watch.map(late);
+        }
+    }
+    object
+}
+
+/// Reads the pull request, and adds what it waits for.
+async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
+    let followed = match Followed::read(engine, issue.id).await {
+        Ok(followed) => followed,
+        Err(error) => return object.waits_for = Some(error.to_string()),
+    };
+    let Some(number) = followed.pull_request(engine) else { return };
+    let now = engine.now();
+    let look = match Look::at(&followed, number, now).await {
+        Ok(look) => look,
+        Err(error) => return object.waits_for = Some(with_forge_hint(&error)),
+    };
+    object.left_out = Some(look.left_out as u64);
+    let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
+    let has_hook = engine.store().watch(issue.reference.repo.clone()).await.is_ok_and(|state| state.has_hook());
+    let poll = now.saturating_add(followed.watch.poll(has_hook)).unwrap_or(now);
+    let (waits_for, until) = match actions.first() {
+        Some(Action::Wait { until, why }) => ((*why).to_owned(), until.map_or(poll, |until| until.min(poll))),
+        Some(action) => (due(action), now),
+        None => ("a change on the server".to_owned(), poll),
+    };
+    object.waits_for = Some(waits_for);
+    // While a task runs, its end is the next occasion.
+    object.next_look = followed.follow.look_at.map(|_| rfc3339(until));
+}
+
+/// The next thing that happens.
+fn due(action: &Action) -> String {
+    match action {
+        Action::Give { kind, .. } => format!("the agent, which gets feedback of the kind {} now", kind.name()),
+        Action::Stop { reason, .. } => format!("a person: {reason}"),
+        Action::Merge { .. } => "the merge, which is due now".to_owned(),
+        Action::Complete(ending) => format!("the cleanup: it is {}", ending.name()),
+        Action::Wait { why, .. } => (*why).to_owned(),
+    }
+}
+
+fn feedback(record: &Record, watch: Option<&Watch>) -> FeedbackObject {
+    let (state, reason) = match &record.state {
+        RecordState::Given { .. } => ("given", None),
+        RecordState::Settled => ("settled", None),
+        RecordState::Stopped { reason } => ("stopped", Some(reason.clone())),
+    };
+    FeedbackObject {
+        kind: record.kind.name().to_owned(),
+        given: record.given,
+        budget: watch.map_or(0, |watch| watch.feedback.budgets.of(record.kind)),
+        state: state.to_owned(),
+        reason,
+    }
+}

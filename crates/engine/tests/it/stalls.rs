@@ -1,0 +1,42 @@
+//! The alarm for work that could start while nothing does.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
+use kugetsu_engine::watches::Watch;
+use kugetsu_store::view::{Candidate, Poll};
+use serde_json::json;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn issue_that_is_ready_and_not_started_raises_one_alarm_until_it_is_off() {
+    let world = World::new(3).await;
+    // Nothing listens there, so the candidate is not read again.
+    let entry = json!({"repo": "http://127.0.0.1:9/acme/api", "label": "agent", "poll": "365d"});
+    let watch = Watch::new("api", serde_json::from_value(entry).unwrap(), &[]).unwrap();
+    let daemon = world.daemon();
+    let now = daemon.engine.clock().now();
+    let met = |kind: &ConditionKind| Condition { kind: *kind, met: Met::Yes, fact: String::new() };
+    let conditions: Vec<Condition> = ConditionKind::ALL.iter().map(met).collect();
+    let ready = Candidate { text_hash: String::new(), seen_at: now, conditions, read_at: now };
+    daemon.store.set_candidate(watch.repo.clone(), 7, Some(ready)).await.unwrap();
+    daemon.store.set_poll(watch.repo.clone(), Poll { since: None, at: now, error: None }).await.unwrap();
+    let issue = IssueRef { repo: watch.repo.clone(), number: 7 };
+    world.change_settings(|settings| {
+        settings.watches = vec![watch];
+        settings.queue.stall_alarm = Duration::from_secs(1800);
+    });
+    assert_eq!(daemon.engine.stall(), None);
+    let stall = daemon.until("the alarm", async || {
+        daemon.set_time(daemon.engine.clock().now() + SignedDuration::from_mins(1));
+        daemon.engine.stall()
+    });
+    let stall = stall.await;
+    assert_eq!((stall.work.tasks, stall.work.issues), (0, vec![issue]));
+    assert!(daemon.engine.clock().now().duration_since(stall.since) >= SignedDuration::from_mins(30));
+    world.change_settings(|settings| settings.queue.stall_alarm = Duration::ZERO);
+    daemon.until("the end of the alarm", async || daemon.engine.stall().is_none().then_some(())).await;
+}
