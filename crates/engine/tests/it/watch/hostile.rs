@@ -5,7 +5,6 @@ use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::comment::Verdict;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::pull_request::PrState;
-use serde_json::json;
 
 use super::stage::{KINDS, PROJECT, Stage};
 
@@ -86,11 +85,13 @@ async fn text_of_strangers_does_not_reach_the_agent_and_that_of_others_is_data()
 
 #[tokio::test]
 async fn name_of_a_branch_is_no_command() {
-    let stage = Stage::with(ForgeKind::Gitea, json!({ "base": "main`;rm${IFS}EVIL;`" })).await;
+    let stage = Stage::new(ForgeKind::Gitea).await;
     let daemon = stage.daemon();
     let issue = stage.hand_over();
     let number = stage.pull_request(&daemon, issue).await;
-    stage.forge.set_pr_state(PROJECT, number, PrState::Conflict);
+    stage.forge.edit_pull_request(PROJECT, number, |pull| {
+        (pull.base, pull.state) = ("main`;rm${IFS}EVIL;`".to_owned(), PrState::Conflict);
+    });
     stage.until(&daemon, "the second run", async || (stage.pushed.lock().unwrap().len() == 2).then_some(())).await;
     let message = stage.world.machine.started().pop().unwrap();
     assert!(message.contains("EVIL") && !unquoted(&message).contains("EVIL"), "{message}");
