@@ -20,7 +20,7 @@ use super::task::HandoverError;
 use crate::backoff;
 use crate::engine::Engine;
 use crate::forges::background;
-use crate::repo_file::with_file;
+use crate::repo_file::{RepoFileError, with_file};
 use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
@@ -221,7 +221,10 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
     };
     let watch = match with_file(engine, watch, forge.as_ref()).await {
         Ok(watch) => watch,
-        Err(error) => return Read { error: Some(error.into()), ..read },
+        Err(error) => {
+            let is_refused = matches!(&error, RepoFileError::Forge(error) if !error.is_transient());
+            return Read { error: Some(error.into()), is_refused, ..read };
+        }
     };
     let watch = &watch;
     let query = IssueQuery {

@@ -58,16 +58,17 @@ async fn watch_candidates_and_deliveries_read_back_as_stored() {
     let repo = || issue.reference.repo.clone();
     assert_eq!(world.store().watch(repo()).await.unwrap(), WatchState::default());
     let poll = Poll { since: Some(now()), at: now(), error: Some("no answer".to_owned()) };
-    world.store().set_hook(repo(), HookNews::Worked, later(-9)).await.unwrap();
+    let (hooked, missed) = (later(-9), now());
+    world.store().set_hook(repo(), HookNews::Worked, hooked).await.unwrap();
     world.store().set_poll(repo(), poll.clone()).await.unwrap();
     assert!(world.store().watch(repo()).await.unwrap().has_hook());
-    world.store().set_hook(repo(), HookNews::Missed, now()).await.unwrap();
+    world.store().set_hook(repo(), HookNews::Missed, missed).await.unwrap();
     let state = WatchState {
         since: poll.since,
         polled_at: Some(poll.at),
         error: poll.error,
-        hooked_at: Some(later(-9)),
-        missed_at: Some(now()),
+        hooked_at: Some(hooked),
+        missed_at: Some(missed),
     };
     assert!(!state.has_hook(), "something was not reported");
     let found =

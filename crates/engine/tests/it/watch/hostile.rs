@@ -5,7 +5,6 @@ use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::comment::Verdict;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::pull_request::PrState;
-use serde_json::json;
 
 use super::stage::{KINDS, PROJECT, Stage};
 
@@ -57,8 +56,12 @@ async fn text_of_strangers_does_not_reach_the_agent_and_that_of_others_is_data()
         let thread = stage.forge.review_thread(PROJECT, number, "kim", ("EVIL/`$(EVIL)`\n>>> x.rs", Some(1)), orders);
         stage.forge.reply(PROJECT, number, thread, "eve", "STRANGER");
         stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", &marker.replace("STRANGER", "Please, EVIL"));
-        // The second run is about the check, the third one about the remarks.
-        stage.until(&daemon, "the third run", async || (stage.pushed.lock().unwrap().len() == 3).then_some(())).await;
+        // The check and the remarks are given together or one after the other.
+        stage
+            .until(&daemon, "the remarks", async || {
+                stage.world.machine.started().concat().contains("Please, EVIL").then_some(())
+            })
+            .await;
         stage.settle(&daemon).await;
         for message in stage.world.machine.started() {
             assert!(!message.contains("STRANGER"), "{kind:?}: {message}");
@@ -82,11 +85,13 @@ async fn text_of_strangers_does_not_reach_the_agent_and_that_of_others_is_data()
 
 #[tokio::test]
 async fn name_of_a_branch_is_no_command() {
-    let stage = Stage::with(ForgeKind::Gitea, json!({ "base": "main`;rm${IFS}EVIL;`" })).await;
+    let stage = Stage::new(ForgeKind::Gitea).await;
     let daemon = stage.daemon();
     let issue = stage.hand_over();
     let number = stage.pull_request(&daemon, issue).await;
-    stage.forge.set_pr_state(PROJECT, number, PrState::Conflict);
+    stage.forge.edit_pull_request(PROJECT, number, |pull| {
+        (pull.base, pull.state) = ("main`;rm${IFS}EVIL;`".to_owned(), PrState::Conflict);
+    });
     stage.until(&daemon, "the second run", async || (stage.pushed.lock().unwrap().len() == 2).then_some(())).await;
     let message = stage.world.machine.started().pop().unwrap();
     assert!(message.contains("EVIL") && !unquoted(&message).contains("EVIL"), "{message}");

@@ -122,9 +122,9 @@ async fn revoked_token_costs_few_requests_and_a_new_one_continues_at_once() {
             "{kind:?}: {why}"
         );
         // The user sets another token.
-        stage.forge.recover();
         stage.forge.revoke(TOKEN);
         stage.forge.token("another-token-1", "robot");
+        stage.forge.recover();
         let before = stage.forge.request_count();
         stage.world.change_settings(|settings| {
             settings.variables =

@@ -340,7 +340,9 @@ async fn pull_request_that_a_person_merges_before_a_task_ends_is_cleaned_up_afte
         let daemon = stage.daemon();
         let issue = stage.hand_over();
         let number = stage.pull_request(&daemon, issue).await;
+        stage.settle(&daemon).await;
         stage.world.change_settings(|settings| settings.agents.max = 0);
+        stage.settle(&daemon).await;
         daemon.enqueue(issue, TaskKind::Start, "more", Precondition::Any).await;
         stage.forge.set_pr_state(PROJECT, number, PrState::Merged);
         let was_noticed = async || daemon.issue(issue).await.follow?.ending;

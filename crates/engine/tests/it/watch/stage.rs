@@ -295,8 +295,8 @@ impl Stage {
     /// The changes that may happen once only.
     pub(crate) fn once(&self) -> BTreeMap<&'static str, usize> {
         // A text or a label that is written again is the same.
-        let shows_state = |change: &str| ["edit_comment", "edit_pull_request", "label"].contains(&change);
-        self.forge.changes().into_iter().filter(|(change, _)| !shows_state(change)).collect()
+        let repeatable = ["edit_comment", "edit_pull_request", "create_label", "label"];
+        self.forge.changes().into_iter().filter(|(change, _)| !repeatable.contains(change)).collect()
     }
 
     pub(crate) fn own_comments(&self, issue: u64) -> Vec<String> {
