@@ -37,30 +37,34 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failu
     };
     let latest = tasks::latest(engine, &followed.issue).await.ok();
     let text = comment(&progress(&followed, latest.as_ref()), &followed.marker());
-    let announced = announce(&followed, &text, failures).await;
-    if matches!(announced, Ok(Comment::Known | Comment::Found(_))) && followed.watch.has_state_labels {
-        let state = state(&followed.issue, &followed.follow, latest.map(|view| view.task.state));
-        match label(&followed, state).await {
-            Ok(()) => {}
-            Err(error) if error.is_transient() => return error.into(),
-            // The token may comment and not label.
-            Err(error) => tracing::warn!(issue = %followed.issue.reference, %error, "the issue could not be labeled"),
+    match announce(&followed, &text, failures).await {
+        Ok(Comment::Known) => {}
+        Ok(Comment::MayExist) => {
+            return Outcome::retry("an attempt may have commented, and the server does not list it yet");
         }
-    }
-    match announced {
-        Ok(Comment::Known) => Outcome::done(),
-        Ok(Comment::MayExist) => Outcome::retry("an attempt may have commented, and the server does not list it yet"),
-        // Stored before the next one reads it.
+        // Stored before anything else may fail, and before the next one reads it.
         Ok(Comment::Found(comment)) => {
-            match engine.apply(issue, Event::Followed(FollowEvent::Commented { comment })).await {
-                Ok(_) => Outcome::done(),
-                Err(error) => Outcome::retry(error),
+            if let Err(error) = engine.apply(issue, Event::Followed(FollowEvent::Commented { comment })).await {
+                return Outcome::retry(error);
             }
         }
         // The issue was deleted: no one reads a comment.
-        Err(ForgeError::NotFound { authenticated: true, .. }) => Outcome::done(),
+        Err(ForgeError::NotFound { authenticated: true, .. }) => return Outcome::done(),
+        Err(error) if error.is_transient() => return error.into(),
+        Err(error) => return Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
+    }
+    if !followed.watch.has_state_labels {
+        return Outcome::done();
+    }
+    let state = state(&followed.issue, &followed.follow, latest.map(|view| view.task.state));
+    match label(&followed, state).await {
+        Ok(()) => Outcome::done(),
         Err(error) if error.is_transient() => error.into(),
-        Err(error) => Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
+        // The token may comment and not label.
+        Err(error) => {
+            tracing::warn!(issue = %followed.issue.reference, %error, "the issue could not be labeled");
+            Outcome::done()
+        }
     }
 }
 
