@@ -84,7 +84,9 @@ struct Inner {
     /// The last measurement of the home.
     home_sizes: StdMutex<Option<Sizes>>,
     /// Held while kugetsu comments on an issue.
-    announcements: Turns,
+    announcements: Turns<IssueId>,
+    /// Held while a pull request of a repository is merged: the next one is looked at with the new base.
+    merges: Turns<RepoRef>,
     /// The files of watched repositories that were read.
     repo_files: RepoFiles,
     /// Held during a look at a pull request: servers limit concurrent requests, and after a start all are looked at.
@@ -124,6 +126,7 @@ impl Engine {
             collecting: Mutex::new(()),
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
+            merges: Turns::default(),
             repo_files: RepoFiles::default(),
             looks: Semaphore::new(LOOKS_MAX),
             notices: Notices::default(),
@@ -212,7 +215,11 @@ impl Engine {
         &self.0.collecting
     }
 
-    pub(crate) fn announcements(&self) -> &Turns {
+    pub(crate) fn merges(&self) -> &Turns<RepoRef> {
+        &self.0.merges
+    }
+
+    pub(crate) fn announcements(&self) -> &Turns<IssueId> {
         &self.0.announcements
     }
 

@@ -25,7 +25,7 @@ const ATTEMPTS_MAX: u32 = 20;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failures: u32) -> Outcome {
     // Two at once would write two comments.
-    let _turn = engine.announcements().take(issue).await;
+    let _turn = engine.announcements().take(&issue).await;
     let failures = match pending(engine, issue, version, failures).await {
         Ok(Pending::Superseded) => return Outcome::done(),
         Ok(Pending::Latest { failures }) => failures,

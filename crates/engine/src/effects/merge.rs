@@ -22,6 +22,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
+    let _turn = engine.merges().take(&followed.issue.reference.repo).await;
     let look_again = || Outcome::event(issue, Event::Followed(FollowEvent::Noticed));
     let Some(number) = followed.pull_request(engine) else { return Outcome::done() };
     let now = engine.now();
