@@ -336,10 +336,8 @@ impl From<Next> for Effect {
 fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
     let version = issue.version;
     let decides_merge = matches!(event, FollowEvent::MergeDecided { .. });
-    let is_worth_telling = !matches!(
-        event,
-        FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. } | FollowEvent::Published
-    );
+    let is_worth_telling =
+        !matches!(event, FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. });
     let mut effects: Vec<Effect> = follow::step(&mut issue.follow, event, now).map(Effect::from).into_iter().collect();
     if issue.follow.is_none() {
         return vec![];

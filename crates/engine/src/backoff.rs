@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-const FIRST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// Longest delay after a failure that may end without a person.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// The same after one that a person has to end, such as a token that was revoked.

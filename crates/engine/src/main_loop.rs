@@ -27,7 +27,8 @@ use crate::watch::{notices, poll::poll};
 /// Effects that are claimed in one query.
 const BATCH: usize = 64;
 
-type Execution = (ClaimedEffect, Outcome);
+/// An executed effect, and how many times the settings had changed when it was claimed.
+type Execution = (ClaimedEffect, Outcome, u64);
 
 /// Runs the engine for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
@@ -43,6 +44,7 @@ async fn run(engine: Engine) {
         unsettled: VecDeque::new(),
         slots_full: false,
         settings_changed: false,
+        changes: 0,
     };
     let commits = engine.store().commits();
     let mut settings = engine.settings_changes();
@@ -87,6 +89,7 @@ async fn run(engine: Engine) {
                 Ok(()) = settings.changed() => {
                     engine.runners().send_limits(engine.limits());
                     state.settings_changed = true;
+                    state.changes += 1;
                     if failures == 0 {
                         break;
                     }
@@ -105,6 +108,8 @@ struct Loop {
     slots_full: bool,
     /// Whether the user may have corrected what effects failed for, such as a token.
     settings_changed: bool,
+    /// How many times the settings have changed.
+    changes: u64,
 }
 
 impl Loop {
@@ -138,7 +143,7 @@ impl Loop {
     }
 
     fn spawn(&self, claimed: ClaimedEffect) {
-        let (engine, finished) = (self.engine.clone(), self.finished.clone());
+        let (engine, finished, changes) = (self.engine.clone(), self.finished.clone(), self.changes);
         tokio::spawn(async move {
             let execution = tokio::spawn({
                 let claimed = claimed.clone();
@@ -148,16 +153,16 @@ impl Loop {
             // A panic is a bug; the effect must not stay claimed because of it.
             let outcome = execution.await.unwrap_or_else(Outcome::retry);
             // A closed channel means that the daemon is stopping; the next one claims the effect again.
-            let _ = finished.send((claimed, outcome));
+            let _ = finished.send((claimed, outcome, changes));
         });
     }
 
     /// Stores the results of executed effects. Those that the database does not take stay for the next pass.
     async fn settle(&mut self) -> Result<(), StoreError> {
         let mut failed = None;
-        for (claimed, outcome) in std::mem::take(&mut self.unsettled) {
-            if let Err(error) = self.settle_one(&claimed, &outcome).await {
-                self.unsettled.push_back((claimed, outcome));
+        for (claimed, outcome, changes) in std::mem::take(&mut self.unsettled) {
+            if let Err(error) = self.settle_one(&claimed, &outcome, changes).await {
+                self.unsettled.push_back((claimed, outcome, changes));
                 failed.get_or_insert(error);
             } else if let (Effect::Run(lease), Outcome::Settled(_)) = (claimed.effect, &outcome) {
                 self.engine.runners().remove(lease.run);
@@ -166,7 +171,7 @@ impl Loop {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn settle_one(&self, claimed: &ClaimedEffect, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn settle_one(&self, claimed: &ClaimedEffect, outcome: &Outcome, changes: u64) -> Result<(), StoreError> {
         let (store, now) = (self.engine.store(), self.engine.clock().now());
         match outcome {
             Outcome::Settled(settlement) => {
@@ -182,7 +187,11 @@ impl Loop {
                     tracing::debug!(key = claimed.key, %error, "a result of an effect no longer applies");
                 }
             }
-            Outcome::Retry { error, longest } => self.reschedule(claimed, error.clone(), *longest).await?,
+            Outcome::Retry { error, longest } => {
+                // It may have failed for what the user has corrected meanwhile.
+                let longest = if changes == self.changes { *longest } else { backoff::FIRST };
+                self.reschedule(claimed, error.clone(), longest).await?;
+            }
             Outcome::GivenUp { error } => {
                 tracing::error!(key = claimed.key, error, "an effect is given up");
                 store.give_up_effect(claimed.id, error.clone()).await?;
