@@ -152,10 +152,9 @@ merged True closed True
 closed closed
 hooks [(True, True, 'https://kugetsu.example.org/hooks/1', ['issues'])]
 ";
-    for forge in [ForgeServer::gitea(), ForgeServer::forgejo()] {
-        let forge = prepared(forge);
-        drive(&python, "with_pyforgejo.py", &[&forge.base_url()], expected);
-    }
+    let forges = [ForgeServer::gitea(), ForgeServer::forgejo()].map(prepared);
+    let [gitea, forgejo] = forges.each_ref().map(ForgeServer::base_url);
+    drive(&python, "with_pyforgejo.py", &[&gitea, &forgejo], &format!("{}\n{}", expected.trim(), expected.trim()));
 }
 
 #[test]
