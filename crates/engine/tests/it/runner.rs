@@ -41,7 +41,7 @@ struct Inner {
     started: Mutex<Vec<(RunId, String)>>,
     /// Whether it lacks what another process needs.
     full: AtomicBool,
-    /// What agents do about tasks whose messages are no scripts.
+    /// Carries out tasks whose messages are no scripts.
     agent: Mutex<Option<Arc<Agent>>>,
 }
 
