@@ -113,12 +113,12 @@ async fn discussion(watch: &Watch, forge: &dyn Forge, number: u64) -> Result<Str
     let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, authors).await?;
     let voice = |comment: &Comment| people.voice(comment.author.as_ref(), &comment.body);
     let left_out = comments.iter().filter(|comment| voice(comment) == Voice::Other).count();
-    let said: Vec<&Comment> = comments
+    let trusted: Vec<&Comment> = comments
         .iter()
         .filter(|comment| voice(comment) == Voice::Trusted && commands(&comment.body).is_empty())
         .collect();
     let mut text = String::new();
-    for comment in &said[said.len().saturating_sub(COMMENTS_MAX)..] {
+    for comment in &trusted[trusted.len().saturating_sub(COMMENTS_MAX)..] {
         let author = comment.author.as_ref().map_or("a deleted user", |author| author.login.as_str());
         text.push_str(&format!("\n{}\n", quoted(&format!("comment by {author}"), &comment.body)));
     }

@@ -14,7 +14,7 @@ use kugetsu_engine::watches::{BUDGET, OPEN_MAX, POLL, POLL_WITH_HOOK};
 /// Set by `cargo xtask states`.
 const WRITE: &str = "KUGETSU_WRITE_STATES";
 
-const HEAD: &str = include_str!("loop_page.md");
+const HEAD: &str = include_str!("loop_page.txt");
 
 #[test]
 fn loop_page_matches_the_code() {

@@ -193,7 +193,7 @@ async fn commits_that_others_pushed_to_the_branch_are_offered_unless_the_agents_
     assert!(worktree.dir().join("y").exists());
 
     write(worktree.dir(), "x", "3");
-    fixture.commit(worktree.dir(), "More of ours");
+    fixture.commit(worktree.dir(), "More work");
     fixture.run(worktree.dir(), ["push", "-q", "origin", "HEAD"]);
     let second = theirs("z");
     mirror.update(&mut quiet).await.unwrap();
