@@ -142,6 +142,7 @@ fn env_file_variables_reach_the_agent() {
 fn printed_secret_is_masked_everywhere() {
     let world = World::new();
     world.run(["env", "set", "GITEA_TOKEN", "topsecret-123456"]);
+    world.run(["config", "set", "run.credentials", "env"]);
     let repository = world.repository("demo");
     world.start(&repository, &script(&["env GITEA_TOKEN", "run echo $GITEA_TOKEN; env | grep TOKEN"]));
     let shown = world.run(["env", "show"]);
