@@ -1,4 +1,4 @@
-//! Watched repositories: from a labelled issue to a merged pull request, with no person at the machine. One story for every kind of
+//! Watched repositories: from a labeled issue to a merged pull request, with no person at the machine. One story for every kind of
 //! server.
 
 use std::fs;
@@ -99,9 +99,9 @@ impl Stage {
 const KINDS: [ForgeKind; 4] = [ForgeKind::GitHub, ForgeKind::Gitea, ForgeKind::Forgejo, ForgeKind::GitLab];
 
 #[test]
-fn labelled_issue_is_merged_after_red_checks_and_a_review() {
+fn labeled_issue_is_merged_after_red_checks_and_a_review() {
     for kind in KINDS {
-        merge_a_labelled_issue(kind, &Stage::new(kind, "merge = \"when-approved\""));
+        merge_a_labeled_issue(kind, &Stage::new(kind, "merge = \"when-approved\""));
     }
 }
 
@@ -109,13 +109,13 @@ fn labelled_issue_is_merged_after_red_checks_and_a_review() {
 fn webhooks_report_everything_that_polls_find() {
     for kind in KINDS {
         let stage = Stage::with_webhook(kind, "merge = \"when-approved\"");
-        merge_a_labelled_issue(kind, &stage);
+        merge_a_labeled_issue(kind, &stage);
         let refused: Vec<_> = stage.forge.deliveries().into_iter().filter(|it| it.status != Some(202)).collect();
         assert!(refused.is_empty(), "{kind:?}: {refused:?}");
     }
 }
 
-fn merge_a_labelled_issue(kind: ForgeKind, stage: &Stage) {
+fn merge_a_labeled_issue(kind: ForgeKind, stage: &Stage) {
     let (world, forge) = (&stage.world, &stage.forge);
     let issue = forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("kim").label("agent"));
 

@@ -213,7 +213,7 @@ fn dry_run_changes_nothing_and_decides_as_the_real_one() {
         let second = forge.issue(PROJECT, Issue::new("Second").author("kim").label("agent"));
         forge.block(PROJECT, second, first);
         forge.issue(PROJECT, Issue::new("Third").author("kim").label("agent"));
-        forge.issue(PROJECT, Issue::new("Not labelled").author("kim"));
+        forge.issue(PROJECT, Issue::new("Not labeled").author("kim"));
         stage.watch("max_running = 1");
         let changes = forge.changes();
         let polled = world.json(["watch", "run-once", "--dry-run", "--json"]);
@@ -264,16 +264,16 @@ fn dry_run_changes_nothing_and_decides_as_the_real_one() {
 fn why_explains_every_condition_of_an_issue_without_a_task() {
     let stage = Stage::ready(ForgeKind::Gitea);
     let (world, forge) = (&stage.world, &stage.forge);
-    let labelled = forge.issue(PROJECT, Issue::new("First").author("kim").label("agent"));
+    let labeled = forge.issue(PROJECT, Issue::new("First").author("kim").label("agent"));
     let other = forge.issue(PROJECT, Issue::new("Second").author("kim"));
     let page = |number: u64| format!("{}/issues/{number}", stage.address());
-    let (code, error) = stage.refused(&["why", &page(labelled)]);
+    let (code, error) = stage.refused(&["why", &page(labeled)]);
     assert!(code == Some(2) && error.contains("is not watched") && error.contains("`kugetsu watch add"), "{error}");
 
     stage.watch("paused = true");
     world.run(["daemon", "restart"]);
     eventually("the first poll", || (world.json(["watch", "list", "--json"])[0]["waiting"] == 1).then_some(()));
-    let why = world.json(["why", &page(labelled), "--json"]);
+    let why = world.json(["why", &page(labeled), "--json"]);
     assert_eq!((&why["state"], &why["watch"]), (&Value::Null, &"api".into()));
     let names: Vec<&str> =
         why["conditions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
@@ -281,7 +281,7 @@ fn why_explains_every_condition_of_an_issue_without_a_task() {
         names,
         ["open", "label", "trust", "dependencies", "pull request", "new", "repository", "open pull requests"]
     );
-    let text = world.run(["why", &page(labelled)]);
+    let text = world.run(["why", &page(labeled)]);
     for part in ["not started", "repository: it is paused", "kugetsu watch resume api", "(read "] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -289,7 +289,7 @@ fn why_explains_every_condition_of_an_issue_without_a_task() {
     let text = world.run(["why", &page(other)]);
     assert!(text.contains("does not have the label \"agent\"") && text.contains("give "), "{text}");
     world.run(["watch", "resume", "api"]);
-    let text = world.run(["why", &page(labelled)]);
+    let text = world.run(["why", &page(labeled)]);
     assert!(text.contains("the next poll reads what is not known yet"), "{text}");
     forge.revoke(TOKEN);
     let text = world.run(["why", &page(other)]);

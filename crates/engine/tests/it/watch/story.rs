@@ -3,7 +3,7 @@
 use super::stage::{KINDS, Stage};
 
 #[tokio::test]
-async fn labelled_issue_is_merged_after_red_checks_and_a_review() {
+async fn labeled_issue_is_merged_after_red_checks_and_a_review() {
     for kind in KINDS {
         let stage = Stage::new(kind).await;
         let daemon = stage.daemon();

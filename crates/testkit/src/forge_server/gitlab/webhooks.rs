@@ -32,7 +32,7 @@ pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Pro
             let comment = project.subject(*subject)?.comments.iter().find(|comment| comment.id == *id)?;
             let action = if *action == Action::Opened { "create" } else { "update" };
             let mut body = json!({ "object_kind": "note", "event_type": "note", "object_attributes": with(view.note(*subject, comment, None), action) });
-            add_noteable(&mut body, &view, *subject);
+            add_subject(&mut body, &view, *subject);
             ("Note Hook", body)
         }
         EventKind::Review { number, id } => {
@@ -48,7 +48,7 @@ pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Pro
             let subject = Subject::PullRequest(*number);
             let note = with(view.note(subject, comment, Some(thread)), "create");
             let mut body = json!({ "object_kind": "note", "event_type": "note", "object_attributes": note });
-            add_noteable(&mut body, &view, subject);
+            add_subject(&mut body, &view, subject);
             ("Note Hook", body)
         }
         EventKind::Check { commit, .. } => {
@@ -90,7 +90,7 @@ fn merge_request(attributes: Value) -> Value {
 }
 
 /// Adds what the note belongs to.
-fn add_noteable(body: &mut Value, view: &View<'_>, subject: Subject) {
+fn add_subject(body: &mut Value, view: &View<'_>, subject: Subject) {
     let number = subject.number();
     match subject {
         Subject::Issue(_) => {
