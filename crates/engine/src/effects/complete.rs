@@ -8,9 +8,9 @@ use kugetsu_domain::watch::feedback::Ending;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::issue::{IssueEdit, IssueState as OnServer};
 use kugetsu_store::error::StoreError;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::outcome::Outcome;
+use super::wait::while_wanted;
 use crate::engine::Engine;
 use crate::watch::followed::Followed;
 
@@ -49,23 +49,10 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending, fai
 
 /// Waits for the tasks that were queued or running when the pull request was merged: a push of theirs would create the branch again.
 async fn tasks_end(engine: &Engine, issue: IssueId) -> Result<(), Outcome> {
-    // Before the issue is read: a change after that is noticed.
-    let mut events = engine.store().listen();
-    loop {
-        match engine.store().issue_by_id(issue).await {
-            Ok(issue) if !issue.tasks.is_empty() => {}
-            Ok(_) => return Ok(()),
-            Err(StoreError::NoSuchIssue) => return Err(Outcome::done()),
-            Err(error) => return Err(Outcome::retry(error)),
-        }
-        loop {
-            match events.recv().await {
-                Ok(event) if event.issue != issue => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => break,
-                // The daemon stops; the next one waits for the rest.
-                Err(RecvError::Closed) => std::future::pending().await,
-            }
-        }
+    match while_wanted(engine, issue, std::future::pending(), |issue| !issue.tasks.is_empty()).await {
+        Ok(_) => Ok(()),
+        Err(StoreError::NoSuchIssue) => Err(Outcome::done()),
+        Err(error) => Err(Outcome::retry(error)),
     }
 }
 

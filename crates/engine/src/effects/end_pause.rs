@@ -6,9 +6,10 @@
 use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
-use tokio::sync::broadcast::error::RecvError;
+use kugetsu_domain::issue::Issue;
 
 use super::outcome::Outcome;
+use super::wait::{Waited, while_wanted};
 use crate::engine::Engine;
 
 /// `since` is when the pause began.
@@ -19,27 +20,12 @@ pub(crate) async fn execute(
     until: Timestamp,
     since: Timestamp,
 ) -> Outcome {
-    // Before the issue is read: a change after that is noticed.
-    let mut events = engine.store().listen();
-    let wait = engine.clock().sleep_until(end_of_wait(until, since, engine.now()));
-    tokio::pin!(wait);
-    loop {
-        match engine.store().issue_by_id(issue).await {
-            Ok(issue) if issue.task(task).is_some_and(|task| task.not_before == Some(until)) => {}
-            Ok(_) => return Outcome::done(),
-            Err(error) => return Outcome::retry(error),
-        }
-        loop {
-            tokio::select! {
-                () = &mut wait => return Outcome::event(issue, Event::PauseEnded { task, until }),
-                event = events.recv() => match event {
-                    Ok(event) if event.task != Some(task) => {}
-                    Ok(_) | Err(RecvError::Lagged(_)) => break,
-                    // The daemon stops; the next one waits for the rest.
-                    Err(RecvError::Closed) => std::future::pending().await,
-                },
-            }
-        }
+    let over = engine.clock().sleep_until(end_of_wait(until, since, engine.now()));
+    let is_paused = |issue: &Issue| issue.task(task).is_some_and(|task| task.not_before == Some(until));
+    match while_wanted(engine, issue, over, is_paused).await {
+        Ok(Waited::Over) => Outcome::event(issue, Event::PauseEnded { task, until }),
+        Ok(Waited::Pointless) => Outcome::done(),
+        Err(error) => Outcome::retry(error),
     }
 }
 

@@ -6,15 +6,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::issue::Issue;
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::watch::feedback::{Action, FeedbackKind, Seen, decide};
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_forge::forge::Subject;
 use kugetsu_store::write::{Enqueue, Settlement};
-use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
+use super::wait::{Waited, while_wanted};
 use crate::engine::Engine;
 use crate::watch::commands::{Discussion, carry_out};
 use crate::watch::followed::Followed;
@@ -49,10 +50,11 @@ struct Unchanged {
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> Outcome {
     let (mut until, mut unchanged): (_, Option<Unchanged>) = (at, None);
     loop {
-        match wait(engine, issue, at, until).await {
-            Ok(true) => {}
-            Ok(false) => return Outcome::done(),
-            Err(outcome) => return outcome,
+        let is_wanted = |issue: &Issue| issue.follow.as_ref().is_some_and(|follow| follow.look_at == Some(at));
+        match while_wanted(engine, issue, engine.clock().sleep_until(until), is_wanted).await {
+            Ok(Waited::Over) => {}
+            Ok(Waited::Pointless) => return Outcome::done(),
+            Err(error) => return Outcome::retry(error),
         }
         match look(engine, issue, at).await {
             Ok(Found::Nothing { until: next, seen, poll }) => {
@@ -101,32 +103,6 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
         return Ok(Found::Nothing { until: *until, seen: Box::new(look.seen), poll });
     }
     settle(engine, &followed, &look, at, seen, actions).await.map(Found::Something)
-}
-
-/// Waits until then. Returns whether the look of `at` is still wanted.
-async fn wait(engine: &Engine, issue: IssueId, at: Timestamp, until: Timestamp) -> Result<bool, Outcome> {
-    // Before the issue is read: a change after that is noticed.
-    let mut events = engine.store().listen();
-    let wait = engine.clock().sleep_until(until);
-    tokio::pin!(wait);
-    loop {
-        match engine.store().issue_by_id(issue).await {
-            Ok(issue) if issue.follow.as_ref().is_some_and(|follow| follow.look_at == Some(at)) => {}
-            Ok(_) => return Ok(false),
-            Err(error) => return Err(Outcome::retry(error)),
-        }
-        loop {
-            tokio::select! {
-                () = &mut wait => return Ok(true),
-                event = events.recv() => match event {
-                    Ok(event) if event.issue != issue => {}
-                    Ok(_) | Err(RecvError::Lagged(_)) => break,
-                    // The daemon stops; the next one waits for the rest.
-                    Err(RecvError::Closed) => std::future::pending().await,
-                },
-            }
-        }
-    }
 }
 
 /// Changes of the pull request since the last look.

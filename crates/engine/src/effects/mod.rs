@@ -14,3 +14,4 @@ mod remove_files;
 mod report;
 mod rescue;
 mod run;
+mod wait;
