@@ -18,9 +18,18 @@ pub(crate) fn forge(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn
     open_with(engine, base, open)
 }
 
+/// The same, where a server whose kind is not known is an error.
+pub(crate) fn known(engine: &Engine, base: &ServerBase) -> Result<Arc<dyn Forge>, ForgeError> {
+    forge(engine, base)?.ok_or_else(|| no_kind(base))
+}
+
 /// The same for work that no user waits for: it leaves a part of the server's rate limit to people.
-pub(crate) fn background(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn Forge>>, ForgeError> {
-    open_with(engine, base, open_in_background)
+pub(crate) fn background(engine: &Engine, base: &ServerBase) -> Result<Arc<dyn Forge>, ForgeError> {
+    open_with(engine, base, open_in_background)?.ok_or_else(|| no_kind(base))
+}
+
+fn no_kind(base: &ServerBase) -> ForgeError {
+    ForgeError::NoKind { server: base.to_string() }
 }
 
 type Open = fn(&Transport, &Server, Credentials) -> Result<Arc<dyn Forge>, ForgeError>;

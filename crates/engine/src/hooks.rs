@@ -145,7 +145,7 @@ async fn describe(engine: &Engine, query: &RepoQuery) -> Result<(Watch, String),
 /// The watch with this name, or of the repository that is meant.
 async fn watched(engine: &Engine, reference: &str, cwd: &Path) -> Result<Watch, Problem> {
     let settings = engine.settings();
-    if let Some(watch) = settings.watches.iter().find(|watch| watch.name == reference) {
+    if let Some(watch) = settings.watch(reference) {
         return Ok(watch.clone());
     }
     let repo = resolve::repo_on_server(engine, reference, cwd).await?;

@@ -94,6 +94,11 @@ impl fmt::Debug for EnvFiles {
 }
 
 impl Settings {
+    /// The watch with this name.
+    pub fn watch(&self, name: &str) -> Option<&Watch> {
+        self.watches.iter().find(|watch| watch.name == name)
+    }
+
     /// The value of a variable of the env files. The last one wins.
     pub fn variable(&self, name: &str) -> Option<&SecretString> {
         self.variables.iter().rev().find(|variable| variable.name == name).map(|variable| &variable.value)

@@ -8,10 +8,9 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::feedback::{Ending, RecordState};
 use kugetsu_domain::watch::follow::{Follow, FollowEvent};
-use kugetsu_domain::watch::publication::{StateLabel, comment, harmless, has_marker};
+use kugetsu_domain::watch::publication::{StateLabel, comment, harmless};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
-use kugetsu_forge::user::User;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
@@ -19,6 +18,7 @@ use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::queries::tasks;
 use crate::watch::followed::Followed;
+use crate::watch::trusted::own_comment;
 
 /// Failed executions after which it is given up. The next change is announced again.
 const ATTEMPTS_MAX: u32 = 20;
@@ -145,10 +145,7 @@ async fn announce(followed: &Followed, text: &str, failures: u32) -> Result<Comm
     }
     let own = forge.whoami().await?.login;
     let comments = forge.comments(project, subject).await?.entries;
-    let is_own = |author: &Option<User>| author.as_ref().is_some_and(|author| author.login == own);
-    let found =
-        comments.iter().find(|comment| is_own(&comment.author) && has_marker(&comment.body, &followed.marker()));
-    match found {
+    match own_comment(&comments, &own, &followed.marker()) {
         Some(comment) => {
             forge.edit_comment(project, subject, comment.id, text).await?;
             Ok(Comment::Found(comment.id))

@@ -12,6 +12,7 @@ use kugetsu_domain::naming;
 use kugetsu_domain::run::{RunState, Usage};
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::Task;
+use kugetsu_forge::error::ForgeError;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{RunQuery, ViewFilter, ViewQuery};
 use secrecy::ExposeSecret;
@@ -189,12 +190,12 @@ async fn issue_spec(
 /// The commands of the watch that handed the issue over.
 async fn verify(engine: &Engine, settings: &Settings, issue: &Issue) -> Result<Vec<Vec<String>>, SpecError> {
     let followed = issue.follow.as_ref();
-    let watch = followed.and_then(|follow| settings.watches.iter().find(|watch| watch.name == follow.watch));
+    let watch = followed.and_then(|follow| settings.watch(&follow.watch));
     let Some(watch) = watch else { return Ok(Vec::new()) };
-    let forge = background(engine, &watch.repo.base).map_err(RepoFileError::Forge)?;
-    match forge {
-        Some(forge) => Ok(with_file(engine, watch, forge.as_ref()).await?.verify),
-        None => Ok(watch.verify.clone()),
+    match background(engine, &watch.repo.base) {
+        Ok(forge) => Ok(with_file(engine, watch, forge.as_ref()).await?.verify),
+        Err(ForgeError::NoKind { .. }) => Ok(watch.verify.clone()),
+        Err(error) => Err(RepoFileError::Forge(error).into()),
     }
 }
 

@@ -13,7 +13,7 @@ use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::command::{Command, UnknownCommand, commands};
 use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_domain::watch::publication::{comment, harmless, has_marker};
+use kugetsu_domain::watch::publication::{comment, harmless};
 use kugetsu_domain::watch::quote::quoted;
 use kugetsu_forge::discussion::{Comment, Reaction};
 use kugetsu_forge::forge::{Forge, Subject};
@@ -21,7 +21,7 @@ use kugetsu_store::error::StoreError;
 
 use super::handover::{Requested, on_request};
 use super::task::{HandoverError, continuation, seeded_task_id};
-use super::trusted::{Trusted, Voice};
+use super::trusted::{Trusted, Voice, own_comment};
 use crate::engine::Engine;
 use crate::queue;
 use crate::watches::Watch;
@@ -120,11 +120,7 @@ async fn handle(
     }
     let reasons: Vec<String> = refusals.iter().map(|reason| format!("- {}", harmless(reason))).collect();
     let text = format!("kugetsu did not do this:\n\n{}", reasons.join("\n"));
-    let is_answered = discussion
-        .comments
-        .iter()
-        .any(|other| other.author.as_ref().is_some_and(|author| author.login == own) && has_marker(&other.body, id));
-    if !is_answered {
+    if own_comment(discussion.comments, own, id).is_none() {
         forge.add_comment(project, discussion.subject, &self::comment(&text, id)).await?;
     }
     Ok(())

@@ -50,19 +50,13 @@ impl Followed {
         };
         let Some(follow) = issue.follow.clone() else { return Err(NotFollowed::Over) };
         let settings = engine.settings();
-        let Some(watch) = settings.watches.iter().find(|watch| watch.name == follow.watch).cloned() else {
+        let Some(watch) = settings.watch(&follow.watch).cloned() else {
             tracing::info!(issue = %issue.reference, watch = follow.watch, "the watch was removed, so the issue is not followed");
             return Err(NotFollowed::Over);
         };
-        let base = &issue.reference.repo.base;
-        match background(engine, base) {
-            Ok(Some(forge)) => {
-                let watch = with_file(engine, &watch, forge.as_ref()).await?;
-                Ok(Self { issue, follow, watch, forge })
-            }
-            Ok(None) => Err(ForgeError::NoKind { server: base.to_string() }.into()),
-            Err(error) => Err(error.into()),
-        }
+        let forge = background(engine, &issue.reference.repo.base)?;
+        let watch = with_file(engine, &watch, forge.as_ref()).await?;
+        Ok(Self { issue, follow, watch, forge })
     }
 
     pub(crate) fn project(&self) -> &ProjectPath {

@@ -100,9 +100,7 @@ async fn look(engine: &Engine, watch: &Watch, subject: &NoticeSubject) -> Result
 }
 
 async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<(), HandoverError> {
-    let Some(forge) = background(engine, &watch.repo.base)? else {
-        return Err(HandoverError::Source(format!("the kind of server at {} is not known", watch.repo.base)));
-    };
+    let forge = background(engine, &watch.repo.base)?;
     let watch = &with_file(engine, watch, forge.as_ref()).await?;
     match forge.issue(&watch.repo.project, number).await {
         Ok(issue) => {

@@ -104,10 +104,11 @@ async fn poll_one(engine: Engine, watch: Watch) {
 async fn consider_all(engine: &Engine, watch: &Watch) {
     let considering = async {
         let state = engine.store().watch(watch.repo.clone()).await?;
-        let Some(forge) = background(engine, &watch.repo.base)?.filter(|_| state.polled_at.is_some()) else {
+        if state.polled_at.is_none() {
             // The first poll does the same.
             return Ok(());
-        };
+        }
+        let forge = background(engine, &watch.repo.base)?;
         let watch = &with_file(engine, watch, forge.as_ref()).await?;
         let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
         for issue in forge.issues(&watch.repo.project, &query).await?.entries {
@@ -137,14 +138,13 @@ fn may_free(event: &StoredEvent) -> bool {
 /// Considers issues that waited for something in kugetsu.
 async fn reconsider_waiting(engine: &Engine, watch: &Watch) {
     let considered = match background(engine, &watch.repo.base) {
-        Ok(Some(forge)) => match with_file(engine, watch, forge.as_ref()).await {
+        Ok(forge) => match with_file(engine, watch, forge.as_ref()).await {
             Ok(watch) => reconsider(engine, &watch, forge.as_ref(), &BTreeSet::new(), false).await,
             Err(error) => Err(error.into()),
         },
-        // The next poll reports it.
-        Ok(None) => Ok(()),
         Err(error) => Err(error.into()),
     };
+    // The next poll reports it.
     if let Err(error) = considered {
         tracing::debug!(watch = watch.name, %error, "waiting issues are considered again with the next poll");
     }
@@ -208,11 +208,7 @@ struct Read {
 async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
     let mut read = Read { since: state.since, found_unreported: false, error: None, is_refused: false };
     let forge = match background(engine, &watch.repo.base) {
-        Ok(Some(forge)) => forge,
-        Ok(None) => {
-            let reason = format!("the kind of server at {} is not known", watch.repo.base);
-            return Read { error: Some(HandoverError::Source(reason)), is_refused: true, ..read };
-        }
+        Ok(forge) => forge,
         Err(error) => return Read { error: Some(error.into()), is_refused: true, ..read },
     };
     let load = match load(engine, watch).await {

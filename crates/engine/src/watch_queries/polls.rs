@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::watch::{ConditionObject, ConsideredObject, PollObject, PollRequest};
-use kugetsu_domain::reference::{IssueRef, ServerBase};
+use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::text::rfc3339;
 use kugetsu_domain::watch::conditions::{Condition, Met, is_eligible};
 use kugetsu_forge::error::ForgeError;
-use kugetsu_forge::forge::Forge;
 use kugetsu_forge::issue::{Issue, IssueQuery};
 
 use super::list::selected;
 use crate::engine::Engine;
-use crate::forges::forge;
+use crate::forges::known;
 use crate::repo_file::with_file;
 use crate::watch::candidates::remove;
 use crate::watch::handover::{consider, is_handed_over, judge};
@@ -64,13 +63,8 @@ pub(super) fn with_forge_hint(error: &ForgeError) -> String {
     }
 }
 
-/// The API of a watch's server.
-pub(super) fn open(engine: &Engine, base: &ServerBase) -> Result<std::sync::Arc<dyn Forge>, ForgeError> {
-    forge(engine, base)?.ok_or_else(|| ForgeError::NoKind { server: base.to_string() })
-}
-
 async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObject) -> Result<(), HandoverError> {
-    let forge = open(engine, &watch.repo.base)?;
+    let forge = known(engine, &watch.repo.base)?;
     let watch = &with_file(engine, watch, forge.as_ref()).await?;
     let mut issues: BTreeMap<u64, Issue> = BTreeMap::new();
     let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };

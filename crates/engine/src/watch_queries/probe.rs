@@ -12,9 +12,9 @@ use kugetsu_forge::issue::IssueQuery;
 use kugetsu_forge::kinds::table::{pull_request_name, token_needs};
 use kugetsu_forge::user::{ProjectAccess, TokenNeeds};
 
-use super::polls::open;
 use crate::credentials::{token, token_variable};
 use crate::engine::Engine;
+use crate::forges::known;
 use crate::problems::{absolute, usage};
 use crate::resolve::repo_on_server;
 
@@ -93,7 +93,7 @@ impl Probe {
         request: &ProbeRequest,
         trust: &Trust,
     ) -> Result<(), ForgeError> {
-        let forge = open(engine, &repo.base)?;
+        let forge = known(engine, &repo.base)?;
         let Some(needs) = self.needs else { return Ok(()) };
         let access = forge.project(&repo.project).await?;
         let account = forge.whoami().await?;

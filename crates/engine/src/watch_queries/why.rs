@@ -17,9 +17,10 @@ use kugetsu_domain::watch::follow::Follow;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 
-use super::polls::{objects, open, with_forge_hint, with_hint};
+use super::polls::{objects, with_forge_hint, with_hint};
 use crate::clock::local_time;
 use crate::engine::Engine;
+use crate::forges::known;
 use crate::problems::store_failed;
 use crate::queries::why::why;
 use crate::repo_file::{with_file, with_known_file};
@@ -162,7 +163,7 @@ async fn read(
     because: &mut Vec<String>,
 ) -> Result<(Vec<ConditionObject>, Vec<Condition>), Problem> {
     let reading = async {
-        let forge = open(engine, &watch.repo.base)?;
+        let forge = known(engine, &watch.repo.base)?;
         let watch = with_file(engine, watch, forge.as_ref()).await?;
         let issue = forge.issue(&watch.repo.project, number).await?;
         judge(engine, &watch, forge.as_ref(), &issue, 0).await
