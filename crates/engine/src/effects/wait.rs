@@ -12,7 +12,7 @@ use crate::engine::Engine;
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waited {
-    /// What was waited for has happened.
+    /// The awaited has happened.
     Over,
     /// The issue changed, so that the wait is pointless.
     Pointless,

@@ -9,5 +9,6 @@ mod gitea;
 mod github;
 mod gitlab;
 mod probe;
+mod repo_requests;
 pub mod table;
 mod wire;

@@ -15,7 +15,7 @@ use crate::http::paging::Paging;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
-use crate::kinds::wire;
+use crate::kinds::{repo_requests, wire};
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
 use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
 
@@ -161,11 +161,11 @@ impl Forge for Gitea {
     }
 
     fn add_comment<'a>(&'a self, project: &'a ProjectPath, subject: Subject, body: &'a str) -> BoxFuture<'a, Comment> {
-        Box::pin(self.post_comment(project, subject, body))
+        Box::pin(repo_requests::post_comment(&self.client, project, subject, body))
     }
 
     fn edit_comment<'a>(&'a self, project: &'a ProjectPath, _: Subject, id: u64, body: &'a str) -> BoxFuture<'a, ()> {
-        Box::pin(self.patch_comment(project, id, body))
+        Box::pin(repo_requests::patch_comment(&self.client, project, id, body))
     }
 
     fn react<'a>(
@@ -175,7 +175,7 @@ impl Forge for Gitea {
         comment: u64,
         reaction: Reaction,
     ) -> BoxFuture<'a, ()> {
-        Box::pin(self.add_reaction(project, comment, reaction))
+        Box::pin(repo_requests::add_reaction(&self.client, project, comment, reaction))
     }
 
     fn label<'a>(
@@ -210,7 +210,7 @@ impl Forge for Gitea {
     }
 
     fn request_review<'a>(&'a self, project: &'a ProjectPath, number: u64, logins: &'a [String]) -> BoxFuture<'a, ()> {
-        Box::pin(self.ask_for_review(project, number, logins))
+        Box::pin(repo_requests::ask_for_review(&self.client, project, number, logins))
     }
 
     fn merge<'a>(&'a self, project: &'a ProjectPath, number: u64, merge: &'a Merge) -> BoxFuture<'a, ()> {

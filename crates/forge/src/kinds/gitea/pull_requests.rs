@@ -143,17 +143,6 @@ impl Gitea {
         self.client.change_only(Method::PATCH, &path, Some(body.into())).await
     }
 
-    pub(super) async fn ask_for_review(
-        &self,
-        project: &ProjectPath,
-        number: u64,
-        logins: &[String],
-    ) -> Result<(), ForgeError> {
-        let number = number.to_string();
-        let path = wire::repo_path(project, &["pulls", &number, "requested_reviewers"]);
-        self.client.change_only(Method::POST, &path, Some(json!({ "reviewers": logins }))).await
-    }
-
     pub(super) async fn merge_pull(&self, project: &ProjectPath, number: u64, merge: &Merge) -> Result<(), ForgeError> {
         let method = match merge.method {
             MergeMethod::Merge => "merge",

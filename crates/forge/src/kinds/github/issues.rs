@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::GitHub;
-use crate::discussion::{Comment, Reaction};
+use crate::discussion::Comment;
 use crate::error::ForgeError;
 use crate::forge::Subject;
 use crate::http::paging::PER_PAGE;
@@ -57,34 +57,6 @@ impl GitHub {
         let (number, per_page) = (subject.number().to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["issues", &number, "comments"]);
         self.client.list(&path, &[("per_page", &per_page)], |comment: RepoComment| Some(comment.into())).await
-    }
-
-    pub(super) async fn post_comment(
-        &self,
-        project: &ProjectPath,
-        subject: Subject,
-        body: &str,
-    ) -> Result<Comment, ForgeError> {
-        let number = subject.number().to_string();
-        let path = wire::repo_path(project, &["issues", &number, "comments"]);
-        self.client.change::<RepoComment>(Method::POST, &path, json!({ "body": body })).await.map(Comment::from)
-    }
-
-    pub(super) async fn patch_comment(&self, project: &ProjectPath, id: u64, body: &str) -> Result<(), ForgeError> {
-        let id = id.to_string();
-        let path = wire::repo_path(project, &["issues", "comments", &id]);
-        self.client.change_only(Method::PATCH, &path, Some(json!({ "body": body }))).await
-    }
-
-    pub(super) async fn add_reaction(
-        &self,
-        project: &ProjectPath,
-        comment: u64,
-        reaction: Reaction,
-    ) -> Result<(), ForgeError> {
-        let id = comment.to_string();
-        let path = wire::repo_path(project, &["issues", "comments", &id, "reactions"]);
-        self.client.change_only(Method::POST, &path, Some(json!({ "content": reaction.content() }))).await
     }
 
     pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {

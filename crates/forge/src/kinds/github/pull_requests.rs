@@ -161,17 +161,6 @@ impl GitHub {
         self.client.graphql(&query, json!({ "id": pull.node_id })).await.map(drop)
     }
 
-    pub(super) async fn ask_for_review(
-        &self,
-        project: &ProjectPath,
-        number: u64,
-        logins: &[String],
-    ) -> Result<(), ForgeError> {
-        let number = number.to_string();
-        let path = wire::repo_path(project, &["pulls", &number, "requested_reviewers"]);
-        self.client.change_only(Method::POST, &path, Some(json!({ "reviewers": logins }))).await
-    }
-
     pub(super) async fn merge_pull(&self, project: &ProjectPath, number: u64, merge: &Merge) -> Result<(), ForgeError> {
         if merge.when_ready {
             return self.enable_auto_merge(project, number, merge).await;
