@@ -59,6 +59,7 @@ pub mod home;
 pub mod local_server;
 pub mod model;
 pub mod peer;
+pub mod quiet;
 pub mod real_agent;
 pub mod repository;
 pub mod script_text;

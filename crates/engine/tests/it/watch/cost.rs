@@ -1,6 +1,6 @@
 //! The requests of repositories and pull requests in which nothing happens.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::SignedDuration;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
@@ -31,8 +31,7 @@ fn api(requests: &[ForgeRequest]) -> Vec<&ForgeRequest> {
 #[tokio::test]
 async fn repositories_without_news_cost_few_requests() {
     for kind in [ForgeKind::GitHub, ForgeKind::GitLab] {
-        let mut stage = Stage::new(kind).await;
-        stage.idle = Duration::from_millis(20);
+        let stage = Stage::new(kind).await;
         let base = stage.forge.base_url();
         let names: Vec<String> = (0..10).map(|number| format!("acme/repo{number}")).collect();
         let mut watches = Vec::new();
@@ -80,7 +79,7 @@ async fn repositories_without_news_cost_few_requests() {
 #[tokio::test]
 async fn pull_request_that_waits_for_days_costs_few_requests() {
     for kind in KINDS {
-        let mut stage = Stage::new(kind).await;
+        let stage = Stage::new(kind).await;
         let daemon = stage.daemon();
         let issue = stage.hand_over();
         let number = stage.pull_request(&daemon, issue).await;
@@ -97,7 +96,6 @@ async fn pull_request_that_waits_for_days_costs_few_requests() {
         // What people write is noticed by the next poll.
         stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", "Please explain this.");
         let (pushed, before) = (stage.pushed.lock().unwrap().len(), daemon.engine.clock().now());
-        stage.idle = Duration::from_millis(20);
         let is_given = async || (stage.pushed.lock().unwrap().len() > pushed).then_some(());
         stage.until(&daemon, "the answer to the comment", is_given).await;
         let pause = daemon.engine.clock().now().duration_since(before);
