@@ -131,6 +131,7 @@ fn tests(steps: &mut Steps, extent: Extent) {
     if extent == Extent::Full {
         command.env("KUGETSU_KILLS", KILLS);
         command.env("KUGETSU_KILL_CALLS", KILLED_CALLS);
+        command.env("KUGETSU_EVERY_DEATH", "1");
     }
     // All servers of the tests listen on this machine; a proxy would not reach them.
     command.env("NO_PROXY", "127.0.0.1,localhost");
