@@ -12,6 +12,7 @@ mod pueue;
 mod report;
 mod setup;
 mod team;
+mod webhook;
 
 use crate::report::Report;
 use crate::setup::Setup;
@@ -28,11 +29,15 @@ fn main() {
     if std::env::args().any(|arg| arg == "large") {
         return large::measure(&mut report);
     }
+    if std::env::args().any(|arg| arg == "webhook") {
+        return webhook::measure(&mut report);
+    }
     {
         let setup = Setup::new();
         latency::measure(&setup, &mut report);
         idle::measure(&setup, &mut report);
     }
+    webhook::measure(&mut report);
     team::measure(&mut report);
     large::measure(&mut report);
     enqueue::measure(&mut report);
