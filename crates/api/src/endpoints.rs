@@ -11,7 +11,7 @@ use crate::issue::{
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::repo::{HookObject, MoveRepoRequest, RepoObject, RepoQuery};
 use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
-use crate::run::{RunObject, RunQuery};
+use crate::run::{RunObject, RunQuery, ToolText};
 use crate::run_spec::RunnerControl;
 use crate::status::{HealthObject, StatusObject};
 use crate::task::{CleanRequest, CleanedTasks, MoveTaskRequest, TaskObject, TaskQuery, TaskRequest, TasksQuery};
@@ -103,5 +103,9 @@ pub const SHOW_HOOK: Endpoint<RepoQuery, HookObject> = Endpoint::get("/v1/hook")
 
 /// A runner's report.
 pub const REPORT_RUN: Endpoint<Report, Acknowledged> = Endpoint::post("/v1/runs/{run}/facts");
+/// The present state of a run's issue on its server, for the run's agent.
+pub const RUN_ISSUE: Endpoint<RunQuery, ToolText> = Endpoint::get("/v1/runs/{run}/issue");
+/// The checks of the pull request of a run's issue, for the run's agent.
+pub const RUN_CHECKS: Endpoint<RunQuery, ToolText> = Endpoint::get("/v1/runs/{run}/checks");
 /// Messages to a runner while its run is live.
 pub const RUN_CONTROL: StreamEndpoint<RunQuery, RunnerControl> = StreamEndpoint::new("/v1/runs/{run}/orders");

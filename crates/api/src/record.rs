@@ -97,6 +97,14 @@ pub enum Body {
         /// Output of a command that failed, shortened to its errors.
         output: String,
     },
+    /// Fact: the agent wrote a comment on its issue.
+    Comment {
+        /// Counted from 1 within the run.
+        number: u32,
+        /// Whether it waits for the answer of a person.
+        question: bool,
+        text: String,
+    },
     /// The usage of the session so far.
     Usage { usage: Usage },
     /// The runner disappeared or was killed. Written by the daemon, as the last record but for what it does afterwards.
@@ -128,7 +136,14 @@ pub enum Body {
 impl Body {
     /// Whether the daemon stores it as an event.
     pub const fn is_fact(&self) -> bool {
-        matches!(self, Self::Worktree { .. } | Self::SessionLost { .. } | Self::Session { .. } | Self::Ended { .. })
+        matches!(
+            self,
+            Self::Worktree { .. }
+                | Self::SessionLost { .. }
+                | Self::Session { .. }
+                | Self::Comment { .. }
+                | Self::Ended { .. }
+        )
     }
 }
 

@@ -11,6 +11,12 @@ pub struct RunQuery {
     pub run: String,
 }
 
+/// The answer to a tool of a run's agent. What others wrote is quoted in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolText {
+    pub text: String,
+}
+
 /// A run's use of its model. What the agent does not report is null.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {

@@ -140,6 +140,9 @@ pub struct IssueSpec {
     /// Commands that check finished work once it is pushed: programs with their arguments.
     #[serde(default)]
     pub verify: Vec<Vec<String>>,
+    /// The tools that its agent gets.
+    #[serde(default)]
+    pub tools: Vec<IssueTool>,
     /// The variables whose values may be pushed, although their names are those of secrets.
     pub allow_secrets: Vec<String>,
 }
@@ -206,6 +209,31 @@ impl Tool {
             Self::Queue => "queue",
             Self::Logs => "logs",
             Self::Why => "why",
+        }
+    }
+}
+
+/// A tool of an issue's agent. All are about that issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IssueTool {
+    Issue,
+    Checks,
+    Comment,
+    Ask,
+    Blocked,
+}
+
+impl IssueTool {
+    pub const ALL: [Self; 5] = [Self::Issue, Self::Checks, Self::Comment, Self::Ask, Self::Blocked];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Issue => "issue",
+            Self::Checks => "checks",
+            Self::Comment => "comment",
+            Self::Ask => "ask",
+            Self::Blocked => "blocked",
         }
     }
 }

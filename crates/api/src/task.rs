@@ -64,6 +64,9 @@ pub struct TaskRequest {
     /// For `continue`: cancel the current run first.
     #[serde(default)]
     pub interrupt: bool,
+    /// For `continue`: the message answers the question of the agent, and is refused without one.
+    #[serde(default)]
+    pub is_answer: bool,
     /// The coordinator's task that delegates this one.
     #[serde(default)]
     pub asked_by: Option<String>,

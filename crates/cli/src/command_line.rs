@@ -14,7 +14,7 @@ const WIDTH: usize = 80;
 
 /// The commands in the order and under the headings of `kugetsu --help`.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Work on issues", &["start", "continue", "push", "delegate", "attach", "set-pr", "destroy", "rescue"]),
+    ("Work on issues", &["start", "continue", "answer", "push", "delegate", "attach", "set-pr", "destroy", "rescue"]),
     ("See what happens", &["status", "list", "logs", "why", "diff", "path", "queue"]),
     (
         "Set up",

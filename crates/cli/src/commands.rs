@@ -2,6 +2,7 @@
 //! [`Cli::run`]. Its help, completions and manual page come from its clap attributes.
 
 pub(crate) mod agents;
+pub(crate) mod answer;
 pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -72,6 +73,7 @@ pub(crate) struct Cli {
 enum Command {
     Start(start::Start),
     Continue(continue_work::Continue),
+    Answer(answer::Answer),
     Push(push::Push),
     Delegate(delegate::Delegate),
     Status(status::Status),
@@ -128,6 +130,7 @@ impl Cli {
         match self.command {
             Command::Start(args) => block_on(start::run(&home()?, args)),
             Command::Continue(args) => block_on(continue_work::run(&home()?, args)),
+            Command::Answer(args) => block_on(answer::run(&home()?, args)),
             Command::Push(args) => block_on(push::run(&home()?, args)),
             Command::Delegate(args) => block_on(delegate::run(&home()?, args)),
             Command::Status(args) => block_on(status::run(&home()?, args)),

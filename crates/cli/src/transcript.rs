@@ -187,6 +187,10 @@ fn lines(body: &Body) -> Vec<Line> {
             lines.extend(tool_output(false, output));
             lines
         }
+        Body::Comment { question, text, .. } => {
+            let what = if *question { "asks a person" } else { "comments on its issue" };
+            one(Tone::Warning, one_line(&format!("? the agent {what}: {text}")))
+        }
         Body::Lost { reason } => one(Tone::Bad, one_line(&format!("■ lost: {reason}"))),
         Body::Ended { state, reason, hint, paused_until, commits, pushed, .. } => {
             let tone = match state.as_str() {

@@ -40,6 +40,12 @@ pub enum Effect {
     },
     /// Open the pull request of what this run pushed, or update it.
     Publish { run: RunId },
+    /// Write a comment of this run's agent on its issue.
+    Comment {
+        run: RunId,
+        /// Counted from 1 within the run.
+        number: u32,
+    },
     /// Look at the pull request of a followed issue at this time, and decide what follows.
     Follow {
         /// [`Follow::look_at`](crate::watch::follow::Follow::look_at); another one is void.
@@ -90,6 +96,7 @@ kinds! {
     Report = "report",
     EndPause = "end_pause",
     Publish = "publish",
+    Comment = "comment",
     Follow = "follow",
     Merge = "merge",
     Announce = "announce",
@@ -114,6 +121,7 @@ impl Effect {
             Self::Report { .. } => EffectKind::Report,
             Self::EndPause { .. } => EffectKind::EndPause,
             Self::Publish { .. } => EffectKind::Publish,
+            Self::Comment { .. } => EffectKind::Comment,
             Self::Follow { .. } => EffectKind::Follow,
             Self::Merge { .. } => EffectKind::Merge,
             Self::Announce { .. } => EffectKind::Announce,
@@ -130,6 +138,7 @@ impl Effect {
             | Self::Rescue { run }
             | Self::FindPullRequest { run }
             | Self::Publish { run } => format!("{kind}/{run}"),
+            Self::Comment { run, number } => format!("{kind}/{run}/{number}"),
             Self::RemoveFiles { version } | Self::Merge { version } | Self::Announce { version } => {
                 format!("{kind}/{issue}/{version}")
             }

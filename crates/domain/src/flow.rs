@@ -103,6 +103,14 @@ pub enum Event {
         /// The commit that was pushed to the issue's branch.
         head: String,
     },
+    /// The agent of the run wrote a comment, which is in the run's records.
+    AgentCommented {
+        lease: Lease,
+        /// Counted from 1 within the run.
+        number: u32,
+        /// Whether it waits for the answer of a person.
+        is_question: bool,
+    },
     /// Something about its pull request, or about the watch that handed it over.
     Followed(FollowEvent),
     /// The user asked to remove the issue's files and session.
@@ -155,6 +163,7 @@ impl Event {
             Self::PrCleared => "change_forgotten",
             Self::PrChecked { .. } => "change_seen",
             Self::PushFound { .. } => "push_found",
+            Self::AgentCommented { .. } => "agent_commented",
             Self::Followed(event) => event.name(),
             Self::DestroyRequested => "destroy_asked",
             Self::DestroyFailed { .. } => Self::DESTROY_FAILED,
@@ -168,6 +177,7 @@ impl Event {
             Self::WorktreeReady { lease, .. }
             | Self::SessionOpened { lease, .. }
             | Self::SessionLost { lease }
+            | Self::AgentCommented { lease, .. }
             | Self::RunEnded { lease, .. }
             | Self::RunPaused { lease, .. }
             | Self::RunnerLost { lease, .. } => Some(*lease),
@@ -197,6 +207,7 @@ impl Event {
             | Self::PrCleared
             | Self::PrChecked { .. }
             | Self::PushFound { .. }
+            | Self::AgentCommented { .. }
             | Self::Followed(_)
             | Self::DestroyRequested
             | Self::Destroyed { .. } => false,
@@ -290,6 +301,11 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             issue.pushed = Some(head);
             vec![]
         }
+        // Only a watch allows kugetsu to write on the server.
+        Event::AgentCommented { lease, number, .. } if issue.follow.is_some() => {
+            vec![Effect::Comment { run: lease.run, number }]
+        }
+        Event::AgentCommented { .. } => vec![],
         Event::Followed(event) => followed(&mut issue, event, now),
         Event::DestroyRequested => request_destroy(&mut issue)?,
         Event::DestroyFailed { .. } => {

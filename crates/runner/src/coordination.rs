@@ -1,5 +1,7 @@
 //! A run of the coordinator: it has tools instead of a worktree, and may write next to nothing.
 
+use std::sync::Arc;
+
 use kugetsu_api::run_spec::{SandboxChoice, Tool};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::Verdict;
@@ -10,6 +12,7 @@ use crate::coordinator::agent_home::UserHome;
 use crate::coordinator::workspace::Workspace;
 use crate::prompt::source::PromptSource;
 use crate::run_context::{Agent, AgentLaunch, RunContext};
+use crate::tools::coordinator_tools::CoordinatorTools;
 use crate::tools::listener::ToolServer;
 use crate::turn::run_turn::{AgentOutcome, run_turn};
 use crate::verdict::{End, Inspection, Push, RunResult, verdict};
@@ -43,9 +46,9 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
     if let Err(error) = workspace.agent.copy_login(&agent.profile, &user) {
         run.spool.notice(format!("could not copy the agent's login for the coordinator: {error}"));
     }
-    let server = ToolServer::start(&run.home, &run.spec.task, tools, &workspace.directory)
-        .await
-        .map_err(|error| Reason::from(format!("could not serve the coordinator's tools: {error}")))?;
+    let serve = async { ToolServer::start(Arc::new(CoordinatorTools::new(run, tools, &workspace.directory)?)).await };
+    let server =
+        serve.await.map_err(|error| Reason::from(format!("could not serve the coordinator's tools: {error}")))?;
     let launch = AgentLaunch {
         directory: workspace.directory.clone(),
         env: workspace.agent.env(),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,8 +29,10 @@ use crate::issue::finish::finish;
 use crate::prompt::source::PromptSource;
 use crate::records::spool::Spool;
 use crate::run_context::{Agent, AgentLaunch, RunContext};
+use crate::tools::issue_tools::IssueTools;
+use crate::tools::listener::ToolServer;
 use crate::turn::run_turn::{AgentOutcome, run_turn};
-use crate::verdict::{End, RunResult};
+use crate::verdict::{End, RunResult, is_publishable};
 
 /// How long a runner that has ended its run waits for a daemon to take the report. A daemon that comes later reads the
 /// records.
@@ -160,15 +163,44 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
 }
 
 async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupts: &mut Interrupts) -> AgentOutcome {
+    let agent = match Agent::of(run) {
+        Ok(agent) => agent,
+        Err(error) => return AgentOutcome::not_launched(error),
+    };
+    let served = match agent.gets_tools(run) {
+        true => serve(issue, run).await,
+        false => None,
+    };
+    let (tools, server) = served.unzip();
     let launch = AgentLaunch {
         directory: files.worktree.dir().to_owned(),
         env: vec![],
         sandbox: None,
         notes: run.home.agents(),
-        tools: vec![],
+        tools: server.iter().map(|server| server.mcp_server().clone()).collect(),
     };
-    match Agent::of(run) {
-        Ok(agent) => run_turn(run, &agent, &launch, &PromptSource::Issue(issue, files), interrupts).await,
-        Err(error) => AgentOutcome::not_launched(error),
+    let source = PromptSource::Issue(issue, files, server.as_ref());
+    let mut outcome = run_turn(run, &agent, &launch, &source, interrupts).await;
+    if is_publishable(&outcome.end)
+        && let Some(declared) = tools.and_then(|tools| tools.declared())
+    {
+        let reason = declared.reason(&run.spec.reference);
+        outcome.end = End::Blocked(reason.map_text(|text| run.spool.mask(&text)));
+    }
+    outcome
+}
+
+/// Serves the tools of the issue's agent. It can work without them.
+async fn serve(issue: &IssueSpec, run: &RunContext) -> Option<(IssueTools, ToolServer)> {
+    let serve = async {
+        let tools = IssueTools::new(run, &issue.tools)?;
+        Ok::<_, io::Error>((tools.clone(), ToolServer::start(Arc::new(tools)).await?))
+    };
+    match serve.await {
+        Ok(served) => Some(served),
+        Err(error) => {
+            run.spool.notice(format!("the agent gets no tools for its issue: they could not be served: {error}"));
+            None
+        }
     }
 }

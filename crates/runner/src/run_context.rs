@@ -1,5 +1,6 @@
 //! What the parts of a run share: its specification, its directories, its records, and how its agent is started.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -21,6 +22,7 @@ use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
 use kugetsu_process::{InvalidMarker, Marker, SpawnError, Tracking, TreeSpec};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::records::redacting_writer::redacting_filter;
@@ -134,21 +136,36 @@ impl Agent {
     /// Returns how the agent is started for the run's session. Files for it are written to the run's temporary directory.
     pub(crate) fn command(&self, run: &RunContext) -> io::Result<Launch> {
         let mut command = self.profile.launch(run.policy());
-        let switch = match (&run.spec.work, self.profile.trailers()) {
-            (Work::Coordination { .. }, _) => self.profile.tools_switch(),
-            (_, Trailers::Switch(switch)) if run.spec.without_trailers => Some(switch),
+        let tools = self.profile.tools_switch().filter(|_| self.gets_tools(run));
+        let trailers = match self.profile.trailers() {
+            Trailers::Switch(switch) if run.spec.without_trailers => Some(switch),
             _ => None,
         };
-        match switch {
-            Some(Switch::Variable { name, value }) => command.set_default_env(name, value),
-            Some(Switch::Defaults { variable, settings }) => {
-                let path = run.directory.temporary().join(DEFAULT_SETTINGS);
-                write_atomic(&path, settings.as_bytes())?;
-                command.set_default_env(variable, &path.to_string_lossy());
+        let mut defaults: BTreeMap<&str, Value> = BTreeMap::new();
+        for switch in tools.into_iter().chain(trailers) {
+            match switch {
+                Switch::Variable { name, value } => command.set_default_env(name, value),
+                Switch::Defaults { variable, settings } => {
+                    let settings = serde_json::from_str(settings)?;
+                    merge(defaults.entry(variable).or_insert(Value::Null), settings);
+                }
             }
-            None => {}
+        }
+        for (variable, settings) in defaults {
+            let path = run.directory.temporary().join(DEFAULT_SETTINGS);
+            write_atomic(&path, settings.to_string().as_bytes())?;
+            command.set_default_env(variable, &path.to_string_lossy());
         }
         Ok(command)
+    }
+
+    /// Whether the sessions of the run have tools of kugetsu's.
+    pub(crate) fn gets_tools(&self, run: &RunContext) -> bool {
+        match &run.spec.work {
+            Work::Coordination { .. } => true,
+            Work::Issue(issue) => !issue.tools.is_empty() && self.profile.no_coordinator().is_none(),
+            Work::Push(_) => false,
+        }
     }
 
     /// Returns what the sessions of a run get.
@@ -170,6 +187,18 @@ impl Agent {
                 own.or_else(launch).or_else(|| run.agent_variable(name))
             }),
         }
+    }
+}
+
+/// Adds the fields of an object, also of objects within, to another one.
+fn merge(to: &mut Value, from: Value) {
+    match (to, from) {
+        (Value::Object(to), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(to.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (to, from) => *to = from,
     }
 }
 
@@ -246,4 +275,19 @@ pub(crate) fn marker(run: &RunContext) -> Result<Marker, LaunchError> {
 /// The file that keeps the agent's standard error.
 pub(crate) fn agent_stderr(run: &RunContext) -> io::Result<File> {
     regular_file::open(OpenOptions::new().create(true).append(true).mode(0o600), &run.directory.agent_errors())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn settings_of_several_switches_are_one_object() {
+        let mut settings = Value::Null;
+        merge(&mut settings, json!({"general": {"a": 1}, "tools": {"b": true}}));
+        merge(&mut settings, json!({"general": {"c": 2}}));
+        assert_eq!(settings, json!({"general": {"a": 1, "c": 2}, "tools": {"b": true}}));
+    }
 }

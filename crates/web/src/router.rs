@@ -58,6 +58,8 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::CREATE_HOOK, issues::create_hook)
         .add(endpoints::SHOW_HOOK, issues::show_hook)
         .add(endpoints::REPORT_RUN, runs::report)
+        .add(endpoints::RUN_ISSUE, runs::issue)
+        .add(endpoints::RUN_CHECKS, runs::checks)
         .add_stream(endpoints::RUN_CONTROL, runs::control)
         .0
         .route(runs::RECORDS_PATH, post(runs::records))

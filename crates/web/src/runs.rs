@@ -7,10 +7,11 @@ use axum::extract::{Path, Query, State};
 use futures::StreamExt as _;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Acknowledged, REPORT_MAX, Report};
-use kugetsu_api::run::RunQuery;
+use kugetsu_api::run::{RunQuery, ToolText};
 use kugetsu_api::run_spec::RunnerControl;
 use kugetsu_domain::ids::RunId;
 use kugetsu_engine::runners::report;
+use kugetsu_engine::watch_queries::for_agent::{about_checks, about_issue};
 use serde::Deserialize;
 
 use crate::api_error::ApiError;
@@ -26,6 +27,14 @@ pub(crate) async fn control(app: AppState, query: RunQuery) -> Result<NdJson<Run
     let (first, later) = report::connect(&app.engine, run_id(&query.run)?).await?;
     let later = futures::stream::iter(later).flat_map(receiver_stream);
     Ok(NdJson::new(futures::stream::iter(first).chain(later).map(Ok)))
+}
+
+pub(crate) async fn issue(app: AppState, query: RunQuery) -> Result<ToolText, ApiError> {
+    Ok(ToolText { text: about_issue(&app.engine, run_id(&query.run)?).await? })
+}
+
+pub(crate) async fn checks(app: AppState, query: RunQuery) -> Result<ToolText, ApiError> {
+    Ok(ToolText { text: about_checks(&app.engine, run_id(&query.run)?).await? })
 }
 
 /// The path of reports of runners of version 0.1 that have outlived an upgrade: records, one JSON object per line, from byte

@@ -6,9 +6,9 @@ use kugetsu_domain::reference::ForgeKind;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::world::{World, shown, tamper};
+use crate::world::{World, script, shown, tamper};
 
 const TOKEN: &str = "forge-token-123456";
 const PROJECT: &str = "acme/api";
@@ -76,6 +76,11 @@ impl Stage {
     fn refused(&self, args: &[&str]) -> (Option<i32>, String) {
         let output = self.world.attempt(args);
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The reference of the only issue that was started.
+    fn started(&self) -> String {
+        eventually("the issue", || Some(self.world.json(["list", "--all", "--json"])[0]["issue"].as_str()?.to_owned()))
     }
 
     fn is_running(&self) -> bool {
@@ -400,4 +405,75 @@ fn issue_that_could_start_and_does_not_is_a_warning() {
     assert_eq!(log.matches("nothing was started for a long time").count(), 1, "{log}");
     world.run(["config", "set", "queue.stall_alarm", "0"]);
     eventually("its end", || world.json(["status", "--json"])["stall"].is_null().then_some(()));
+}
+
+#[test]
+fn agent_reads_its_issue_asks_on_it_and_continues_with_the_answer() {
+    let stage = Stage::ready(ForgeKind::GitHub);
+    let (world, forge) = (&stage.world, &stage.forge);
+    let steps = [
+        json!({"call": {"tool": "kugetsu_issue", "arguments": {}}}),
+        json!({"call": {"tool": "kugetsu_comment", "arguments": {"text": "I look at it."}}}),
+        json!({"call": {"tool": "kugetsu_ask", "arguments": {"question": "Which port?"}}}),
+        json!({"say": "I wait."}),
+    ];
+    let body = format!("kugetsu-script: {}", json!(steps));
+    let issue = forge.issue(PROJECT, Issue::new("Serve it").body(&body).author("kim").label("agent"));
+    stage.watch("");
+    world.run(["watch", "run-once", "api"]);
+    let page = stage.started();
+    world.await_state(&page, "blocked");
+    let outputs: Vec<String> =
+        world.records(&page, "tool_ended").iter().map(|record| record["output"].to_string()).collect();
+    assert!(outputs[0].contains("title and description by kim"), "{outputs:?}");
+    let why = world.run(["why", &page]);
+    assert!(why.contains("the agent asks: Which port?") && why.contains("kugetsu answer"), "{why}");
+    let own = || {
+        let comments = forge.comments_of(PROJECT, Subject::Issue(issue)).into_iter();
+        comments.filter(|comment| comment.author == "robot").map(|comment| comment.body).collect::<Vec<_>>()
+    };
+    eventually("both comments of the agent", || {
+        let own = own();
+        let has = |part: &str| own.iter().any(|text| text.contains(part));
+        if has("I look at it.") && has("Which port?") { Ok(()) } else { Err(own) }
+    });
+    let answer =
+        "Port 8080.\nkugetsu-script: [{\"write\": {\"path\": \"port\", \"text\": \"8080\"}}, {\"commit\": \"Serve\"}]";
+    let answered = world.json(["answer", &page, answer, "--wait", "--json"]);
+    assert_eq!(answered["state"], "done", "{answered}");
+    let prompts = world.records(&page, "prompt");
+    let prompt = prompts.last().unwrap()["text"].as_str().unwrap();
+    assert!(prompt.contains("Which port?") && prompt.contains("Port 8080."), "{prompt}");
+    let (code, error) = stage.refused(&["answer", &page, "again"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("has no open question") && error.contains("kugetsu continue"), "{error}");
+}
+
+#[test]
+fn agent_that_is_blocked_pushes_nothing() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let (world, forge) = (&stage.world, &stage.forge);
+    let steps = [
+        json!({"write": {"path": "half", "text": "x"}}),
+        json!({"commit": "Half of it"}),
+        json!({"call": {"tool": "kugetsu_blocked", "arguments": {"reason": "The schema is missing."}}}),
+    ];
+    let body = format!("kugetsu-script: {}", json!(steps));
+    forge.issue(PROJECT, Issue::new("Migrate").body(&body).author("kim").label("agent"));
+    stage.watch("");
+    world.run(["watch", "run-once", "api"]);
+    let run = world.await_state(&stage.started(), "blocked");
+    assert_eq!(run["pushed"], false, "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("the agent is blocked: The schema is missing."), "{run}");
+    assert!(forge.pull_requests_of(PROJECT).is_empty());
+}
+
+#[test]
+fn agents_of_other_issues_get_no_tools() {
+    let world = World::new();
+    let repository = world.repository("one");
+    let message = script(&[r#"call kugetsu_comment {"text": "x"}"#]);
+    let (run, _) = world.start(&repository, &message);
+    let logs = world.run(["logs", run["issue"].as_str().unwrap()]);
+    assert!(logs.contains("no server has the tool"), "{logs}");
 }

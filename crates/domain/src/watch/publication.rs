@@ -88,6 +88,19 @@ fn with_hash(marker: &str, text: &str) -> String {
     format!("{marker} {:016x}", fnv1a(visible.join(" ").as_bytes()))
 }
 
+/// A comment that an agent wants to write.
+pub fn agent_comment(text: &str) -> String {
+    format!("The agent writes:\n\n{}", harmless(&bounded(text.trim(), SUMMARY_MAX)))
+}
+
+/// A question of an agent, which waits for the answer.
+pub fn agent_question(text: &str) -> String {
+    format!(
+        "The agent asks:\n\n{}\n\nIt continues when a person who may decide about this issue answers in a comment here.",
+        harmless(&bounded(text.trim(), SUMMARY_MAX))
+    )
+}
+
 /// A comment of kugetsu's.
 pub fn comment(text: &str, marker: &str) -> String {
     format!("{}\n\n{}", text.trim(), marked(marker))

@@ -5,8 +5,8 @@ use kugetsu_store::effect::ClaimedEffect;
 
 use super::outcome::Outcome;
 use super::{
-    announce, cancel_run, complete, end_pause, find_pull_request, follow, merge, publish, remove_files, report, rescue,
-    run,
+    announce, cancel_run, comment, complete, end_pause, find_pull_request, follow, merge, publish, remove_files,
+    report, rescue, run,
 };
 use crate::engine::Engine;
 
@@ -25,6 +25,7 @@ pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome
             end_pause::execute(engine, claimed.issue, task, until, claimed.created_at).await
         }
         Effect::Publish { run } => publish::execute(engine, claimed.issue, run).await,
+        Effect::Comment { run, number } => comment::execute(engine, claimed.issue, run, number, claimed.attempt).await,
         Effect::Follow { at } => follow::execute(engine, claimed.issue, at).await,
         Effect::Merge { .. } => merge::execute(engine, claimed.issue, claimed.attempt).await,
         Effect::Announce { version } => announce::execute(engine, claimed.issue, version, claimed.attempt).await,

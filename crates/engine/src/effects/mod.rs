@@ -2,6 +2,7 @@
 
 mod announce;
 mod cancel_run;
+mod comment;
 mod complete;
 mod end_pause;
 pub(crate) mod execute;

@@ -13,6 +13,7 @@ use kugetsu_domain::naming;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_domain::watch::quote::quoted;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::command::Cause;
 use kugetsu_git::mirror::{BaseError, SourceError};
@@ -30,6 +31,7 @@ use crate::intake::lineage;
 use crate::intake::models::{self, Project};
 use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
 use crate::pull_requests::of_pull_request;
+use crate::queries::agent_comments::open_question;
 use crate::queries::tasks::ended_without_success;
 use crate::resolve;
 use kugetsu_git::worktree::lock::{ATTACHED, is_held};
@@ -295,13 +297,16 @@ async fn continue_issue(
     engine: &Engine,
     request: &TaskRequest,
     reference: &Reference,
-    draft: Draft,
+    mut draft: Draft,
     cwd: &Path,
 ) -> Result<Checked, Problem> {
     let issue = resolve::issue(engine, reference, cwd).await?;
     refuse_the_coordinator(&issue.reference)?;
     refuse_cycle(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue, WireKind::Continue)?;
+    if request.is_answer {
+        draft.message = Some(answer(engine, &issue, draft.message.unwrap_or_default()).await?);
+    }
     let settings = engine.settings();
     let latest = engine.store().view(issue.id).await.map_err(store_failed)?.map(|view| view.task);
     let agent = match (&request.agent, &issue.session, &latest) {
@@ -342,6 +347,18 @@ async fn continue_issue(
         interrupt: request.interrupt,
     };
     Ok(Checked::for_issue(enqueue, notes))
+}
+
+/// The message with the answer to the agent's question.
+async fn answer(engine: &Engine, issue: &Issue, text: String) -> Result<String, Problem> {
+    let question = open_question(engine, issue).await.map_err(store_failed)?.ok_or_else(|| {
+        Problem::new(ProblemKind::Conflict, format!("the agent of {} has no open question", issue.reference))
+            .hint(format!("send it a message with `kugetsu continue {} \"<message>\"`", issue.reference))
+    })?;
+    Ok(format!(
+        "The user answers your question.\n\n{}\n\nThe answer:\n\n{text}",
+        quoted("your question", &question.text)
+    ))
 }
 
 /// Queues the push of an issue's work. Its agent is that of the work, which does not run.

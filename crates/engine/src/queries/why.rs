@@ -124,6 +124,7 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
         Some(EffectKind::Report) => "reporting its end to the coordinator",
         Some(EffectKind::EndPause) => "ending its pause",
         Some(EffectKind::Publish) => "opening its pull request",
+        Some(EffectKind::Comment) => "writing a comment of its agent",
         Some(EffectKind::Follow) => "looking at its pull request",
         Some(EffectKind::Merge) => "merging its pull request",
         Some(EffectKind::Announce) => "commenting on the issue",

@@ -123,7 +123,7 @@ fn first_messages(engine: &Engine, cancel: bool) -> Vec<RunnerControl> {
 }
 
 /// The lease that the run holds, if it still does.
-async fn lease_of(engine: &Engine, run: RunId) -> Result<Option<Lease>, StoreError> {
+pub(crate) async fn lease_of(engine: &Engine, run: RunId) -> Result<Option<Lease>, StoreError> {
     let issue = engine.store().issue(run).await?;
     Ok(issue.and_then(|issue| issue.lease()).filter(|lease| lease.run == run))
 }
@@ -136,6 +136,9 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
         }
         Body::Session { session, .. } => Some(Event::SessionOpened { lease, session }),
         Body::SessionLost { .. } => Some(Event::SessionLost { lease }),
+        Body::Comment { number, question, text: _ } => {
+            Some(Event::AgentCommented { lease, number, is_question: question })
+        }
         Body::Ended { state, reason, hint, paused_until, head_sha, commits, pushed, usage } => {
             let verdict = Verdict::from_name(&state).unwrap_or(Verdict::Failed);
             let commits = commits.min(NUMBER_MAX);

@@ -3,8 +3,8 @@
 use kugetsu_agent::Policy;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{
-    AgentFields, AgentSpec, CloneSource, IssueSpec, Permissions, RunSecrets, RunSpec, SandboxChoice, ServerAccess,
-    Tool, Uncommitted, Work,
+    AgentFields, AgentSpec, CloneSource, IssueSpec, IssueTool, Permissions, RunSecrets, RunSpec, SandboxChoice,
+    ServerAccess, Tool, Uncommitted, Work,
 };
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
@@ -179,12 +179,21 @@ async fn issue_spec(
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
         pushed: issue.pushed.clone(),
         verify: verify(engine, settings, issue).await?,
+        tools: tools(settings, issue),
         allow_secrets: settings.run.allowed_secrets(),
         uncommitted: match settings.run.uncommitted {
             schema::Uncommitted::Block => Uncommitted::Block,
             schema::Uncommitted::Commit => Uncommitted::Commit,
         },
     })
+}
+
+/// Only a watch allows kugetsu to read and write about the issue on its server.
+fn tools(settings: &Settings, issue: &Issue) -> Vec<IssueTool> {
+    match issue.follow.as_ref().and_then(|follow| settings.watch(&follow.watch)) {
+        Some(_) => IssueTool::ALL.to_vec(),
+        None => Vec::new(),
+    }
 }
 
 /// The commands of the watch that handed the issue over.

@@ -40,18 +40,6 @@ pub(crate) struct Discussion<'a> {
     pub(crate) comments: &'a [Comment],
 }
 
-/// Carries out the commands in the comments of an issue.
-pub(crate) async fn commands_on(
-    engine: &Engine,
-    watch: &Watch,
-    forge: &dyn Forge,
-    issue: u64,
-) -> Result<(), HandoverError> {
-    let subject = Subject::Issue(issue);
-    let comments = forge.comments(&watch.repo.project, subject).await?.entries;
-    carry_out(engine, &Discussion { watch, forge, issue, subject, comments: &comments }).await
-}
-
 /// Carries out the commands that were not handled yet.
 pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> Result<(), HandoverError> {
     let with_commands: Vec<&Comment> =

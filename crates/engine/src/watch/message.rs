@@ -2,7 +2,7 @@
 
 use kugetsu_domain::watch::feedback::FeedbackKind;
 use kugetsu_domain::watch::quote::{excerpt, quoted};
-use kugetsu_forge::ci::{Check, CheckState};
+use kugetsu_forge::ci::{Check, CheckState, CiStatus};
 use kugetsu_forge::discussion::ReviewThread;
 use kugetsu_forge::error::ForgeError;
 
@@ -28,7 +28,7 @@ pub(crate) async fn message(followed: &Followed, look: &Look, kinds: &[FeedbackK
         text.push('\n');
         text.push_str(&match kind {
             FeedbackKind::Conflict => conflict(&look.pull.base_branch),
-            FeedbackKind::Ci => failed_checks(followed, look).await?,
+            FeedbackKind::Ci => failed_checks(followed, &look.pull.head_sha, &look.ci).await?,
             FeedbackKind::Review => remarks(look, false, "Review"),
             FeedbackKind::BotReview => remarks(look, true, "Review by programs"),
             // It has another message, and a person decides about a refused merge.
@@ -69,9 +69,10 @@ fn conflict(base: &str) -> String {
     format!("## Conflict\n\n{what}, and resolve the conflicts so that both intentions are kept.\n")
 }
 
-async fn failed_checks(followed: &Followed, look: &Look) -> Result<String, ForgeError> {
-    let mut text = format!("## Failed checks of {}\n", look.pull.head_sha);
-    let failed: Vec<&Check> = look.ci.checks.iter().filter(|check| check.state == CheckState::Failure).collect();
+/// Describes the checks of `head` that failed, with the ends of their logs.
+pub(crate) async fn failed_checks(followed: &Followed, head: &str, ci: &CiStatus) -> Result<String, ForgeError> {
+    let mut text = format!("## Failed checks of {head}\n");
+    let failed: Vec<&Check> = ci.checks.iter().filter(|check| check.state == CheckState::Failure).collect();
     for (number, check) in failed.into_iter().enumerate() {
         text.push_str(&format!("\n{}\n", quoted("name of a check", &check.name)));
         if !check.summary.trim().is_empty() {

@@ -2,11 +2,13 @@
 
 pub(crate) mod candidates;
 pub(crate) mod commands;
+pub(crate) mod comments;
 pub(crate) mod followed;
 pub(crate) mod handover;
 pub(crate) mod look;
 pub(crate) mod message;
 pub(crate) mod notices;
+pub(crate) mod own_comment;
 pub(crate) mod poll;
 pub(crate) mod task;
 pub(crate) mod trusted;

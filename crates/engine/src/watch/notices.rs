@@ -14,7 +14,7 @@ use kugetsu_store::view::HookNews;
 use tokio::task::JoinSet;
 
 use super::candidates::remove;
-use super::commands::commands_on;
+use super::comments::take_comments;
 use super::followed::pull_request_number;
 use super::handover::consider;
 use super::task::HandoverError;
@@ -105,7 +105,7 @@ async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<
     match forge.issue(&watch.repo.project, number).await {
         Ok(issue) => {
             consider(engine, watch, forge.as_ref(), &issue).await?;
-            commands_on(engine, watch, forge.as_ref(), number).await
+            take_comments(engine, watch, forge.as_ref(), number).await
         }
         // It was deleted or moved.
         Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(remove(engine, watch, number).await?),

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::candidates::{is_due, remove};
-use super::commands::commands_on;
+use super::comments::take_comments;
 use super::followed::pull_request_number;
 use super::handover::{Considered, concerns_one, consider, load};
 use super::notices::notify;
@@ -299,7 +299,7 @@ async fn one(
     tracing::debug!(watch = watch.name, issue = issue.number, ?conditions, "considered");
     // Comments from before the first poll were not for this kugetsu.
     let commanded = match with_commands {
-        true => commands_on(engine, watch, forge, issue.number).await,
+        true => take_comments(engine, watch, forge, issue.number).await,
         false => Ok(()),
     };
     match commanded {

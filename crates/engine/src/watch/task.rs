@@ -102,8 +102,8 @@ fn repo(engine: &Engine, watch: &Watch) -> Result<Repo, HandoverError> {
     Ok(Repo { name: source.repo, kind: source.kind, source: source.clone_url.as_str().to_owned() })
 }
 
-/// The comments of trusted people on an issue, quoted, for the first prompt.
-async fn discussion(watch: &Watch, forge: &dyn Forge, number: u64) -> Result<String, ForgeError> {
+/// The comments of trusted people on an issue, quoted.
+pub(crate) async fn discussion(watch: &Watch, forge: &dyn Forge, number: u64) -> Result<String, ForgeError> {
     let comments = forge.comments(&watch.repo.project, Subject::Issue(number)).await?.entries;
     if comments.is_empty() {
         return Ok(String::new());

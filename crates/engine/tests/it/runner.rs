@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use kugetsu_api::home::RunHome;
+use kugetsu_api::problem::Problem;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_api::run::Usage;
 use kugetsu_api::run_spec::{RunSpec, RunnerControl, Work};
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::task::TaskKind;
 use kugetsu_engine::runners::report;
+use kugetsu_engine::watch_queries::for_agent;
 use kugetsu_engine::{Engine, StartRunner};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::fuse::Fuse;
@@ -43,10 +45,31 @@ struct Inner {
     full: AtomicBool,
     /// Carries out tasks whose messages are no scripts.
     agent: Mutex<Option<Arc<Agent>>>,
+    /// The texts that the agent of each run read.
+    read: Mutex<Vec<ToolTexts>>,
 }
 
-/// Pushes something, given the issue's branch. Returns the commit; `None` if there is nothing to push.
-pub(crate) type Agent = dyn Fn(&str) -> Option<String> + Send + Sync;
+/// Carries out a turn, given the issue's branch.
+pub(crate) type Agent = dyn Fn(&str) -> Turned + Send + Sync;
+
+/// The result of a turn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turned {
+    /// The commit that was pushed.
+    pub(crate) pushed: Option<String>,
+    pub(crate) comments: Vec<String>,
+    /// Ends the work.
+    pub(crate) question: Option<String>,
+}
+
+impl From<Option<String>> for Turned {
+    fn from(pushed: Option<String>) -> Self {
+        Self { pushed, ..Self::default() }
+    }
+}
+
+/// The texts that an agent reads with its tools: its issue, and the checks of its pull request.
+pub(crate) type ToolTexts = [Result<String, Problem>; 2];
 
 impl Machine {
     pub(crate) fn new() -> Self {
@@ -56,6 +79,7 @@ impl Machine {
             started: Mutex::default(),
             full: AtomicBool::new(false),
             agent: Mutex::default(),
+            read: Mutex::default(),
         };
         Self(Arc::new(inner))
     }
@@ -65,8 +89,13 @@ impl Machine {
     }
 
     /// From now on, `agent` carries out the runs, whatever their messages are.
-    pub(crate) fn set_agent(&self, agent: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
-        *self.0.agent.lock().unwrap() = Some(Arc::new(agent));
+    pub(crate) fn set_agent<T: Into<Turned>>(&self, agent: impl Fn(&str) -> T + Send + Sync + 'static) {
+        *self.0.agent.lock().unwrap() = Some(Arc::new(move |branch: &str| agent(branch).into()));
+    }
+
+    /// The texts that agents have read with their tools, oldest first.
+    pub(crate) fn tool_texts(&self) -> Vec<ToolTexts> {
+        self.0.read.lock().unwrap().clone()
     }
 
     /// While it is full, no process can be started.
@@ -194,10 +223,23 @@ impl Runner {
             _ => "done",
         };
         let agent = self.machine.0.agent.lock().unwrap().clone();
-        let pushed = match (&agent, &self.spec.work) {
-            (Some(agent), Work::Issue(issue)) => agent(&issue.branch),
-            _ => (command == "push").then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()),
+        let turned: Turned = match (&agent, &self.spec.work) {
+            (Some(agent), Work::Issue(issue)) => {
+                if !issue.tools.is_empty() {
+                    self.use_tools().await;
+                }
+                agent(&issue.branch)
+            }
+            _ => (command == "push").then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()).into(),
         };
+        let texts = turned.comments.into_iter().map(|text| (false, text));
+        let texts = texts.chain(turned.question.clone().map(|text| (true, text)));
+        for (number, (question, text)) in (1..).zip(texts) {
+            self.write(Body::Comment { number, question, text });
+            self.report().await;
+        }
+        let state = if turned.question.is_some() { "blocked" } else { state };
+        let pushed = turned.pushed;
         let is_pushed = pushed.is_some();
         let usage = match command {
             "numbers" => Usage { cost_usd: Some(-1e300), input_tokens: Some(1 << 63), output_tokens: Some(u64::MAX) },
@@ -222,6 +264,16 @@ impl Runner {
         line.push('\n');
         let mut file = OpenOptions::new().create(true).append(true).open(self.home.records()).unwrap();
         file.write_all(line.as_bytes()).unwrap();
+    }
+
+    /// Reads what the tools of the agent show.
+    async fn use_tools(&self) {
+        let run = self.run;
+        let read = |engine: Engine| async move {
+            Ok([for_agent::about_issue(&engine, run).await, for_agent::about_checks(&engine, run).await])
+        };
+        let texts = self.machine.call(read).await;
+        self.machine.0.read.lock().unwrap().push(texts);
     }
 
     /// Reports all records.

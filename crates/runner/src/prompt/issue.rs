@@ -63,6 +63,13 @@ pub(crate) fn first_prompt(
     }
     fact("credentials", "the host pushes for you; what the user gave you is in your environment");
     fact("temporary files", "use $TMPDIR, not /tmp");
+    if !issue.tools.is_empty() {
+        fact(
+            "tools",
+            "if you have the tools of the MCP server `kugetsu`, use them for your issue: `issue` and `checks` read it and your pull request \
+             on the server, `comment` writes there, `ask` asks a person (end your turn then), `blocked` says that you cannot finish",
+        );
+    }
     if spec.without_trailers {
         fact(
             "commit messages",
@@ -193,6 +200,7 @@ mod tests {
     fn spec() -> (RunSpec, IssueSpec) {
         let issue = IssueSpec {
             verify: vec![],
+            tools: vec![],
             number: 12,
             first_attempt: true,
             lost_before: None,

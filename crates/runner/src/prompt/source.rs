@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kugetsu_api::regular_file;
 use kugetsu_api::run_spec::IssueSpec;
@@ -15,9 +16,15 @@ use crate::issue::files::Files;
 use crate::run_context::RunContext;
 use crate::tools::listener::ToolServer;
 
+/// Longest wait for an agent that loads the tools after it has opened its session, and would ask its model without them. On a
+/// busy machine that takes seconds.
+const LOAD_LIMIT: Duration = Duration::from_secs(15);
+/// The same for the agent of an issue, which can work without its tools.
+const ISSUE_LOAD_LIMIT: Duration = Duration::from_secs(5);
+
 /// The source of a prompt.
 pub(crate) enum PromptSource<'a> {
-    Issue(&'a IssueSpec, &'a Files),
+    Issue(&'a IssueSpec, &'a Files, Option<&'a ToolServer>),
     Coordination(&'a Workspace, &'a ToolServer),
 }
 
@@ -48,15 +55,16 @@ impl PromptSource<'_> {
     /// Waits until the agent has what the prompt relies on.
     pub(crate) async fn ready(&self) {
         match self {
-            Self::Issue(..) => {}
-            Self::Coordination(_, tools) => tools.loaded().await,
+            Self::Issue(_, _, Some(tools)) => tools.loaded(ISSUE_LOAD_LIMIT).await,
+            Self::Issue(_, _, None) => {}
+            Self::Coordination(_, tools) => tools.loaded(LOAD_LIMIT).await,
         }
     }
 
     /// The prompt for a session that was resumed and knows the rules.
     pub(crate) async fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
         match self {
-            Self::Issue(issue, files) => {
+            Self::Issue(issue, files, _) => {
                 let Some(cause) = interruption(run, issue) else {
                     return Ok(Prompt::without_skill(issue::next_prompt(&files.notes, &run.spec.message)));
                 };
@@ -82,7 +90,7 @@ impl PromptSource<'_> {
     /// The prompt for a new session. With `hand_over` it takes over from one that is lost.
     pub(crate) async fn first(&self, run: &RunContext, hand_over: bool) -> Result<Prompt, PromptError> {
         match self {
-            Self::Issue(issue, files) => issue_prompt(run, issue, files, hand_over).await.map(Prompt::without_skill),
+            Self::Issue(issue, files, _) => issue_prompt(run, issue, files, hand_over).await.map(Prompt::without_skill),
             Self::Coordination(workspace, _) => {
                 let message = coordinator::message(&run.spec.message, run.spec.attempt);
                 workspace.forget_sent_skill()?;

@@ -47,6 +47,7 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
         Body::Verified { command, head_sha, passed, output } => {
             Body::Verified { command: line(command), head_sha, passed, output: text(output) }
         }
+        Body::Comment { number, question, text } => Body::Comment { number, question, text: line(text) },
         Body::Usage { usage } => Body::Usage { usage },
         Body::Lost { reason } => Body::Lost { reason: line(reason) },
         Body::Ended { state, reason, hint, paused_until, head_sha, commits, pushed, usage } => {
@@ -74,6 +75,7 @@ pub(crate) const fn is_chatter(body: &Body) -> bool {
         | Body::Session { .. }
         | Body::Prompt { .. }
         | Body::Verified { .. }
+        | Body::Comment { .. }
         | Body::Lost { .. }
         | Body::Ended { .. } => false,
     }

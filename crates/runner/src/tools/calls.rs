@@ -1,11 +1,11 @@
-//! Calls of tools, carried out by the daemon.
+//! Calls of the coordinator's tools, carried out by the daemon. A task carries its own ID, so that one that a daemon stored but did
+//! not confirm is not queued twice.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::endpoint::{Endpoint, ListEndpoint};
+use kugetsu_api::endpoint::ListEndpoint;
 use kugetsu_api::endpoints;
 use kugetsu_api::issue::{IssueQuery, IssuesQuery};
 use kugetsu_api::record::TranscriptQuery;
@@ -19,23 +19,19 @@ use uuid::Uuid;
 
 use super::arguments::{Continue, Issue, List, Logs, Start};
 use super::bounds::{BoundedList, bounded_message, bounded_reason, issue_entry, record_lines, run_summary, task_entry};
+use super::daemon::{Daemon, Retries, error_message};
+use super::server::ToolResult;
 
 const DEFAULT_LINES: usize = 40;
 const LINES_MAX: usize = 200;
-/// How often a request is repeated while the daemon is away. One that is upgraded is away for a moment.
-const RETRIES: usize = 20;
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Sends requests to the daemon on behalf of one task of the coordinator.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
-    pub(super) socket: PathBuf,
+    pub(super) daemon: Daemon,
     pub(super) task: String,
     pub(super) cwd: String,
 }
-
-/// The result of a tool: an object, or an error message for the agent.
-pub(super) type ToolResult = Result<Value, String>;
 
 impl Calls {
     pub(super) async fn list(&self, List { repository }: List) -> ToolResult {
@@ -44,7 +40,7 @@ impl Calls {
     }
 
     pub(super) async fn show(&self, Issue { issue }: Issue) -> ToolResult {
-        let task = self.call(&endpoints::ISSUE_TASK, &self.query(&issue)).await?;
+        let task = self.daemon.call(&endpoints::ISSUE_TASK, &self.query(&issue)).await?;
         let mut result = run_summary(&task.run);
         result["kind"] = json!(task.kind.verb());
         result["message"] = bounded_message(&task.message).into();
@@ -62,7 +58,7 @@ impl Calls {
 
     pub(super) async fn start(&self, start: Start) -> ToolResult {
         // A new session would know nothing of the earlier work.
-        let known = self.call(&endpoints::ISSUE_TASK, &self.query(&start.issue)).await;
+        let known = self.daemon.call(&endpoints::ISSUE_TASK, &self.query(&start.issue)).await;
         if let Ok(known) = known
             && !is_path(&start.issue)
             && known.run.session_id.is_some()
@@ -97,7 +93,7 @@ impl Calls {
     }
 
     pub(super) async fn why(&self, Issue { issue }: Issue) -> ToolResult {
-        let why = self.call(&endpoints::ISSUE_WHY, &self.query(&issue)).await?;
+        let why = self.daemon.call(&endpoints::ISSUE_WHY, &self.query(&issue)).await?;
         let because: Vec<String> = why.because.iter().map(|reason| bounded_reason(reason)).collect();
         Ok(json!({"issue": why.issue, "state": why.state.map_or("not started", Machine::name), "because": because,
             "hint": why.hint.as_deref().map(bounded_reason)}))
@@ -123,13 +119,13 @@ impl Calls {
             asked_by: Some(self.task.clone()),
             ..request
         };
-        let task = self.call(&endpoints::QUEUE_TASK, &request).await?;
+        let task = self.daemon.call(&endpoints::QUEUE_TASK, &request).await?;
         Ok(json!({"issue": task.run.issue, "state": task.run.state.name(), "notes": task.notes}))
     }
 
     /// Returns the last `count` lines of an issue's transcript.
     async fn transcript(&self, issue: &str, count: usize) -> Result<VecDeque<String>, ClientError> {
-        let client = Client::connect(&self.socket).await?;
+        let client = Client::connect(&self.daemon.socket).await?;
         let query =
             TranscriptQuery { reference: issue.to_owned(), cwd: self.cwd.clone(), ..TranscriptQuery::default() };
         let mut stream = client.stream(&endpoints::TRANSCRIPT, &query).await?;
@@ -161,7 +157,7 @@ impl Calls {
         loop {
             let read = async {
                 let mut list = BoundedList::default();
-                let mut items = Client::connect(&self.socket).await?.list(endpoint, request).await?;
+                let mut items = Client::connect(&self.daemon.socket).await?.list(endpoint, request).await?;
                 while let Some(item) = items.next().await? {
                     list.extend(entry(&item));
                 }
@@ -173,55 +169,10 @@ impl Calls {
             }
         }
     }
-
-    /// Sends a request, on a new connection each time that one breaks. A task carries its own ID, so that one that a daemon
-    /// stored but did not confirm is not queued twice.
-    async fn call<Request: Serialize, Response: DeserializeOwned>(
-        &self,
-        endpoint: &Endpoint<Request, Response>,
-        request: &Request,
-    ) -> Result<Response, String> {
-        let mut retries = Retries::default();
-        loop {
-            let send = async { Client::connect(&self.socket).await?.call(endpoint, request).await };
-            match send.await {
-                Err(error) if retries.wait_after(&error).await => {}
-                result => return result.map_err(|error| error_message(&error)),
-            }
-        }
-    }
-}
-
-/// The number of retries of a call.
-#[derive(Debug, Default)]
-struct Retries(usize);
-
-impl Retries {
-    /// Returns whether to try again after this error; waits first.
-    async fn wait_after(&mut self, error: &ClientError) -> bool {
-        let is_away = matches!(error, ClientError::NotRunning { .. } | ClientError::Broken(_));
-        if !is_away || self.0 == RETRIES {
-            return false;
-        }
-        self.0 += 1;
-        tokio::time::sleep(RETRY_PAUSE).await;
-        true
-    }
 }
 
 fn is_path(issue: &str) -> bool {
     Path::new(issue).is_absolute()
-}
-
-/// The message for the agent. A hint names commands that only the user can run.
-fn error_message(error: &ClientError) -> String {
-    match error {
-        ClientError::Problem(problem) => match &problem.hint {
-            Some(hint) => format!("{problem} (hint for the user: {hint})"),
-            None => problem.to_string(),
-        },
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -229,6 +180,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
 
+    use super::super::daemon::RETRY_PAUSE;
     use super::*;
 
     /// Returns the first line and the body of a request.
@@ -256,7 +208,8 @@ mod tests {
     async fn unconfirmed_task_is_sent_again_with_the_same_id() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
-        let calls = Calls { socket: socket.clone(), task: Uuid::now_v7().to_string(), cwd: "/".to_owned() };
+        let calls =
+            Calls { daemon: Daemon { socket: socket.clone() }, task: Uuid::now_v7().to_string(), cwd: "/".to_owned() };
         let call = Continue { issue: "a/b#1".to_owned(), message: "go".to_owned() };
         let call = tokio::spawn(async move { calls.continue_issue(call).await });
         tokio::task::yield_now().await;
@@ -281,7 +234,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn daemon_that_stays_away_is_given_up() {
         let directory = tempfile::tempdir().unwrap();
-        let calls = Calls { socket: directory.path().join("s"), task: String::new(), cwd: "/".to_owned() };
+        let calls =
+            Calls { daemon: Daemon { socket: directory.path().join("s") }, task: String::new(), cwd: "/".to_owned() };
         assert!(calls.queue().await.unwrap_err().contains("no daemon listens"));
         let logs = Logs { issue: "a/b#1".to_owned(), lines: None };
         assert!(calls.logs(logs).await.unwrap_err().contains("no daemon listens"));

@@ -4,12 +4,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kugetsu_agent::McpServer;
-use kugetsu_api::home::Home;
-use kugetsu_api::run_spec::Tool;
 use rmcp::ServiceExt;
 use tokio::io::{AsyncReadExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,16 +15,12 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use super::calls::Calls;
-use super::server::Server;
+use super::server::{Server, Toolset};
 
 /// The environment variable with the address and the secret for `kugetsu tools`: `<address>/<secret>`.
 const ADDRESS: &str = "KUGETSU_TOOLS";
 /// How long a connection may take to send the secret.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for an agent that loads the tools after it has opened its session, and would ask its model without them. On a
-/// busy machine that takes seconds.
-const LOAD_LIMIT: Duration = Duration::from_secs(15);
 const READ_TIME: Duration = Duration::from_millis(200);
 /// Maximum number of connections that have sent the secret. An agent has one for each session, and perhaps one more.
 const CONNECTIONS_MAX: usize = 16;
@@ -51,20 +45,17 @@ pub(crate) struct ToolServer {
 }
 
 impl ToolServer {
-    /// Serves `tools` on behalf of a task of the coordinator, which works in `directory`.
-    pub(crate) async fn start(home: &Home, task: &str, tools: &[Tool], directory: &Path) -> io::Result<Self> {
+    pub(crate) async fn start(tools: Arc<dyn Toolset>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let secret = Uuid::new_v4().simple().to_string();
         let address = format!("{}/{secret}", listener.local_addr()?);
-        let calls =
-            Calls { socket: home.socket()?, task: task.to_owned(), cwd: directory.to_string_lossy().into_owned() };
         let server = McpServer {
             name: "kugetsu".to_owned(),
             program: kugetsu_api::program::path()?,
             args: vec!["tools".to_owned()],
             env: vec![(ADDRESS.to_owned(), address)],
         };
-        let tools = Server::new(calls, tools.to_vec());
+        let tools = Server::new(tools);
         Ok(Self { server, tools: tools.clone(), task: tokio::spawn(listen(listener, secret, tools)) })
     }
 
@@ -73,9 +64,9 @@ impl ToolServer {
         self.tools.is_listed()
     }
 
-    /// Waits until the agent has loaded the tools, but no longer than agents take that load them beside other work.
-    pub(crate) async fn loaded(&self) {
-        match timeout(LOAD_LIMIT, self.tools.listed()).await {
+    /// Waits until the agent has loaded the tools, but no longer than this.
+    pub(crate) async fn loaded(&self, limit: Duration) {
+        match timeout(limit, self.tools.listed()).await {
             // It still has to read the list, which it does not confirm.
             Ok(()) => sleep(READ_TIME).await,
             Err(_) => tracing::debug!("the agent has not loaded the tools before its prompt"),
@@ -182,13 +173,34 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
     use super::*;
+    use crate::tools::server::ToolResult;
+
+    #[derive(Debug)]
+    struct NoTools;
+
+    impl Toolset for NoTools {
+        fn instructions(&self) -> &'static str {
+            ""
+        }
+
+        fn list(&self) -> Vec<rmcp::model::Tool> {
+            Vec::new()
+        }
+
+        fn call<'a>(
+            &'a self,
+            name: &'a str,
+            _arguments: serde_json::Value,
+        ) -> std::pin::Pin<Box<dyn Future<Output = ToolResult> + Send + 'a>> {
+            Box::pin(async move { Err(crate::tools::server::unknown(name)) })
+        }
+    }
 
     #[tokio::test]
     async fn silent_connections_do_not_lock_the_agent_out() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let calls = Calls { socket: "/nowhere".into(), task: String::new(), cwd: "/".to_owned() };
-        let task = tokio::spawn(listen(listener, "secret".to_owned(), Server::new(calls, Tool::ALL.to_vec())));
+        let task = tokio::spawn(listen(listener, "secret".to_owned(), Server::new(Arc::new(NoTools))));
         let mut others = Vec::new();
         for n in 0..PENDING_MAX + 20 {
             let mut other = TcpStream::connect(address).await.unwrap();

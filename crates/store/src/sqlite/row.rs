@@ -422,6 +422,7 @@ pub(super) fn effect_of(kind: EffectKind, data: &Value, issue: IssueId) -> Optio
         EffectKind::Report => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },
         EffectKind::EndPause => Effect::EndPause { task: data["task"].as_str()?.parse().ok()?, until: time("until")? },
         EffectKind::Publish => Effect::Publish { run: run()? },
+        EffectKind::Comment => Effect::Comment { run: run()?, number: u32::try_from(data["number"].as_u64()?).ok()? },
         EffectKind::Follow => Effect::Follow { at: time("at")? },
         EffectKind::Merge => Effect::Merge { version: version()? },
         EffectKind::Announce => Effect::Announce { version: version()? },

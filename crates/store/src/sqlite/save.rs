@@ -322,6 +322,7 @@ fn effect_data(effect: &Effect) -> Value {
         | Effect::Rescue { run }
         | Effect::FindPullRequest { run }
         | Effect::Publish { run } => json!({ "run": run.to_string() }),
+        Effect::Comment { run, number } => json!({ "run": run.to_string(), "number": number }),
         Effect::RemoveFiles { version } | Effect::Merge { version } | Effect::Announce { version } => {
             json!({ "version": version })
         }
@@ -358,6 +359,7 @@ mod tests {
                 EffectKind::Report => Effect::Report { task: TaskId::new(id()), version },
                 EffectKind::EndPause => Effect::EndPause { task: TaskId::new(id()), until: Timestamp::UNIX_EPOCH },
                 EffectKind::Publish => Effect::Publish { run },
+                EffectKind::Comment => Effect::Comment { run, number: 2 },
                 EffectKind::Follow => Effect::Follow { at: Timestamp::UNIX_EPOCH },
                 EffectKind::Merge => Effect::Merge { version },
                 EffectKind::Announce => Effect::Announce { version },

@@ -74,6 +74,7 @@ fn data(event: &Event) -> Value {
         Event::TaskMoved { priority, .. } => json!({ "priority": priority }),
         Event::PrSet { url } => json!({ "url": url }),
         Event::PushFound { head } => json!({ "head_sha": head }),
+        Event::AgentCommented { number, is_question, .. } => json!({ "number": number, "question": is_question }),
         Event::Followed(event) => of_follow(event),
         Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
         Event::RunnerLost { reason, .. } => json!({ "reason": reason }),
@@ -126,6 +127,7 @@ fn subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
         Event::WorktreeReady { lease, .. }
         | Event::SessionOpened { lease, .. }
         | Event::SessionLost { lease }
+        | Event::AgentCommented { lease, .. }
         | Event::RunEnded { lease, .. }
         | Event::RunPaused { lease, .. }
         | Event::RunnerLost { lease, .. } => (issue.run.as_ref().map(|run| run.task), Some(lease.run)),

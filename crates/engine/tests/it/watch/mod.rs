@@ -4,6 +4,7 @@ mod cost;
 mod failures;
 mod hostile;
 mod outages;
+mod questions;
 mod races;
 mod restarts;
 mod stage;
