@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::pull_request::PrState;
+use crate::watch::selection::{Mark, SelectedBy, SetBy};
 use crate::watch::trust::Trust;
 
 /// How a repository hands issues over.
@@ -19,6 +20,14 @@ pub struct Policy {
     pub max_open_pull_requests: Option<u32>,
 }
 
+impl Policy {
+    /// The mark whose setting hands an issue over. If a label and an assignee are required, that is the label. `None` if neither is.
+    pub fn mark(&self) -> Option<Mark> {
+        let label = self.label.clone().map(Mark::Label);
+        label.or_else(|| self.assignee.clone().map(Mark::Assignee))
+    }
+}
+
 /// An issue, as the server and kugetsu know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -28,6 +37,8 @@ pub struct Facts {
     pub assignees: Vec<String>,
     /// `None` if the account is gone.
     pub author: Option<Author>,
+    /// Who set the label or the assignee; `None` if it was not read.
+    pub selected_by: Option<SelectedBy>,
     /// A hash of title and description when the label was first seen; `None` if it never was.
     pub approved: Option<String>,
     /// The same now.
@@ -70,6 +81,7 @@ pub enum ConditionKind {
     Label,
     Assignee,
     Trust,
+    SelectedBy,
     Dependencies,
     PullRequest,
     New,
@@ -84,6 +96,7 @@ impl ConditionKind {
         Self::Label,
         Self::Assignee,
         Self::Trust,
+        Self::SelectedBy,
         Self::Dependencies,
         Self::PullRequest,
         Self::New,
@@ -99,6 +112,7 @@ impl ConditionKind {
             Self::Label => "label",
             Self::Assignee => "assignee",
             Self::Trust => "trust",
+            Self::SelectedBy => "selected by",
             Self::Dependencies => "dependencies",
             Self::PullRequest => "pull request",
             Self::New => "new",
@@ -117,6 +131,10 @@ impl ConditionKind {
             Self::Trust => {
                 "Its author is trusted, as the server says; or the watch has a label, and title and description are as they were when \
                  the label was first seen."
+            }
+            Self::SelectedBy => {
+                "The user who set the label (without one, the assignee) is trusted, as the server says. If it was set when the issue was \
+                 created, that is the author."
             }
             Self::Dependencies => "No issue that it depends on is open.",
             Self::PullRequest => "Its branch has no pull request, open, merged or closed.",
@@ -221,6 +239,10 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         (None, _) => (Met::Unknown, format!("the server did not say what {author} may do")),
     };
     add(ConditionKind::Trust, trusted, fact);
+    if let Some(mark) = policy.mark() {
+        let (selected, fact) = selection(policy, facts, &mark);
+        add(ConditionKind::SelectedBy, selected, fact);
+    }
     let (met_dependencies, fact) = match facts.open_dependencies.as_deref() {
         _ if !facts.is_complete => (Met::Unread, UNREAD.to_owned()),
         None => (Met::Unknown, "the server did not say what it depends on".to_owned()),
@@ -262,6 +284,44 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
     found
 }
 
+/// Whether a trusted user handed the issue over.
+fn selection(policy: &Policy, facts: &Facts, mark: &Mark) -> (Met, String) {
+    let trust = &policy.trust;
+    let Some(SelectedBy { set_by, is_trusted }) = &facts.selected_by else { return (Met::Unread, UNREAD.to_owned()) };
+    let author = facts.author.as_ref();
+    match set_by {
+        SetBy::User(login) => match is_trusted {
+            Some(true) => (Met::Yes, format!("{mark} set by {login}, who is trusted ({trust})")),
+            Some(false) => (Met::No, format!("{mark} set by {login}, who is not trusted ({trust})")),
+            None => (Met::Unknown, format!("{mark} set by {login}, and the server did not say what {login} may do")),
+        },
+        SetBy::Unnamed => (Met::No, format!("{mark} set by a user whom the server does not name")),
+        SetBy::Author => match author.map(|author| (&author.login, author.is_trusted)) {
+            Some((login, Some(true))) => {
+                (Met::Yes, format!("{mark} set by {login} with the new issue, and {login} is trusted ({trust})"))
+            }
+            Some((login, Some(false))) => {
+                (Met::No, format!("{mark} set by {login} with the new issue, and {login} is not trusted ({trust})"))
+            }
+            Some((login, None)) => {
+                (Met::Unknown, format!("{mark} set by {login}, and the server did not say what {login} may do"))
+            }
+            None => (Met::No, format!("{mark} set by a deleted user with the new issue")),
+        },
+        SetBy::Unclear => (Met::Unknown, format!("the server's record does not explain who set the {mark}")),
+        // A name in the settings says whose issues are handed over, whoever may set labels there. A group says nothing about that.
+        SetBy::Unrecorded => match author {
+            Some(author) if matches!(trust, Trust::Names(_)) && trust.includes(&author.login, None) => {
+                (Met::Yes, format!("the server does not record who set the {mark}, and `trust` names the author"))
+            }
+            _ => (
+                Met::No,
+                format!("the server does not record who set the {mark}, and `trust` does not name the author"),
+            ),
+        },
+    }
+}
+
 /// Whether the issue begins.
 pub fn is_eligible(conditions: &[Condition]) -> bool {
     conditions.iter().all(|condition| condition.met == Met::Yes)
@@ -286,12 +346,17 @@ mod tests {
             is_open: true,
             labels: vec!["agent".to_owned()],
             author: Some(Author { login: "kim".to_owned(), is_trusted: Some(true) }),
+            selected_by: set_by(SetBy::User("kim".to_owned()), Some(true)),
             approved: Some("text".to_owned()),
             text: "text".to_owned(),
             open_dependencies: Some(vec![]),
             is_complete: true,
             ..Facts::default()
         }
+    }
+
+    fn set_by(set_by: SetBy, is_trusted: Option<bool>) -> Option<SelectedBy> {
+        Some(SelectedBy { set_by, is_trusted })
     }
 
     /// The names of the conditions that are not met.
@@ -322,10 +387,12 @@ mod tests {
         let (policy, none) = (policy(), Load::default());
         assert_eq!(unmet(&policy, &facts(), none), []);
         type Change = fn(&mut Facts);
-        let changes: [(&str, Met, Change); 9] = [
+        let changes: [(&str, Met, Change); 11] = [
             ("open", Met::No, |facts| facts.is_open = false),
             ("open", Met::No, |facts| facts.is_pull_request = true),
             ("label", Met::No, |facts| facts.labels = vec!["Agent".to_owned()]),
+            ("selected by", Met::No, |facts| facts.selected_by = set_by(SetBy::User("eve".to_owned()), Some(false))),
+            ("selected by", Met::Unread, |facts| facts.selected_by = None),
             ("dependencies", Met::No, |facts| facts.open_dependencies = Some(vec![7])),
             ("dependencies", Met::Unknown, |facts| facts.open_dependencies = None),
             ("pull request", Met::No, |facts| facts.pull_request = Some(PrState::Merged)),
@@ -362,5 +429,46 @@ mod tests {
             unmet(&by_assignee, &Facts { approved: None, ..stranger(None) }, Load::default()),
             [("trust", Met::Unknown)]
         );
+    }
+
+    #[test]
+    fn only_a_trusted_user_hands_an_issue_over() {
+        let selected = |policy: &Policy, author: Option<Author>, selected_by: Option<SelectedBy>| {
+            let facts = Facts { author, selected_by, assignees: vec!["robot".to_owned()], ..facts() };
+            let all = conditions(policy, &facts, Load::default());
+            let found = all.into_iter().find(|condition| condition.kind == ConditionKind::SelectedBy);
+            found.map(|condition| (condition.met, condition.fact))
+        };
+        let by = |login: &str, is_trusted| set_by(SetBy::User(login.to_owned()), is_trusted);
+        let author = |is_trusted| Some(Author { login: "kim".to_owned(), is_trusted });
+        let fact = |selected: Option<(Met, String)>| selected.unwrap();
+        let (met, text) = fact(selected(&policy(), author(Some(true)), by("eve", Some(false))));
+        assert_eq!((met, text.as_str()), (Met::No, "label \"agent\" set by eve, who is not trusted (members)"));
+        for (author_trusted, selected_by, expected) in [
+            (Some(false), by("lee", Some(true)), Met::Yes),
+            (Some(true), by("lee", None), Met::Unknown),
+            (Some(true), set_by(SetBy::Author, None), Met::Yes),
+            (Some(false), set_by(SetBy::Author, None), Met::No),
+            (None, set_by(SetBy::Author, None), Met::Unknown),
+            (Some(true), set_by(SetBy::Unnamed, None), Met::No),
+            (Some(true), set_by(SetBy::Unclear, None), Met::Unknown),
+            (Some(true), set_by(SetBy::Unrecorded, None), Met::No),
+            (Some(true), None, Met::Unread),
+        ] {
+            let (met, text) = fact(selected(&policy(), author(author_trusted), selected_by.clone()));
+            assert_eq!(met, expected, "{selected_by:?}: {text}");
+        }
+        assert_eq!(fact(selected(&policy(), None, set_by(SetBy::Author, None))).0, Met::No);
+        // A server without a record: only the names in the settings count.
+        let named = |names: &str| Policy { trust: names.parse().unwrap(), ..policy() };
+        let unrecorded = || set_by(SetBy::Unrecorded, None);
+        assert_eq!(fact(selected(&named("lee,KIM"), author(Some(true)), unrecorded())).0, Met::Yes);
+        assert_eq!(fact(selected(&named("lee"), author(Some(false)), unrecorded())).0, Met::No);
+        // Without a label, the assignee.
+        let by_assignee = Policy { label: None, assignee: Some("robot".to_owned()), ..policy() };
+        let (met, text) = fact(selected(&by_assignee, author(Some(true)), by("eve", Some(false))));
+        assert_eq!((met, text.as_str()), (Met::No, "assignee robot set by eve, who is not trusted (members)"));
+        // A request of a trusted user needs no mark.
+        assert_eq!(selected(&Policy { label: None, ..policy() }, author(Some(true)), None), None);
     }
 }

@@ -7,4 +7,5 @@ pub mod feedback;
 pub mod follow;
 pub mod publication;
 pub mod quote;
+pub mod selection;
 pub mod trust;
