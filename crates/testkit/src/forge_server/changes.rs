@@ -104,6 +104,7 @@ impl ForgeState {
             project.labels.extend(labels.iter().cloned());
         }
         let thing = project.subject_mut(subject)?;
+        let old = (thing.labels.clone(), thing.assignees.clone());
         for (part, value) in [(&mut thing.title, &edit.title)] {
             if let Some(value) = value.as_ref().filter(|value| *value != part) {
                 value.clone_into(part);
@@ -122,6 +123,7 @@ impl ForgeState {
             thing.assignees = assignees;
             actions.push(Action::Assigned);
         }
+        thing.record_marks((&old.0, &old.1), actor, now);
         let closing = match subject {
             Subject::Issue(_) => edit.closed.filter(|closed| *closed != thing.closed),
             Subject::PullRequest(number) => {

@@ -39,6 +39,33 @@ impl ForgeServer {
         self.state.change(|forge| forge.add_labels(project, subject, "kim", &names)).expect("the subject of the label");
     }
 
+    /// Adds a label, as this user.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn label_as(&self, project: &str, subject: Subject, actor: &str, name: &str) {
+        let names = [name.to_owned()];
+        self.state.change(|forge| forge.add_labels(project, subject, actor, &names)).expect("the subject of the label");
+    }
+
+    /// Removes a label, as this user.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn unlabel_as(&self, project: &str, subject: Subject, actor: &str, name: &str) {
+        self.state.change(|forge| forge.remove_label(project, subject, actor, name)).expect("the subject of the label");
+    }
+
+    /// Sets the assignees, as this user.
+    ///
+    /// # Panics
+    /// Panics if there is no such issue or pull request.
+    pub fn assign_as(&self, project: &str, subject: Subject, actor: &str, logins: &[&str]) {
+        let assignees = Some(logins.iter().map(|login| (*login).to_owned()).collect());
+        let edit = Edit { assignees, ..Edit::default() };
+        self.state.change(|forge| forge.edit(project, subject, actor, edit)).expect("the subject to assign");
+    }
+
     /// Adds a label that issues can get.
     pub fn create_label(&self, project: &str, name: &str) {
         self.with(project, |project| project.labels.insert(name.to_owned()));

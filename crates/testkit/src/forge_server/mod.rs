@@ -21,6 +21,7 @@ mod handler;
 pub mod hook;
 pub mod issue;
 mod list;
+pub mod mark;
 mod merging;
 pub mod permission;
 pub mod pull_request;

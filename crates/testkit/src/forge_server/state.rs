@@ -186,6 +186,7 @@ impl Project {
     pub(super) fn add_issue(&mut self, mut issue: Issue, shared: bool, now: i64) -> u64 {
         let number = self.next_issue(shared);
         (issue.created, issue.updated) = (now, now);
+        issue.record_creation(now);
         self.issues.insert(number, issue);
         number
     }

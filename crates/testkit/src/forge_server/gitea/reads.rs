@@ -66,6 +66,7 @@ impl Reading<'_> {
                 let total = comments.len().to_string();
                 Reply::ok(comments.into()).header("x-total-count", total)
             }
+            ["issues", number, "timeline"] => self.timeline(number),
             ["issues", number, "dependencies"] => {
                 let issue = number.parse().ok().and_then(|number: u64| self.project.issues.get(&number));
                 let Some(issue) = issue else { return missing(self.request) };
@@ -164,6 +165,26 @@ impl Reading<'_> {
         let mut found: Vec<Subject> = self.project.subjects().filter(fits).collect();
         found.sort_by_key(|subject| std::cmp::Reverse(subject.number()));
         self.list(found.into_iter().filter_map(|subject| view.subject(subject)).collect())
+    }
+
+    /// Comments and changes. Without a page, all of them; the total is that of the page.
+    fn timeline(&self, number: &str) -> Reply {
+        let subject = self.subject(number);
+        let Some((subject, issue)) = subject.and_then(|it| Some((it, self.project.subject(it)?))) else {
+            return missing(self.request);
+        };
+        let view = self.view();
+        let comments = issue.comments.iter().map(|comment| (comment.created, view.timeline_comment(subject, comment)));
+        let changes = issue.marks.iter().map(|change| (change.at, view.mark_change(subject, change)));
+        let mut entries: Vec<(i64, Value)> = comments.chain(changes).collect();
+        entries.sort_by_key(|(at, _)| *at);
+        let entries: Vec<Value> = entries.into_iter().map(|(_, entry)| entry).collect();
+        let reply = match self.request.get("page") {
+            Some(_) => Page::of(entries, self.request, self.forge, Length { name: "limit", default: 30 }).reply(),
+            None => Reply::ok(entries.into()),
+        };
+        let total = reply.body.as_array().map_or(0, Vec::len).to_string();
+        reply.header("x-total-count", total)
     }
 
     fn permission(&self, login: &str) -> Reply {

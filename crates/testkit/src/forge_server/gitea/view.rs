@@ -7,6 +7,7 @@ use crate::forge_server::check::{Check, CheckState};
 use crate::forge_server::comment::{Comment, HUNK, Review, Thread, Verdict};
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
+use crate::forge_server::mark::{Mark, MarkChange};
 use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
 use crate::forge_server::reply::Reply;
 use crate::forge_server::state::{ForgeState, LONG_AGO, Project, id_of, time};
@@ -175,6 +176,38 @@ impl View<'_> {
             "user": user(self.base, &comment.author), "original_author": "", "original_author_id": 0, "body": comment.body,
             "assets": [], "created_at": time(comment.created), "updated_at": time(comment.updated),
         })
+    }
+
+    /// A comment in the timeline.
+    pub(super) fn timeline_comment(&self, subject: Subject, comment: &Comment) -> Value {
+        let mut entry = self.comment(subject, comment);
+        entry["type"] = "comment".into();
+        entry
+    }
+
+    /// A change of a label or an assignee in the timeline.
+    pub(super) fn mark_change(&self, subject: Subject, change: &MarkChange) -> Value {
+        let comment = Comment {
+            id: change.id,
+            author: change.actor.clone(),
+            body: String::new(),
+            reactions: Vec::new(),
+            created: change.at,
+            updated: change.at,
+            system: true,
+        };
+        let mut entry = self.comment(subject, &comment);
+        match &change.mark {
+            Mark::Label(name) => {
+                (entry["type"], entry["label"]) = ("label".into(), label(self.base, self.path, name));
+                entry["body"] = if change.is_set { "1" } else { "" }.into();
+            }
+            Mark::Assignee(login) => {
+                (entry["type"], entry["assignee"]) = ("assignees".into(), user(self.base, login));
+                entry["removed_assignee"] = (!change.is_set).into();
+            }
+        }
+        entry
     }
 
     pub(super) fn review(&self, number: u64, pull: &PullRequest, review: &Review) -> Value {

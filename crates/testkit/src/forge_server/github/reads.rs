@@ -42,6 +42,13 @@ impl Reading<'_> {
                 Err(_) => missing(),
             },
             ["issues", number, "comments"] => self.comments(number),
+            ["issues", number, "events"] => {
+                let subject = number.parse().ok().and_then(|number| self.project.subject_at(number));
+                let Some((subject, issue)) = subject.and_then(|it| Some((it, self.project.subject(it)?))) else {
+                    return missing();
+                };
+                self.list(issue.marks.iter().map(|change| view.issue_event(subject, change)).collect())
+            }
             ["issues", number, "dependencies", "blocked_by"] => {
                 let issue = number.parse().ok().and_then(|number: u64| self.project.issues.get(&number));
                 let Some(issue) = issue else { return missing() };

@@ -9,6 +9,7 @@ use crate::forge_server::comment::{Comment, HUNK, Review, Thread, Verdict};
 use crate::forge_server::flavor::Flavor;
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
+use crate::forge_server::mark::{Mark, MarkChange};
 use crate::forge_server::permission::Settings;
 use crate::forge_server::pull_request::{BranchHome, MergeMethod, PrState, PullRequest};
 use crate::forge_server::state::{ForgeState, LONG_AGO, Project, id_of, time};
@@ -52,6 +53,29 @@ impl View<'_> {
 
     pub(super) fn user(&self, login: Option<&str>) -> Value {
         login.map_or(Value::Null, |login| user(self.base, &self.api(), login))
+    }
+
+    /// A change of a label or an assignee.
+    pub(super) fn issue_event(&self, subject: Subject, change: &MarkChange) -> Value {
+        let (url, actor) = (format!("{}/issues/events/{}", self.url(), change.id), self.user(Some(&change.actor)));
+        let mut event = json!({
+            "id": change.id, "node_id": format!("LE_{}_{}", subject.number(), change.id), "url": url, "actor": actor,
+            "commit_id": null, "commit_url": null, "created_at": time(change.at), "performed_via_github_app": null,
+        });
+        match &change.mark {
+            Mark::Label(name) => {
+                event["event"] = if change.is_set { "labeled" } else { "unlabeled" }.into();
+                event["label"] = json!({ "name": name, "color": "d73a4a" });
+            }
+            Mark::Assignee(login) => {
+                event["event"] = if change.is_set { "assigned" } else { "unassigned" }.into();
+                event["assignee"] = self.user(Some(login));
+                event["assigner"] = actor;
+                // The trap of this API.
+                event["actor"] = self.user(Some(login));
+            }
+        }
+        event
     }
 
     /// As a list of issues shows it, where pull requests are issues too.

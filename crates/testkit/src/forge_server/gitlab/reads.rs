@@ -46,6 +46,10 @@ impl Reading<'_> {
                 match rest {
                     [] => Reply::ok(view.issue(number, issue)),
                     ["notes"] => self.notes(Subject::Issue(number)),
+                    ["resource_label_events"] => {
+                        let events = issue.marks.iter().filter_map(|change| view.label_event(number, change));
+                        self.list(events.collect())
+                    }
                     ["links"] => {
                         let blocking = issue.blocked_by.iter().filter_map(|number| {
                             let mut json = view.issue(*number, self.project.issues.get(number)?);

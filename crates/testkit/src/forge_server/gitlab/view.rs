@@ -6,6 +6,7 @@ use crate::forge_server::check::{Check, CheckState};
 use crate::forge_server::comment::{Comment, Thread};
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
+use crate::forge_server::mark::{Mark, MarkChange};
 use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
 use crate::forge_server::reply::Reply;
 use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
@@ -130,16 +131,44 @@ impl View<'_> {
         note
     }
 
+    /// A change of a label; `None` for one of an assignee.
+    pub(super) fn label_event(&self, number: u64, change: &MarkChange) -> Option<Value> {
+        let Mark::Label(name) = &change.mark else { return None };
+        Some(json!({
+            "id": change.id, "user": user(self.base, Some(&change.actor)), "created_at": time(change.at),
+            "resource_type": "Issue", "resource_id": self.project.id * 1000 + number,
+            "label": { "id": id_of(name), "name": name, "color": "#d73a4a", "description": null },
+            "action": if change.is_set { "add" } else { "remove" },
+        }))
+    }
+
+    /// The note about a change of an assignee, which has no event.
+    fn assignee_note(&self, subject: Subject, change: &MarkChange) -> Option<Value> {
+        let Mark::Assignee(login) = &change.mark else { return None };
+        let verb = if change.is_set { "assigned to" } else { "unassigned" };
+        let comment = Comment {
+            id: change.id,
+            author: change.actor.clone(),
+            body: format!("{verb} @{login}"),
+            reactions: Vec::new(),
+            created: change.at,
+            updated: change.at,
+            system: true,
+        };
+        Some(self.note(subject, &comment, None))
+    }
+
     /// All comments, those below lines among them, oldest first.
     pub(super) fn notes(&self, subject: Subject) -> Option<Vec<Value>> {
         let issue = self.project.subject(subject)?;
         let mut notes: Vec<Value> = issue.comments.iter().map(|comment| self.note(subject, comment, None)).collect();
+        notes.extend(issue.marks.iter().filter_map(|change| self.assignee_note(subject, change)));
         if let Subject::PullRequest(number) = subject {
             for thread in self.project.pull_requests.get(&number).into_iter().flat_map(|pull| &pull.threads) {
                 notes.extend(thread.comments.iter().map(|comment| self.note(subject, comment, Some(thread))));
             }
         }
-        notes.sort_by_key(|note| note["id"].as_u64());
+        notes.sort_by_key(|note| (note["created_at"].as_str().unwrap_or_default().to_owned(), note["id"].as_u64()));
         Some(notes)
     }
 
