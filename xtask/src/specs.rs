@@ -29,6 +29,8 @@ const OF_REPOSITORY: &[(&str, &[&str])] = &[
     ("/issues/{index}/labels", &["post"]),
     ("/issues/{issue_number}/labels/{name}", &["delete"]),
     ("/issues/{index}/labels/{identifier}", &["delete"]),
+    ("/issues/{issue_number}/events", &["get"]),
+    ("/issues/{index}/timeline", &["get"]),
     ("/issues/{issue_number}/dependencies/blocked_by", &["get"]),
     ("/issues/{index}/dependencies", &["get"]),
     ("/labels", &["get", "post"]),

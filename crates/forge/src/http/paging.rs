@@ -28,13 +28,14 @@ pub(crate) enum Paging {
 /// A link is followed unchanged only within the origin of `base`. A server behind a proxy may name its internal host; then
 /// only the position is taken from the link, so that the token never leaves the origin, whatever a server sends.
 pub(super) fn next(paging: Paging, base: &BaseUrl, response: &Response, here: usize, before: usize) -> Option<Url> {
-    if here == 0 {
-        return None;
-    }
+    // Even if the page is empty: GitLab removes what the token may not see from a page after it was cut.
     if paging == Paging::NextPage
         && let Some(page) = response.header("x-next-page")
     {
         return Some(with_page(&response.url, page.parse().ok()?));
+    }
+    if here == 0 {
+        return None;
     }
     if let Some(links) = response.header(LINK.as_str()) {
         let linked = response.url.join(link(links, "next")?).ok()?;
@@ -154,6 +155,7 @@ mod tests {
         assert_eq!(after(Paging::LinkOrCount, &[], 50, 50), third);
         assert_eq!(after(Paging::LinkOrCount, &[], 49, 50), None);
         assert_eq!(after(Paging::NextPage, &[("x-next-page", "3")], 50, 50), third);
+        assert_eq!(after(Paging::NextPage, &[("x-next-page", "3")], 0, 50), third, "all of the page may be hidden");
         assert_eq!(after(Paging::NextPage, &[("x-next-page", "")], 50, 50), None);
     }
 }

@@ -4,13 +4,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kugetsu_domain::reference::{ProjectPath, ServerBase};
+use kugetsu_domain::watch::selection::{MarkChange, SetBy};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::discussion::Comment;
 use crate::error::ForgeError;
-use crate::issue::{Issue, IssueState};
+use crate::issue::{Issue, IssueState, Listed};
 use crate::user::{self, Permission};
+
+/// Longest login in bytes that is taken for one.
+const LOGIN_MAX: usize = 255;
 
 /// A label: an object on GitHub and Gitea, a plain name on GitLab and in old responses of GitHub.
 #[derive(Debug, Deserialize)]
@@ -105,6 +109,25 @@ pub(super) fn unless_missing<T>(value: Result<T, ForgeError>) -> Result<Option<T
         Err(ForgeError::NotFound { authenticated: true, .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Who set a mark, by the recorded changes of it.
+pub(super) fn set_by(changes: Result<Listed<MarkChange>, ForgeError>) -> Result<SetBy, ForgeError> {
+    match changes {
+        Ok(changes) => Ok(SetBy::of(changes.entries, changes.is_complete)),
+        // The issue was read before, so it is the request that this server does not know. A refusal is an error.
+        Err(
+            ForgeError::NotFound { authenticated: true, .. }
+            | ForgeError::Refused { status: 405, .. }
+            | ForgeError::Failing { status: 501, .. },
+        ) => Ok(SetBy::Unrecorded),
+        Err(error) => Err(error),
+    }
+}
+
+/// The login of the user who made a change.
+pub(super) fn actor(user: Option<User>) -> Option<String> {
+    login(user).filter(|login| login.len() <= LOGIN_MAX)
 }
 
 /// A time. Gitea sends the years 1 and 1970 instead of null; anything unreadable is `None` as well.

@@ -12,6 +12,7 @@ mod deliveries;
 mod detect;
 mod hostile;
 mod issues;
+mod marks;
 mod merging;
 mod myworld;
 mod prism;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
+use kugetsu_domain::watch::selection::{Mark, SetBy};
 use kugetsu_forge::discussion::Reaction;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::{Forge, NewHook, Subject};
@@ -111,6 +112,10 @@ async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
     assert_eq!(forge.permission(&acme, "lee").await.unwrap(), user::Permission::Write);
     let number = upstream.issue("acme/api", Issue::new("Blocked").blocked_by(1).assignee("lee").label("bug"));
     forge.open_dependencies(&acme, number).await.unwrap();
+    let (label, assignee) = (Mark::Label("bug".to_owned()), Mark::Assignee("lee".to_owned()));
+    for mark in [label, assignee] {
+        assert_eq!(forge.set_by(&acme, number, &mark).await.unwrap(), SetBy::User("kim".to_owned()), "{mark}");
+    }
     let issue = Subject::Issue(number);
     let comment = forge.add_comment(&acme, issue, "I look.").await.unwrap();
     forge.edit_comment(&acme, issue, comment.id, "Done.").await.unwrap();

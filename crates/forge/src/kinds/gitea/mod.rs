@@ -5,6 +5,7 @@ mod checks;
 mod hooks;
 mod issues;
 mod labels;
+mod marks;
 mod project;
 mod pull_requests;
 mod reviews;

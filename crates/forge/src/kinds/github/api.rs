@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 use kugetsu_domain::secret_forms::TokenUser;
+use kugetsu_domain::watch::selection::{Mark, SetBy};
 use serde::Deserialize;
 
 use crate::ci::CiStatus;
@@ -120,6 +121,10 @@ impl Forge for GitHub {
 
     fn issues<'a>(&'a self, project: &'a ProjectPath, query: &'a IssueQuery) -> BoxFuture<'a, Listed<Issue>> {
         Box::pin(self.list_issues(project, query))
+    }
+
+    fn set_by<'a>(&'a self, project: &'a ProjectPath, number: u64, mark: &'a Mark) -> BoxFuture<'a, SetBy> {
+        Box::pin(self.who_set(project, number, mark))
     }
 
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {

@@ -4,6 +4,7 @@ mod api;
 mod checks;
 mod hooks;
 mod issues;
+mod marks;
 mod project;
 mod pull_requests;
 mod reviews;
