@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::watch::conditions::Policy;
 use kugetsu_domain::watch::feedback::{Budgets, MergePolicy, Rules};
+use kugetsu_domain::watch::publication::StateLabel;
 use kugetsu_domain::watch::trust::Trust;
 use kugetsu_forge::pull_request::MergeMethod;
 use kugetsu_forge::references::address::Target;
@@ -84,6 +85,13 @@ impl Watch {
         let (label, assignee) = (non_empty(entry.label), non_empty(entry.assignee));
         if label.is_none() && assignee.is_none() {
             return Err("label or assignee must say which issues are handed over".to_owned());
+        }
+        // kugetsu sets these itself, which must not hand an issue over.
+        let is_state = |label: &String| StateLabel::ALL.iter().any(|state| state.name().eq_ignore_ascii_case(label));
+        if let Some(label) = label.as_ref().filter(|label| is_state(label)) {
+            return Err(format!(
+                "label must be another one than {label:?}, with which kugetsu shows the state of an issue"
+            ));
         }
         let trust = trust(entry.trust)?;
         let budget = entry.max_feedback.unwrap_or(BUDGET);
@@ -263,6 +271,7 @@ mod tests {
         for (entry, reason) in [
             (json!({"repo": "https://github.com/acme/api"}), "label or assignee"),
             (json!({"repo": "https://github.com/acme/api", "label": " "}), "label or assignee"),
+            (json!({"repo": "https://github.com/acme/api", "label": "Kugetsu/Review"}), "another one"),
             (json!({"repo": "https://github.com/acme/api/issues/1", "label": "a"}), "a repository"),
             (json!({"repo": "local/x", "label": "a"}), "repo"),
             (json!({"repo": "https://github.com/acme/api", "label": "a", "trust": "every one"}), "every one"),

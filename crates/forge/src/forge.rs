@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
-use kugetsu_domain::watch::selection::{Mark, SetBy};
+use kugetsu_domain::watch::selection::{Mark, Setting};
 use secrecy::SecretString;
 
 use crate::ci::CiStatus;
@@ -62,8 +62,8 @@ pub trait Forge: Debug + Send + Sync {
     /// Lists issues, the one that changed first first.
     fn issues<'a>(&'a self, project: &'a ProjectPath, query: &'a IssueQuery) -> BoxFuture<'a, Listed<Issue>>;
 
-    /// Returns who set a mark that the issue has, as the server recorded it. The issue has to exist.
-    fn set_by<'a>(&'a self, project: &'a ProjectPath, number: u64, mark: &'a Mark) -> BoxFuture<'a, SetBy>;
+    /// Returns the last setting of a mark that the issue has, as the server recorded it. The issue has to exist.
+    fn last_setting<'a>(&'a self, project: &'a ProjectPath, number: u64, mark: &'a Mark) -> BoxFuture<'a, Setting>;
 
     /// The numbers of issues that have to be closed before this one; empty if the server has no such relation.
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>>;

@@ -74,6 +74,7 @@ pub struct WatchLoad {
 pub struct Candidate {
     /// Of title and description when the issue was first seen with the label: what the label approves.
     pub text_hash: String,
+    /// When the issue had last changed then, by the server's clock.
     pub seen_at: Timestamp,
     /// As they were found the last time.
     pub conditions: Vec<Condition>,

@@ -39,7 +39,7 @@ pub struct Facts {
     pub author: Option<Author>,
     /// Who set the label or the assignee; `None` if it was not read.
     pub selected_by: Option<SelectedBy>,
-    /// A hash of title and description when the label was first seen; `None` if it never was.
+    /// A hash of the title and description that the label approves: those with which it was first seen. `None` if it approves none.
     pub approved: Option<String>,
     /// The same now.
     pub text: String,

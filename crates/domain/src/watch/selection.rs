@@ -34,6 +34,14 @@ pub struct MarkChange {
     pub is_set: bool,
 }
 
+/// The last setting of a mark that an issue has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub by: SetBy,
+    /// The server's time of it; `None` if it is not recorded.
+    pub at: Option<Timestamp>,
+}
+
 /// Who set a mark that an issue has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetBy {
@@ -48,21 +56,24 @@ pub enum SetBy {
     Unrecorded,
 }
 
-impl SetBy {
+impl Setting {
+    /// The server records no changes of marks.
+    pub const UNRECORDED: Self = Self { by: SetBy::Unrecorded, at: None };
+
     /// The last setting that still holds. `is_complete` is whether these are all changes of the mark: a later one may be among those
     /// that were not read.
     pub fn of(mut changes: Vec<MarkChange>, is_complete: bool) -> Self {
+        let by = |by| Self { by, at: None };
         if !is_complete {
-            return Self::Unclear;
+            return by(SetBy::Unclear);
         }
         // Servers name the order only in part. IDs decide within a second.
         changes.sort_by_key(|change| (change.at, change.id));
         match changes.pop() {
-            None => Self::Author,
+            None => by(SetBy::Author),
             // The mark was set again after the list was read, or in a way that is not recorded.
-            Some(MarkChange { is_set: false, .. }) => Self::Unclear,
-            Some(MarkChange { actor: Some(login), .. }) => Self::User(login),
-            Some(MarkChange { actor: None, .. }) => Self::Unnamed,
+            Some(MarkChange { is_set: false, .. }) => by(SetBy::Unclear),
+            Some(MarkChange { actor, at, .. }) => Self { by: actor.map_or(SetBy::Unnamed, SetBy::User), at },
         }
     }
 }
@@ -97,8 +108,10 @@ mod tests {
             (vec![change(1, 1, "kim", true), change(2, 2, "", true)], SetBy::Unnamed),
             (vec![change(1, 1, "kim", true), change(2, 2, "kim", false)], SetBy::Unclear),
         ] {
-            assert_eq!(SetBy::of(changes.clone(), true), expected, "{changes:?}");
-            assert_eq!(SetBy::of(changes, false), SetBy::Unclear);
+            assert_eq!(Setting::of(changes.clone(), true).by, expected, "{changes:?}");
+            assert_eq!(Setting::of(changes, false), Setting { by: SetBy::Unclear, at: None });
         }
+        let at = Setting::of(vec![change(1, 1, "kim", true), change(2, 7, "eve", true)], true).at;
+        assert_eq!(at, Timestamp::from_second(7).ok());
     }
 }

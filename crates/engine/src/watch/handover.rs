@@ -1,11 +1,13 @@
 //! Starts the issues of a watched repository that meet every condition.
 
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::watch::conditions::{
     Author, Condition, ConditionKind, Facts, Load, Met, Policy, conditions, is_eligible,
 };
+use kugetsu_domain::watch::selection::{Mark, SelectedBy, SetBy, Setting};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::issue::{Issue, IssueState};
@@ -17,6 +19,9 @@ use super::task::{HandoverError, start};
 use super::trusted::is_trusted;
 use crate::engine::Engine;
 use crate::watches::Watch;
+
+/// How much later than the setting of a label a server may date the change of the issue that it is.
+const SAME_CHANGE: SignedDuration = SignedDuration::from_secs(2);
 
 /// The result of considering an issue.
 pub(crate) struct Considered {
@@ -31,8 +36,8 @@ struct Read {
     facts: Facts,
     /// Whether it was when it was considered the last time.
     was_handed_over: bool,
-    /// The server refused to say something, which concerns this issue alone.
-    error: Option<ForgeError>,
+    /// The server refused to say something, which concerns this issue alone, and the condition that depends on it.
+    error: Option<(ConditionKind, ForgeError)>,
 }
 
 /// The conditions of an issue as they are now.
@@ -57,11 +62,11 @@ pub(crate) async fn judge(
     load.running = load.running.saturating_add(also_running);
     let Read { facts, was_handed_over, error } = facts(engine, watch, &watch.policy, forge, issue, load).await?;
     let mut conditions = conditions(&watch.policy, &facts, load);
-    if let Some(error) = &error {
-        let unread = conditions.iter_mut().find(|condition| condition.kind == ConditionKind::PullRequest);
+    if let Some((kind, error)) = &error {
+        let unread = conditions.iter_mut().find(|condition| condition.kind == *kind);
         unread.into_iter().for_each(|unread| (unread.met, unread.fact) = (Met::Unknown, error.to_string()));
     }
-    Ok(Judged { conditions, text: facts.text, was_handed_over, error })
+    Ok(Judged { conditions, text: facts.text, was_handed_over, error: error.map(|(_, error)| error) })
 }
 
 /// Returns the conditions that change in kugetsu only, as they are now.
@@ -85,7 +90,8 @@ pub(crate) async fn consider(
     let Judged { conditions: found, text, was_handed_over, error } = judge(engine, watch, forge, issue, 0).await?;
     let candidate = is_handed_over(&found).then(|| Candidate {
         text_hash: text.clone(),
-        seen_at: engine.now(),
+        // The server's time, to compare it with that of a setting.
+        seen_at: issue.updated.unwrap_or_else(|| engine.now()),
         conditions: found.clone(),
         read_at: engine.now(),
     });
@@ -116,7 +122,7 @@ pub(crate) async fn on_request(
         Policy { label: None, assignee: None, max_running: None, max_open_pull_requests: None, ..watch.policy.clone() };
     let load = load(engine, watch).await?;
     let Read { facts, error, .. } = facts(engine, watch, &policy, forge, &issue, load).await?;
-    if let Some(error) = error {
+    if let Some((_, error)) = error {
         return Ok(Requested::Refused(error.to_string()));
     }
     // The person decides about the author's text, and about what it depends on.
@@ -144,7 +150,7 @@ async fn facts(
     let candidate = store.candidate(watch.repo.clone(), issue.number).await?;
     let was_handed_over = candidate.is_some();
     // The current text is approved, if none was before.
-    let approved = candidate.map_or_else(|| text.clone(), |candidate| candidate.text_hash);
+    let approved = candidate.as_ref().map_or_else(|| text.clone(), |candidate| candidate.text_hash.clone());
     let (task, is_stopped) = work(engine, watch, issue.number).await?;
     let facts = Facts {
         is_open: issue.state == IssueState::Open,
@@ -152,6 +158,7 @@ async fn facts(
         labels: issue.labels.clone(),
         assignees: issue.assignees.clone(),
         author: issue.author.as_ref().map(|author| Author { login: author.login.clone(), is_trusted: None }),
+        selected_by: None,
         approved: Some(approved),
         text,
         open_dependencies: Some(Vec::new()),
@@ -173,10 +180,59 @@ async fn facts(
     read.facts.is_complete = true;
     match ask(watch, forge, issue, &mut read.facts).await {
         Ok(()) => {}
-        Err(error) if concerns_one(&error) => read.error = Some(error),
+        Err(error) if concerns_one(&error) => read.error = Some((ConditionKind::PullRequest, error)),
+        Err(error) => return Err(error.into()),
+    }
+    // At last, and only if it decides. A label may approve a text of an author who is not trusted.
+    let decides = |condition: &Condition| match condition.kind {
+        ConditionKind::SelectedBy => true,
+        ConditionKind::Trust => condition.met == Met::Yes || policy.label.is_some(),
+        _ => condition.met == Met::Yes,
+    };
+    let mark = policy.mark().filter(|_| read.error.is_none());
+    let mark = mark.filter(|_| conditions(policy, &read.facts, load).iter().all(decides));
+    let Some(mark) = mark else { return Ok(read) };
+    match selected_by(watch, forge, issue, &mark, &read.facts).await {
+        Ok((selected_by, set_at)) => {
+            if let (Some(candidate), Some(set_at)) = (candidate, set_at) {
+                read.facts.approved = approved_by(&candidate, issue, &read.facts.text, set_at);
+            }
+            read.facts.selected_by = Some(selected_by);
+        }
+        Err(error) if concerns_one(&error) => read.error = Some((ConditionKind::SelectedBy, error)),
         Err(error) => return Err(error.into()),
     }
     Ok(read)
+}
+
+/// Asks the server who set the mark, whether that user is trusted, and when it was.
+async fn selected_by(
+    watch: &Watch,
+    forge: &dyn Forge,
+    issue: &Issue,
+    mark: &Mark,
+    facts: &Facts,
+) -> Result<(SelectedBy, Option<Timestamp>), ForgeError> {
+    let project = &watch.repo.project;
+    let Setting { by, at } = forge.last_setting(project, issue.number, mark).await?;
+    let is_trusted = match (&by, &facts.author) {
+        (SetBy::User(login), Some(author)) if author.login == *login => author.is_trusted,
+        (SetBy::User(login), _) => is_trusted(&watch.policy.trust, forge, project, login).await?,
+        _ => None,
+    };
+    Ok((SelectedBy { set_by: by, is_trusted }, at))
+}
+
+/// The text that a setting of the label approves: the one that was first seen with it. `None` if that is not known: the label was set
+/// again later, and the issue changed after that.
+fn approved_by(candidate: &Candidate, issue: &Issue, text: &str, set_at: Timestamp) -> Option<String> {
+    let same_change = set_at.saturating_add(SAME_CHANGE).unwrap_or(set_at);
+    if issue.updated.is_some_and(|updated| updated <= same_change) {
+        // Nothing has changed since.
+        return Some(text.to_owned());
+    }
+    let seen_at = candidate.seen_at.saturating_add(SAME_CHANGE).unwrap_or(candidate.seen_at);
+    (set_at <= seen_at).then(|| candidate.text_hash.clone())
 }
 
 /// Asks the server for the facts that the issue itself does not contain.

@@ -196,6 +196,10 @@ fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String
         ConditionKind::Trust if condition.met == Met::No => {
             "let a trusted user remove the label and set it again, after reading the issue".to_owned()
         }
+        ConditionKind::SelectedBy if matches!(condition.met, Met::No | Met::Unknown) => format!(
+            "after reading the issue, let a trusted user set the {} again, or comment `/kugetsu start` on it",
+            watch.policy.mark()?
+        ),
         ConditionKind::Repository => format!("resume with `kugetsu watch resume {name}`"),
         ConditionKind::Running => {
             format!("raise the limit with `kugetsu config set watch.{name}.max_running <number>`")
@@ -205,6 +209,7 @@ fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String
         ),
         ConditionKind::Open
         | ConditionKind::Trust
+        | ConditionKind::SelectedBy
         | ConditionKind::Dependencies
         | ConditionKind::PullRequest
         | ConditionKind::New => return None,

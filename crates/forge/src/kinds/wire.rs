@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kugetsu_domain::reference::{ProjectPath, ServerBase};
-use kugetsu_domain::watch::selection::{MarkChange, SetBy};
+use kugetsu_domain::watch::selection::{MarkChange, Setting};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -111,16 +111,16 @@ pub(super) fn unless_missing<T>(value: Result<T, ForgeError>) -> Result<Option<T
     }
 }
 
-/// Who set a mark, by the recorded changes of it.
-pub(super) fn set_by(changes: Result<Listed<MarkChange>, ForgeError>) -> Result<SetBy, ForgeError> {
+/// The last setting of a mark, by the recorded changes of it.
+pub(super) fn setting(changes: Result<Listed<MarkChange>, ForgeError>) -> Result<Setting, ForgeError> {
     match changes {
-        Ok(changes) => Ok(SetBy::of(changes.entries, changes.is_complete)),
+        Ok(changes) => Ok(Setting::of(changes.entries, changes.is_complete)),
         // The issue was read before, so it is the request that this server does not know. A refusal is an error.
         Err(
             ForgeError::NotFound { authenticated: true, .. }
             | ForgeError::Refused { status: 405, .. }
             | ForgeError::Failing { status: 501, .. },
-        ) => Ok(SetBy::Unrecorded),
+        ) => Ok(Setting::UNRECORDED),
         Err(error) => Err(error),
     }
 }

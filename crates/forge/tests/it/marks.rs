@@ -27,7 +27,8 @@ fn user(login: &str) -> SetBy {
 async fn last_setting_of_a_label_or_an_assignee_names_its_user() {
     for (kind, server) in all() {
         let (forge, acme) = (client(kind, &server), project("acme/api"));
-        let set_by = async |issue: u64, mark: &Mark| forge.set_by(&acme, issue, mark).await.unwrap();
+        let set_by = async |issue: u64, mark: &Mark| forge.last_setting(&acme, issue, mark).await.unwrap().by;
+        let set_at = async |issue: u64, mark: &Mark| forge.last_setting(&acme, issue, mark).await.unwrap().at;
         let new = Issue::new("It is slow").author("kim").label("agent").label("bug").assignee("robot");
         let issue = server.issue("acme/api", new.clone());
         assert_eq!(
@@ -56,6 +57,8 @@ async fn last_setting_of_a_label_or_an_assignee_names_its_user() {
             (user("eve"), user("eve")),
             "{kind:?}"
         );
+        let (at, updated) = (set_at(issue, &robot()).await, forge.issue(&acme, issue).await.unwrap().updated);
+        assert!(at.is_some() && at == updated && set_at(issue, &agent()).await < at, "{kind:?}: {at:?}");
         // It was removed after the issue was read.
         server.unlabel_as("acme/api", subject, "kim", "agent");
         assert_eq!(set_by(issue, &agent()).await, SetBy::Unclear, "{kind:?}");
@@ -76,7 +79,7 @@ async fn last_setting_of_a_label_or_an_assignee_names_its_user() {
 async fn only_github_ignores_the_case_of_a_label() {
     for (kind, server) in all() {
         let issue = server.issue("acme/api", Issue::new("It is slow").author("eve").label("Agent"));
-        let set_by = client(kind, &server).set_by(&project("acme/api"), issue, &agent()).await.unwrap();
+        let set_by = client(kind, &server).last_setting(&project("acme/api"), issue, &agent()).await.unwrap().by;
         let expected = if kind == ForgeKind::GitHub { user("eve") } else { SetBy::Author };
         assert_eq!(set_by, expected, "{kind:?}");
     }
@@ -94,10 +97,14 @@ async fn every_page_is_read_and_a_record_that_is_too_long_names_no_user() {
         server.unlabel_as("acme/api", subject, "kim", "agent");
         server.label_as("acme/api", subject, "eve", "agent");
         let acme = project("acme/api");
-        assert_eq!(client(kind, &server).set_by(&acme, issue, &agent()).await.unwrap(), user("eve"), "{kind:?}");
+        assert_eq!(
+            client(kind, &server).last_setting(&acme, issue, &agent()).await.unwrap().by,
+            user("eve"),
+            "{kind:?}"
+        );
         let short = kugetsu_forge::http::limits::Limits { pages: 1, ..limits() };
         let short = client_with(kind, &server.base_url(), Some(crate::stage::TOKEN), short);
-        let found = short.set_by(&acme, issue, &agent()).await.unwrap();
+        let found = short.last_setting(&acme, issue, &agent()).await.unwrap().by;
         // Gitea and Forgejo have one page.
         let is_paged = matches!(kind, ForgeKind::GitHub | ForgeKind::GitLab);
         assert_eq!(found, if is_paged { SetBy::Unclear } else { user("eve") }, "{kind:?}");
@@ -113,18 +120,22 @@ async fn server_without_a_record_differs_from_one_that_refuses() {
         for mark in [agent(), robot()] {
             for status in [404, 405, 501] {
                 server.fail_next(answer(status, &json!({ "message": "Not Found" })));
-                assert_eq!(forge.set_by(&acme, issue, &mark).await.unwrap(), SetBy::Unrecorded, "{kind:?}: {status}");
+                assert_eq!(
+                    forge.last_setting(&acme, issue, &mark).await.unwrap().by,
+                    SetBy::Unrecorded,
+                    "{kind:?}: {status}"
+                );
             }
             server.fail_next(answer(403, &json!({ "message": "Forbidden" })));
-            let refused = forge.set_by(&acme, issue, &mark).await;
+            let refused = forge.last_setting(&acme, issue, &mark).await;
             assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{kind:?}: {refused:?}");
             server.fail_next(answer(200, &json!({ "message": "no list" })));
-            let strange = forge.set_by(&acme, issue, &mark).await;
+            let strange = forge.last_setting(&acme, issue, &mark).await;
             assert!(matches!(strange, Err(ForgeError::Unexpected { .. })), "{kind:?}: {strange:?}");
         }
         let anonymous = client_with(kind, &server.base_url(), None, limits());
         server.fail_next(answer(404, &json!({ "message": "Not Found" })));
-        let hidden = anonymous.set_by(&acme, issue, &agent()).await;
+        let hidden = anonymous.last_setting(&acme, issue, &agent()).await;
         assert!(matches!(hidden, Err(ForgeError::NotFound { .. })), "{kind:?}: {hidden:?}");
     }
 }
@@ -154,7 +165,7 @@ async fn changes_of_an_unknown_kind_or_form_name_no_user() {
             (json!([entry(known, &json!({ "login": "" }))]), SetBy::Unnamed),
         ] {
             server.fail_next(answer(200, &body));
-            assert_eq!(forge.set_by(&acme, issue, &agent()).await.unwrap(), expected, "{kind:?}: {body}");
+            assert_eq!(forge.last_setting(&acme, issue, &agent()).await.unwrap().by, expected, "{kind:?}: {body}");
         }
     }
     // GitHub has named the assignee as the actor.
@@ -164,7 +175,7 @@ async fn changes_of_an_unknown_kind_or_form_name_no_user() {
     let body =
         json!([{ "id": 1, "event": "assigned", "actor": { "login": "robot" }, "assignee": { "login": "robot" } }]);
     server.fail_next(answer(200, &body));
-    assert_eq!(forge.set_by(&project("acme/api"), 1, &robot()).await.unwrap(), SetBy::Unnamed);
+    assert_eq!(forge.last_setting(&project("acme/api"), 1, &robot()).await.unwrap().by, SetBy::Unnamed);
 }
 
 #[tokio::test]
@@ -173,7 +184,7 @@ async fn request_names_the_record_of_its_kind() {
         let issue = server.issue("acme/api", Issue::new("It is slow").label("agent"));
         let forge = client(kind, &server);
         for mark in [agent(), robot()] {
-            forge.set_by(&project("acme/api"), issue, &mark).await.unwrap();
+            forge.last_setting(&project("acme/api"), issue, &mark).await.unwrap();
         }
         let targets: BTreeSet<String> = server
             .requests()

@@ -114,7 +114,7 @@ async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
     forge.open_dependencies(&acme, number).await.unwrap();
     let (label, assignee) = (Mark::Label("bug".to_owned()), Mark::Assignee("lee".to_owned()));
     for mark in [label, assignee] {
-        assert_eq!(forge.set_by(&acme, number, &mark).await.unwrap(), SetBy::User("kim".to_owned()), "{mark}");
+        assert_eq!(forge.last_setting(&acme, number, &mark).await.unwrap().by, SetBy::User("kim".to_owned()), "{mark}");
     }
     let issue = Subject::Issue(number);
     let comment = forge.add_comment(&acme, issue, "I look.").await.unwrap();

@@ -1,12 +1,16 @@
 //! Text of strangers, and text that tries to be more than text.
 
+use jiff::SignedDuration;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::comment::Verdict;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::pull_request::PrState;
+use kugetsu_testkit::forge_server::request::ForgeRequest;
+use serde_json::json;
 
-use super::stage::{KINDS, PROJECT, Stage};
+use super::stage::{Failure, KINDS, PROJECT, Stage};
+use crate::world::Daemon;
 
 /// The message without everything that is quoted as data.
 fn unquoted(message: &str) -> String {
@@ -104,7 +108,8 @@ async fn text_that_was_changed_after_the_label_is_not_approved_by_closing_and_re
         let stage = Stage::new(kind).await;
         let daemon = stage.daemon();
         let first = stage.forge.issue(PROJECT, Issue::new("First").author("kim"));
-        let issue = Issue::new("It is slow").body("Very.").author("eve").label("agent").blocked_by(first);
+        let issue =
+            Issue::new("It is slow").body("Very.").author("eve").label("agent").labeled_by("kim").blocked_by(first);
         let issue = stage.forge.issue(PROJECT, issue);
         let subject = Subject::Issue(issue);
         stage.hours(&daemon, 1).await;
@@ -142,4 +147,156 @@ async fn remarks_that_do_not_fit_in_a_message_come_with_the_next_one() {
         })
         .await;
     daemon.kill().await;
+}
+
+/// The requests that name the record of labels and assignees of an issue.
+fn records(requests: &[ForgeRequest], issue: u64) -> usize {
+    let names = ["events", "timeline", "resource_label_events"].map(|name| format!("/issues/{issue}/{name}"));
+    requests.iter().filter(|request| names.iter().any(|name| request.target.contains(name))).count()
+}
+
+/// Lets ten minutes pass, with a poll each half a minute.
+async fn wait(stage: &Stage, daemon: &Daemon) {
+    for _ in 0..20 {
+        stage.pass(daemon, SignedDuration::from_secs(30)).await;
+    }
+}
+
+#[tokio::test]
+async fn label_of_a_stranger_hands_nothing_over() {
+    for kind in KINDS {
+        let stage = Stage::new(kind).await;
+        let daemon = stage.daemon();
+        let new = || Issue::new("It is slow").body("Very.").author("kim").label("agent");
+        let template = stage.forge.issue(PROJECT, Issue::new("Mine").author("eve").label("agent"));
+        let labeled = stage.forge.issue(PROJECT, new().labeled_by("eve"));
+        wait(&stage, &daemon).await;
+        // Nothing changes, so the server is asked once in an hour.
+        let requests = stage.hours(&daemon, 1).await;
+        assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
+        for issue in [template, labeled] {
+            let why = stage.explain(&daemon, issue).await;
+            let fact = "selected by: label \"agent\" set by eve, who is not trusted (members)";
+            assert!(why.because.iter().any(|reason| reason == fact), "{kind:?}: {why:?}");
+            assert!(why.next.iter().any(|step| step.contains("/kugetsu start")), "{kind:?}: {why:?}");
+            assert!(records(&requests, issue) <= 1, "{kind:?}: {}", records(&requests, issue));
+        }
+        // What else happens to the issue hands it over no more.
+        let subject = Subject::Issue(labeled);
+        stage.forge.comment(PROJECT, subject, "kim", "I look.");
+        stage.forge.label_as(PROJECT, subject, "kim", "urgent");
+        stage.forge.edit(PROJECT, subject, "It is slow", "Very, very.");
+        wait(&stage, &daemon).await;
+        assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
+        stage.forge.unlabel_as(PROJECT, subject, "kim", "agent");
+        stage.forge.label_as(PROJECT, subject, "kim", "agent");
+        stage.pull_request(&daemon, labeled).await;
+        // The text that a stranger labeled is approved by no later label, unless it is the one that the user saw.
+        let subject = Subject::Issue(template);
+        stage.forge.edit(PROJECT, subject, "Mine", "Good.");
+        wait(&stage, &daemon).await;
+        stage.forge.unlabel_as(PROJECT, subject, "kim", "agent");
+        stage.forge.label_as(PROJECT, subject, "kim", "agent");
+        stage.pull_request(&daemon, template).await;
+        assert!(stage.world.machine.started().last().unwrap().contains("Good."), "{kind:?}");
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn text_of_before_a_label_is_not_approved_by_it() {
+    for kind in KINDS {
+        let stage = Stage::new(kind).await;
+        let daemon = stage.daemon();
+        let issue = stage.forge.issue(PROJECT, Issue::new("Mine").body("EVIL").author("eve").label("agent"));
+        wait(&stage, &daemon).await;
+        let subject = Subject::Issue(issue);
+        let now = daemon.engine.clock().now().as_second();
+        stage.forge.edit(PROJECT, subject, "Mine", "Good.");
+        stage.forge.set_time(now + 10);
+        // Between two polls, so that kugetsu does not see the issue without the label.
+        stage.forge.unlabel_as(PROJECT, subject, "kim", "agent");
+        stage.forge.label_as(PROJECT, subject, "kim", "agent");
+        stage.forge.set_time(now + 20);
+        stage.forge.edit(PROJECT, subject, "Mine", "EVIL");
+        wait(&stage, &daemon).await;
+        assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
+        let why = stage.explain(&daemon, issue).await;
+        assert!(why.because.iter().any(|reason| reason.starts_with("trust: eve wrote it")), "{kind:?}: {why:?}");
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn assignment_by_a_stranger_hands_nothing_over() {
+    for kind in KINDS {
+        let stage = Stage::with(kind, json!({ "label": null, "assignee": "robot" })).await;
+        let daemon = stage.daemon();
+        let new = Issue::new("It is slow").body("Very.").author("kim").assignee("robot").labeled_by("eve");
+        let issue = stage.forge.issue(PROJECT, new);
+        wait(&stage, &daemon).await;
+        assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
+        let why = stage.explain(&daemon, issue).await;
+        let fact = "selected by: assignee robot set by eve, who is not trusted (members)";
+        assert!(why.because.iter().any(|reason| reason == fact), "{kind:?}: {why:?}");
+        let subject = Subject::Issue(issue);
+        stage.forge.assign_as(PROJECT, subject, "kim", &[]);
+        stage.forge.assign_as(PROJECT, subject, "kim", &["robot"]);
+        stage.pull_request(&daemon, issue).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn label_whose_setting_is_not_recorded_is_the_authors() {
+    for kind in KINDS {
+        let stage = Stage::new(kind).await;
+        let daemon = stage.daemon();
+        let new = |author: &str| Issue::new("It is slow").body("Very.").author(author).label("agent").without_record();
+        let [own, strange] = ["kim", "eve"].map(|author| stage.forge.issue(PROJECT, new(author)));
+        stage.pull_request(&daemon, own).await;
+        wait(&stage, &daemon).await;
+        assert_eq!(stage.pulls(strange).len(), 0, "{kind:?}");
+        let why = stage.explain(&daemon, strange).await;
+        assert!(why.because.iter().any(|reason| reason.contains("eve with the new issue")), "{kind:?}: {why:?}");
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn refusal_to_name_who_labeled_is_no_permission() {
+    for kind in KINDS {
+        // A name in the settings replaces a record that the server does not have, and none that it does not show.
+        for (trust, status, starts) in
+            [("members", 403, false), ("kim", 403, false), ("members", 404, false), ("kim", 404, true)]
+        {
+            let stage = Stage::with(kind, json!({ "trust": trust })).await;
+            let daemon = stage.daemon();
+            let issue = stage.forge.issue(PROJECT, Issue::new("It is slow").author("kim").label("agent"));
+            stage.forge.fail_when(move |request| {
+                let names =
+                    ["events", "timeline", "resource_label_events"].map(|name| format!("/issues/{issue}/{name}"));
+                let is_record = names.iter().any(|name| request.contains(name));
+                is_record.then_some(Failure::Status(status))
+            });
+            if starts {
+                stage.pull_request(&daemon, issue).await;
+                daemon.kill().await;
+                continue;
+            }
+            wait(&stage, &daemon).await;
+            assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}: {trust} {status}");
+            let why = stage.explain(&daemon, issue).await;
+            let reason = if status == 403 { "does not allow" } else { "does not record who set the label" };
+            let is_said = |said: &String| said.starts_with("selected by: ") && said.contains(reason);
+            assert!(why.because.iter().any(is_said), "{kind:?}: {trust} {status}: {why:?}");
+            assert!(why.next.iter().any(|step| step.contains("/kugetsu start")), "{kind:?}: {why:?}");
+            if status == 403 {
+                // It is asked again after a while.
+                stage.forge.recover();
+                stage.pull_request(&daemon, issue).await;
+            }
+            daemon.kill().await;
+        }
+    }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_agent::environment::Variable;
+use kugetsu_api::why::WhyObject;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
 use kugetsu_engine::Settings;
 use kugetsu_engine::queries::why::why;
+use kugetsu_engine::watch_queries::why::explain;
 use kugetsu_engine::watches::Watch;
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::servers::{Server, Servers};
@@ -313,6 +315,12 @@ impl Stage {
             Ok(why) => why.because.join("; "),
             Err(problem) => format!("{problem:?}"),
         }
+    }
+
+    /// The conditions of an issue that has no task.
+    pub(crate) async fn explain(&self, daemon: &Daemon, issue: u64) -> WhyObject {
+        let reference = daemon.reference(issue).to_string();
+        explain(&daemon.engine, &reference, Path::new("/")).await.expect("an explanation")
     }
 
     /// Everything that explains a failed test.

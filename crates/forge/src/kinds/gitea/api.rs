@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 use kugetsu_domain::secret_forms::TokenUser;
-use kugetsu_domain::watch::selection::{Mark, SetBy};
+use kugetsu_domain::watch::selection::{Mark, Setting};
 use serde::Deserialize;
 
 use crate::ci::CiStatus;
@@ -125,8 +125,8 @@ impl Forge for Gitea {
         Box::pin(self.list_issues(project, query))
     }
 
-    fn set_by<'a>(&'a self, project: &'a ProjectPath, number: u64, mark: &'a Mark) -> BoxFuture<'a, SetBy> {
-        Box::pin(self.who_set(project, number, mark))
+    fn last_setting<'a>(&'a self, project: &'a ProjectPath, number: u64, mark: &'a Mark) -> BoxFuture<'a, Setting> {
+        Box::pin(self.setting_of(project, number, mark))
     }
 
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {

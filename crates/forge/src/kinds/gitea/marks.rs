@@ -1,7 +1,7 @@
 //! Who labeled and assigned issues: the timeline of an issue.
 
 use kugetsu_domain::reference::ProjectPath;
-use kugetsu_domain::watch::selection::{Mark, MarkChange, SetBy};
+use kugetsu_domain::watch::selection::{Mark, MarkChange, Setting};
 use serde::Deserialize;
 
 use super::api::Gitea;
@@ -27,10 +27,15 @@ struct Entry {
 impl Gitea {
     /// Pages would be incomplete: their total is that of the page, and entries that the token may not see are removed from a page
     /// after it was cut. Without a page, the server sends the whole timeline.
-    pub(super) async fn who_set(&self, project: &ProjectPath, number: u64, mark: &Mark) -> Result<SetBy, ForgeError> {
+    pub(super) async fn setting_of(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+        mark: &Mark,
+    ) -> Result<Setting, ForgeError> {
         let number = number.to_string();
         let path = wire::repo_path(project, &["issues", &number, "timeline"]);
-        wire::set_by(self.client.list(&path, &[], |entry: Entry| entry.change_of(mark)).await)
+        wire::setting(self.client.list(&path, &[], |entry: Entry| entry.change_of(mark)).await)
     }
 }
 

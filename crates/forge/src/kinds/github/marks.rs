@@ -1,7 +1,7 @@
 //! Who labeled and assigned issues: the events of an issue.
 
 use kugetsu_domain::reference::ProjectPath;
-use kugetsu_domain::watch::selection::{Mark, MarkChange, SetBy};
+use kugetsu_domain::watch::selection::{Mark, MarkChange, Setting};
 use serde::Deserialize;
 
 use super::api::GitHub;
@@ -22,11 +22,16 @@ struct Event {
 }
 
 impl GitHub {
-    pub(super) async fn who_set(&self, project: &ProjectPath, number: u64, mark: &Mark) -> Result<SetBy, ForgeError> {
+    pub(super) async fn setting_of(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+        mark: &Mark,
+    ) -> Result<Setting, ForgeError> {
         let (number, per_page) = (number.to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["issues", &number, "events"]);
         let change = |event: Event| event.change_of(mark);
-        wire::set_by(self.client.list(&path, &[("per_page", &per_page)], change).await)
+        wire::setting(self.client.list(&path, &[("per_page", &per_page)], change).await)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who labeled and assigned issues: events of labels, and the notes about changes of assignees, which have no events.
 
 use kugetsu_domain::reference::ProjectPath;
-use kugetsu_domain::watch::selection::{Mark, MarkChange, SetBy};
+use kugetsu_domain::watch::selection::{Mark, MarkChange, Setting};
 use serde::Deserialize;
 
 use super::api::GitLab;
@@ -31,9 +31,14 @@ struct Note {
 }
 
 impl GitLab {
-    pub(super) async fn who_set(&self, project: &ProjectPath, number: u64, mark: &Mark) -> Result<SetBy, ForgeError> {
+    pub(super) async fn setting_of(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+        mark: &Mark,
+    ) -> Result<Setting, ForgeError> {
         let number = number.to_string();
-        wire::set_by(match mark {
+        wire::setting(match mark {
             Mark::Label(name) => self.label_changes(project, &number, name).await,
             Mark::Assignee(login) => self.assignee_changes(project, &number, login).await,
         })
