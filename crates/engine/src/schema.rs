@@ -320,8 +320,9 @@ pub struct WatchEntry {
     /// User to whom the issues that are handed over are assigned.
     #[schemars(extend("examples" = ["robot"]))]
     pub assignee: Option<String>,
-    /// Whose text enters prompts and whose comments are commands: `owners`, `members` (who may push), `collaborators` (who may
-    /// label issues), or logins with commas between them; `members` if not set. An issue of another user needs the label.
+    /// Whose text enters prompts, whose label or assignment hands an issue over, and whose comments are commands: `owners`, `members`
+    /// (who may push), `collaborators` (who may label issues), or logins with commas between them; `members` if not set. An issue of
+    /// another user needs the label.
     #[schemars(extend("examples" = ["members"]))]
     pub trust: Option<String>,
     /// Agent; `agent.default` if not set.
