@@ -20,7 +20,7 @@ use super::trusted::is_trusted;
 use crate::engine::Engine;
 use crate::watches::Watch;
 
-/// How much later than the setting of a label a server may date the change of the issue that it is.
+/// How far apart a server may date the setting of a label and the change of the issue that it is.
 const SAME_CHANGE: SignedDuration = SignedDuration::from_secs(2);
 
 /// The result of considering an issue.
@@ -91,7 +91,7 @@ pub(crate) async fn consider(
     let candidate = is_handed_over(&found).then(|| Candidate {
         text_hash: text.clone(),
         // The server's time, to compare it with that of a setting.
-        seen_at: issue.updated.unwrap_or_else(|| engine.now()),
+        seen_at: changed_at(engine, issue),
         conditions: found.clone(),
         read_at: engine.now(),
     });
@@ -194,8 +194,10 @@ async fn facts(
     let Some(mark) = mark else { return Ok(read) };
     match selected_by(watch, forge, issue, &mark, &read.facts).await {
         Ok((selected_by, set_at)) => {
-            if let (Some(candidate), Some(set_at)) = (candidate, set_at) {
-                read.facts.approved = approved_by(&candidate, issue, &read.facts.text, set_at);
+            if let Some(set_at) = set_at {
+                let seen_at = candidate.map_or_else(|| changed_at(engine, issue), |candidate| candidate.seen_at);
+                read.facts.approved =
+                    approved_by(set_at, (read.facts.approved, seen_at), (&read.facts.text, issue.updated));
             }
             read.facts.selected_by = Some(selected_by);
         }
@@ -223,16 +225,24 @@ async fn selected_by(
     Ok((SelectedBy { set_by: by, is_trusted }, at))
 }
 
-/// The text that a setting of the label approves: the one that was first seen with it. `None` if that is not known: the label was set
-/// again later, and the issue changed after that.
-fn approved_by(candidate: &Candidate, issue: &Issue, text: &str, set_at: Timestamp) -> Option<String> {
-    let same_change = set_at.saturating_add(SAME_CHANGE).unwrap_or(set_at);
-    if issue.updated.is_some_and(|updated| updated <= same_change) {
-        // Nothing has changed since.
+/// The text that a setting of the label approves: `first`, which was first seen with the label, and the time of the issue's latest change
+/// then; or the current text with the time of the latest change now, if the setting is that change. `None` if another text may have
+/// been there when the label was set again.
+fn approved_by(
+    set_at: Timestamp,
+    first: (Option<String>, Timestamp),
+    (text, updated): (&str, Option<Timestamp>),
+) -> Option<String> {
+    if updated.is_some_and(|updated| updated.duration_since(set_at).abs() <= SAME_CHANGE) {
         return Some(text.to_owned());
     }
-    let seen_at = candidate.seen_at.saturating_add(SAME_CHANGE).unwrap_or(candidate.seen_at);
-    (set_at <= seen_at).then(|| candidate.text_hash.clone())
+    let (first, seen_at) = first;
+    first.filter(|_| set_at.duration_since(seen_at) <= SAME_CHANGE)
+}
+
+/// The time of the latest change of an issue, by the server's clock.
+fn changed_at(engine: &Engine, issue: &Issue) -> Timestamp {
+    issue.updated.unwrap_or_else(|| engine.now())
 }
 
 /// Asks the server for the facts that the issue itself does not contain.
@@ -291,4 +301,24 @@ fn text_hash(issue: &Issue) -> String {
     hash.update(issue.title.as_bytes());
     hash.update(issue.body.as_bytes());
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_of_a_label_approves_the_text_that_its_user_saw() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let approved = |set_at, seen_at, updated| {
+            approved_by(at(set_at), (Some("first".to_owned()), at(seen_at)), ("now", Some(at(updated))))
+        };
+        // It was first seen with this setting, and changed later.
+        assert_eq!(approved(100, 101, 200).as_deref(), Some("first"));
+        // The label was set again, and nothing happened since.
+        assert_eq!(approved(200, 101, 200).as_deref(), Some("now"));
+        // It was set again before another change, or after the issue was read.
+        assert_eq!((approved(200, 101, 260), approved(200, 101, 150)), (None, None));
+        assert_eq!(approved_by(at(200), (Some("first".to_owned()), at(101)), ("now", None)), None);
+    }
 }

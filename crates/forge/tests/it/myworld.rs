@@ -4,6 +4,7 @@ use std::process::Command;
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
+use kugetsu_domain::watch::selection::{Mark, Setting};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::http::transport::Transport;
@@ -63,6 +64,9 @@ async fn needs_myworld_for_an_independent_github() {
         (issue.author.as_ref().map(|author| author.login.as_str()), issue.labels, issue.is_pull_request),
         (Some("kim"), vec!["bug".to_owned()], false)
     );
+    // It does not know who set the label.
+    let setting = forge.last_setting(&acme, 1, &Mark::Label("bug".to_owned())).await.unwrap();
+    assert_eq!(setting, Setting::UNRECORDED);
     assert!(forge.issue(&acme, 2).await.unwrap().is_pull_request);
     let found = forge.find_pull_requests(&acme, "kim/quick").await.unwrap();
     assert_eq!(found.len(), 1);
