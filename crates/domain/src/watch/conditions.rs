@@ -309,7 +309,7 @@ fn selection(policy: &Policy, facts: &Facts, mark: &Mark) -> (Met, String) {
             None => (Met::No, format!("{mark} set by a deleted user with the new issue")),
         },
         SetBy::Unclear => (Met::Unknown, format!("the server's record does not explain who set the {mark}")),
-        // A name in the settings says whose issues are handed over, whoever may set labels there. A group says nothing about that.
+        // The user who lists a login in `trust` knows who may label that author's issues. A group shows no such decision.
         SetBy::Unrecorded => match author {
             Some(author) if matches!(trust, Trust::Names(_)) && trust.includes(&author.login, None) => {
                 (Met::Yes, format!("the server does not record who set the {mark}, and `trust` names the author"))

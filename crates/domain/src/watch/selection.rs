@@ -102,7 +102,7 @@ mod tests {
             (vec![], SetBy::Author),
             (vec![change(1, 1, "kim", true)], user("kim")),
             (vec![change(1, 1, "kim", true), change(2, 2, "lee", false), change(3, 3, "eve", true)], user("eve")),
-            // In whatever order they are listed, also within a second.
+            // The order of the list does not matter, not even within a second.
             (vec![change(3, 1, "eve", true), change(2, 1, "lee", false), change(1, 1, "kim", true)], user("eve")),
             (vec![change(9, 1, "kim", true), change(2, 5, "eve", true)], user("eve")),
             (vec![change(1, 1, "kim", true), change(2, 2, "", true)], SetBy::Unnamed),

@@ -183,7 +183,7 @@ async fn facts(
         Err(error) if concerns_one(&error) => read.error = Some((ConditionKind::PullRequest, error)),
         Err(error) => return Err(error.into()),
     }
-    // At last, and only if it decides. A label may approve a text of an author who is not trusted.
+    // The last request, and only if it decides. A label may approve a text of an author who is not trusted.
     let decides = |condition: &Condition| match condition.kind {
         ConditionKind::SelectedBy => true,
         ConditionKind::Trust => condition.met == Met::Yes || policy.label.is_some(),
