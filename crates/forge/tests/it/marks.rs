@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_domain::watch::selection::{Mark, SetBy};
 use kugetsu_forge::error::ForgeError;
-use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use serde_json::{Value, json};
 
@@ -119,22 +118,22 @@ async fn server_without_a_record_differs_from_one_that_refuses() {
         let acme = project("acme/api");
         for mark in [agent(), robot()] {
             for status in [404, 405, 501] {
-                server.fail_next(answer(status, &json!({ "message": "Not Found" })));
+                server.answer_next(status, &json!({ "message": "Not Found" }).to_string());
                 assert_eq!(
                     forge.last_setting(&acme, issue, &mark).await.unwrap().by,
                     SetBy::Unrecorded,
                     "{kind:?}: {status}"
                 );
             }
-            server.fail_next(answer(403, &json!({ "message": "Forbidden" })));
+            server.answer_next(403, &json!({ "message": "Forbidden" }).to_string());
             let refused = forge.last_setting(&acme, issue, &mark).await;
             assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{kind:?}: {refused:?}");
-            server.fail_next(answer(200, &json!({ "message": "no list" })));
+            server.answer_next(200, &json!({ "message": "no list" }).to_string());
             let strange = forge.last_setting(&acme, issue, &mark).await;
             assert!(matches!(strange, Err(ForgeError::Unexpected { .. })), "{kind:?}: {strange:?}");
         }
         let anonymous = client_with(kind, &server.base_url(), None, limits());
-        server.fail_next(answer(404, &json!({ "message": "Not Found" })));
+        server.answer_next(404, &json!({ "message": "Not Found" }).to_string());
         let hidden = anonymous.last_setting(&acme, issue, &agent()).await;
         assert!(matches!(hidden, Err(ForgeError::NotFound { .. })), "{kind:?}: {hidden:?}");
     }
@@ -164,7 +163,7 @@ async fn changes_of_an_unknown_kind_or_form_name_no_user() {
             (json!([entry(known, &json!({ "login": login }))]), SetBy::Unnamed),
             (json!([entry(known, &json!({ "login": "" }))]), SetBy::Unnamed),
         ] {
-            server.fail_next(answer(200, &body));
+            server.answer_next(200, &body.to_string());
             assert_eq!(forge.last_setting(&acme, issue, &agent()).await.unwrap().by, expected, "{kind:?}: {body}");
         }
     }
@@ -174,7 +173,7 @@ async fn changes_of_an_unknown_kind_or_form_name_no_user() {
     let forge = client(ForgeKind::GitHub, &server);
     let body =
         json!([{ "id": 1, "event": "assigned", "actor": { "login": "robot" }, "assignee": { "login": "robot" } }]);
-    server.fail_next(answer(200, &body));
+    server.answer_next(200, &body.to_string());
     assert_eq!(forge.last_setting(&project("acme/api"), 1, &robot()).await.unwrap().by, SetBy::Unnamed);
 }
 
@@ -198,8 +197,4 @@ async fn request_names_the_record_of_its_kind() {
         };
         assert_eq!(targets.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{kind:?}");
     }
-}
-
-fn answer(status: u16, body: &Value) -> Fault {
-    Fault::Answer { status, headers: vec![], body: body.to_string() }
 }

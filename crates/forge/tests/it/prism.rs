@@ -23,7 +23,6 @@ use kugetsu_forge::user;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::comment::Verdict;
-use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
@@ -95,11 +94,7 @@ async fn exercise(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
     assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
 
     // Proves that Prism validates: the client would accept this response.
-    upstream.fail_next(Fault::Answer {
-        status: 200,
-        headers: vec![],
-        body: r#"{"number": 1, "html_url": 7}"#.to_owned(),
-    });
+    upstream.answer_next(200, r#"{"number": 1, "html_url": 7}"#);
     let refused = forge.pull_request(&acme, 1).await;
     assert!(matches!(refused, Err(ForgeError::Failing { .. })), "{refused:?}");
 }

@@ -174,6 +174,11 @@ impl ForgeServer {
         self.fail_at("", fault);
     }
 
+    /// Answers the next request with this status and body.
+    pub fn answer_next(&self, status: u16, body: &str) {
+        self.fail_next(Fault::Answer { status, headers: Vec::new(), body: body.to_owned() });
+    }
+
     /// Injects a fault into the next request whose method, path or query contains `part`, as in `POST /api/v4/projects`.
     pub fn fail_at(&self, part: &str, fault: Fault) {
         self.state.faults.change(|faults| faults.push((part.to_owned(), fault)));

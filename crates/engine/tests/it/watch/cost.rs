@@ -70,7 +70,7 @@ async fn repositories_without_news_cost_few_requests() {
         }
         stage.pass(&daemon, SignedDuration::from_secs(30)).await;
         let with = api(&stage.hours(&daemon, 1).await).len() / names.len();
-        // Who labeled an issue is asked only if nothing else prevents its start.
+        // Who labeled an issue is read only if nothing else prevents its start.
         let is_record =
             |request: &ForgeRequest| request.target.contains("events?") || request.target.contains("timeline");
         assert!(!stage.forge.requests().iter().any(is_record), "{kind:?}");

@@ -171,7 +171,7 @@ async fn label_of_a_stranger_hands_nothing_over() {
         let template = stage.forge.issue(PROJECT, Issue::new("Mine").author("eve").label("agent"));
         let labeled = stage.forge.issue(PROJECT, new().labeled_by("eve"));
         wait(&stage, &daemon).await;
-        // Nothing changes, so the server is asked once in an hour.
+        // Nothing changes, so the record is read once in an hour.
         let requests = stage.hours(&daemon, 1).await;
         assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
         for issue in [template, labeled] {
@@ -288,11 +288,11 @@ async fn refusal_to_name_who_labeled_is_no_permission() {
             assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}: {trust} {status}");
             let why = stage.explain(&daemon, issue).await;
             let reason = if status == 403 { "does not allow" } else { "does not record who set the label" };
-            let is_said = |said: &String| said.starts_with("selected by: ") && said.contains(reason);
-            assert!(why.because.iter().any(is_said), "{kind:?}: {trust} {status}: {why:?}");
+            let has_reason = |line: &String| line.starts_with("selected by: ") && line.contains(reason);
+            assert!(why.because.iter().any(has_reason), "{kind:?}: {trust} {status}: {why:?}");
             assert!(why.next.iter().any(|step| step.contains("/kugetsu start")), "{kind:?}: {why:?}");
             if status == 403 {
-                // It is asked again after a while.
+                // It is read again after a while.
                 stage.forge.recover();
                 stage.pull_request(&daemon, issue).await;
             }
