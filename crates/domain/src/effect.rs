@@ -61,6 +61,12 @@ pub enum Effect {
         /// The issue's version when something worth telling happened.
         version: u64,
     },
+    /// Write the agent's answer to a person's question on the server.
+    Answer {
+        task: TaskId,
+        /// The issue's version when the task ended: a task can be retried.
+        version: u64,
+    },
     /// Clean up after the end of the pull request.
     Complete { ending: Ending },
 }
@@ -100,6 +106,7 @@ kinds! {
     Follow = "follow",
     Merge = "merge",
     Announce = "announce",
+    Answer = "answer",
     Complete = "complete",
 }
 
@@ -125,6 +132,7 @@ impl Effect {
             Self::Follow { .. } => EffectKind::Follow,
             Self::Merge { .. } => EffectKind::Merge,
             Self::Announce { .. } => EffectKind::Announce,
+            Self::Answer { .. } => EffectKind::Answer,
             Self::Complete { .. } => EffectKind::Complete,
         }
     }
@@ -142,7 +150,7 @@ impl Effect {
             Self::RemoveFiles { version } | Self::Merge { version } | Self::Announce { version } => {
                 format!("{kind}/{issue}/{version}")
             }
-            Self::Report { task, version } => format!("{kind}/{task}/{version}"),
+            Self::Report { task, version } | Self::Answer { task, version } => format!("{kind}/{task}/{version}"),
             Self::EndPause { task, until } => format!("{kind}/{task}/{}", until.as_millisecond()),
             Self::Follow { at } => format!("{kind}/{issue}/{}", at.as_millisecond()),
             Self::Complete { ending } => format!("{kind}/{issue}/{}", ending.name()),

@@ -441,19 +441,28 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     let trigger = outcome.verdict.trigger();
     let version = issue.version;
     let (pushed, reason) = (outcome.pushed, outcome.reason.clone());
+    let is_same_head = outcome.head_sha.is_some() && outcome.head_sha == issue.pushed;
     let Some((run_id, id)) = end_run(issue, outcome, now)? else { return Ok(vec![]) };
     let task = task_mut(issue, id)?;
     task.state = TaskState::next(Some(task.state), trigger)?;
     task.reason = Some(reason);
     task.ended_at = Some(now);
-    let mut effects = vec![Effect::Report { task: id, version }];
-    if pushed {
+    let mut effects = reports(task, version);
+    // An answer without new work describes no pull request.
+    let only_answers = task.answer_on.is_some() && is_same_head;
+    if pushed && !only_answers {
         effects.push(match issue.follow {
             Some(_) => Effect::Publish { run: run_id },
             None => Effect::FindPullRequest { run: run_id },
         });
     }
     Ok(effects)
+}
+
+/// The effects that report the end of a task.
+fn reports(task: &Task, version: u64) -> Vec<Effect> {
+    let answer = task.answer_on.map(|_| Effect::Answer { task: task.id, version });
+    [Effect::Report { task: task.id, version }].into_iter().chain(answer).collect()
 }
 
 /// Ends the issue's run, but not its task. Returns both.
@@ -549,7 +558,8 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
         task.reason = Some(format!("gave up after {MAX_ATTEMPTS} attempts: {reason}").into());
         task.ended_at = Some(now);
     }
-    Ok(vec![Effect::Rescue { run: run_id }, Effect::Report { task: id, version }])
+    let reports = reports(task, version);
+    Ok([Effect::Rescue { run: run_id }].into_iter().chain(reports).collect())
 }
 
 fn cancel(issue: &mut Issue, id: TaskId, now: Timestamp) -> Result<Vec<Effect>, Refused> {
@@ -564,7 +574,7 @@ fn cancel(issue: &mut Issue, id: TaskId, now: Timestamp) -> Result<Vec<Effect>, 
     task.not_before = None;
     task.reason = Some("canceled while queued".into());
     task.ended_at = Some(now);
-    Ok(vec![Effect::Report { task: id, version }])
+    Ok(reports(task, version))
 }
 
 fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, Refused> {

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ids::{IssueId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
 use crate::reason::Reason;
+use crate::watch::command::AnswerOn;
 
 /// State of a task. Scripts rely on the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -227,6 +228,8 @@ pub struct Task {
     pub after: Option<IssueId>,
     /// The coordinator's task that created this one; of a report, the coordinator's task it is about.
     pub asked_by: Option<TaskId>,
+    /// The discussion in which the agent's answer is written; of a person's question on the server.
+    pub answer_on: Option<AnswerOn>,
     /// Number of runs so far.
     pub attempt: u32,
     /// Number of runs so far that ended in a pause.
@@ -257,6 +260,7 @@ impl Task {
             priority: 0,
             after: None,
             asked_by: None,
+            answer_on: None,
             attempt: 0,
             pauses: 0,
             not_before: None,

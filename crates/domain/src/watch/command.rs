@@ -13,6 +13,34 @@ pub enum Command {
     Ask(String),
 }
 
+/// The discussion that has a person's question to the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerOn {
+    Issue,
+    /// The number of the issue's pull request.
+    PullRequest(u64),
+}
+
+impl AnswerOn {
+    /// The name under which it is stored.
+    pub fn name(self) -> String {
+        match self {
+            Self::Issue => "issue".to_owned(),
+            Self::PullRequest(number) => format!("{PULL_REQUEST}{number}"),
+        }
+    }
+
+    /// The inverse of [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.strip_prefix(PULL_REQUEST) {
+            Some(number) => number.parse().ok().map(Self::PullRequest),
+            None => (name == "issue").then_some(Self::Issue),
+        }
+    }
+}
+
+const PULL_REQUEST: &str = "pull_request/";
+
 /// A line that looks like a command but is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCommand {
@@ -86,6 +114,16 @@ mod tests {
             assert_eq!(commands(none), [], "{none:?}");
         }
         assert_eq!(commands("~~~\n```\n/kugetsu start\n~~~\n/kugetsu stop"), [Ok(Command::Stop)]);
+    }
+
+    #[test]
+    fn discussion_is_found_by_its_name() {
+        for on in [AnswerOn::Issue, AnswerOn::PullRequest(12)] {
+            assert_eq!(AnswerOn::from_name(&on.name()), Some(on));
+        }
+        for name in ["", "issue/1", "pull_request/", "pull_request/x"] {
+            assert_eq!(AnswerOn::from_name(name), None, "{name:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! The texts that kugetsu writes on a server: titles and descriptions of pull requests, and its one comment on an issue.
+//! The texts that kugetsu writes on a server: titles and descriptions of pull requests, its one comment on an issue, and answers.
 
 use crate::hash::fnv1a;
+use crate::reason::Reason;
 use crate::watch::quote::visible;
 
 /// Characters of a title.
 const TITLE_MAX: usize = 120;
 /// Bytes of an agent's summary.
 const SUMMARY_MAX: usize = 8 * 1024;
+/// Bytes of an agent's answer.
+pub const ANSWER_MAX: usize = 10 * 1024;
 /// Commits that are listed.
 const COMMITS_MAX: usize = 20;
 
@@ -101,6 +104,22 @@ pub fn agent_question(text: &str) -> String {
     )
 }
 
+/// The agent's answer to a question. The note about what is left out comes first: the text may end within a block of code.
+pub fn answer(text: &str) -> String {
+    let shown = bounded(text.trim(), ANSWER_MAX);
+    let note = match text.trim().len().checked_sub(ANSWER_MAX).filter(|left_out| *left_out > 0) {
+        Some(left_out) => format!(" ({left_out} bytes at its end are left out)"),
+        None => String::new(),
+    };
+    format!("The agent's answer{note}:\n\n{}", harmless(&shown))
+}
+
+/// The comment instead of an answer, with what a person can do.
+pub fn no_answer(reason: &Reason) -> String {
+    let hint = reason.hint.as_ref().map(|hint| format!("\n\nHint: {hint}")).unwrap_or_default();
+    harmless(&bounded(&format!("kugetsu has no answer of the agent: {}{hint}", reason.text), ANSWER_MAX))
+}
+
 /// A comment of kugetsu's.
 pub fn comment(text: &str, marker: &str) -> String {
     format!("{}\n\n{}", text.trim(), marked(marker))
@@ -157,6 +176,7 @@ fn marked(marker: &str) -> String {
 pub fn harmless(text: &str) -> String {
     let mut harmless = String::with_capacity(text.len());
     let text = visible(text).replace("<!--", "&lt;!--");
+    let text = text.lines().map(without_command).collect::<Vec<_>>().join("\n");
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         harmless.push(c);
@@ -169,6 +189,16 @@ pub fn harmless(text: &str) -> String {
     }
     // The address of an issue refers to it as well.
     harmless.replace("://", ":\u{200b}//")
+}
+
+/// Servers and their programs carry out lines such as `/merge` and `/close now` with the rights of the author.
+fn without_command(line: &str) -> String {
+    let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
+    let word = rest.strip_prefix('/').and_then(|rest| rest.split_whitespace().next());
+    match word.filter(|word| !word.contains('/')) {
+        Some(_) => format!("{indent}/\u{200b}{}", &rest[1..]),
+        None => line.to_owned(),
+    }
 }
 
 /// Inline code, whatever it contains.
@@ -245,7 +275,23 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_an_agent_are_no_commands_of_a_server() {
+        let text = harmless("/merge\n  /close now\n/kugetsu stop\r\n/usr/bin/env\nand /merge\n/");
+        let expected = "/\u{200b}merge\n  /\u{200b}close now\n/\u{200b}kugetsu stop\n/usr/bin/env\nand /merge\n/";
+        assert_eq!(text, expected);
+        let answer = answer("/merge");
+        assert!(answer.ends_with("\n\n/\u{200b}merge"), "{answer}");
+        let reason = Reason::from("it broke\n/merge").hint("ask @kim");
+        assert_eq!(
+            no_answer(&reason),
+            "kugetsu has no answer of the agent: it broke\n/\u{200b}merge\n\nHint: ask @\u{200b}kim"
+        );
+    }
+
+    #[test]
     fn texts_are_bounded() {
+        let long = answer(&"ä".repeat(6000));
+        assert!(long.len() < ANSWER_MAX + 100 && long.contains("(1760 bytes at its end are left out)"), "{long}");
         assert_eq!(title(&"ä".repeat(500)).chars().count(), TITLE_MAX + 1);
         let commits = (0..50).map(|number| (number.to_string(), "s".to_owned())).collect();
         let work = Work { summary: "ä".repeat(90_000), commits, ..Work::default() };

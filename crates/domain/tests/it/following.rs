@@ -7,6 +7,7 @@ use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::run::{Outcome, Verdict};
 use kugetsu_domain::task::{MAX_ATTEMPTS, Task};
+use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
 use kugetsu_domain::watch::follow::{FollowEvent, LOOK_PAUSE};
 
@@ -58,6 +59,37 @@ fn push_is_published_and_then_looked_at() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::FindPullRequest { .. } | Effect::Follow { .. })));
     open(&mut world);
     assert_eq!(look_at(&world), Some(world.now));
+}
+
+#[test]
+fn every_end_of_a_question_is_answered_and_only_new_work_is_published() {
+    for (verdict, head, is_published) in
+        [(Verdict::Done, "c1", false), (Verdict::Done, "c2", true), (Verdict::Failed, "c1", false)]
+    {
+        let mut world = followed();
+        open(&mut world);
+        world.issue.pushed = Some("c1".to_owned());
+        let task = Task { answer_on: Some(AnswerOn::Issue), ..world.task() };
+        let id = task.id;
+        world.step(Event::TaskQueued { task }).unwrap();
+        let lease = world.work(id);
+        let version = world.issue.version;
+        let pushed = verdict == Verdict::Done;
+        let outcome = Outcome { pushed, head_sha: Some(head.to_owned()), ..outcome(verdict) };
+        let (_, effects) = world.step(Event::RunEnded { lease, outcome }).unwrap();
+        assert!(effects.contains(&Effect::Answer { task: id, version }), "{effects:?}");
+        let publishes = effects.contains(&Effect::Publish { run: lease.run });
+        assert_eq!(publishes, is_published, "{effects:?}");
+        let looks = effects.iter().any(|effect| matches!(effect, Effect::Follow { .. }));
+        assert_eq!(looks, !is_published, "a pull request that does not change is looked at again: {effects:?}");
+    }
+    let mut world = followed();
+    let task = Task { answer_on: Some(AnswerOn::PullRequest(7)), ..world.task() };
+    let id = task.id;
+    world.step(Event::TaskQueued { task }).unwrap();
+    let version = world.issue.version;
+    let (_, effects) = world.step(Event::CancelRequested { task: id }).unwrap();
+    assert!(effects.contains(&Effect::Answer { task: id, version }), "{effects:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::queries::tasks;
 use crate::watch::followed::Followed;
-use crate::watch::trusted::own_comment;
+use crate::watch::own_comment::{MAY_EXIST, OwnComment, Written};
 
 /// Failed executions after which it is given up. The next change is announced again.
 const ATTEMPTS_MAX: u32 = 20;
@@ -36,14 +36,12 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failu
         Err(reason) => return reason.into(),
     };
     let latest = tasks::latest(engine, &followed.issue).await.ok();
-    let text = comment(&progress(&followed, latest.as_ref()), &followed.marker());
+    let text = progress(&followed, latest.as_ref());
     match announce(&followed, &text, failures).await {
-        Ok(Comment::Known) => {}
-        Ok(Comment::MayExist) => {
-            return Outcome::retry("an attempt may have commented, and the server does not list it yet");
-        }
+        Ok(None) => {}
+        Ok(Some(Written::MayExist)) => return Outcome::retry(MAY_EXIST),
         // Stored before anything else may fail, and before the next one reads it.
-        Ok(Comment::Found(comment)) => {
+        Ok(Some(Written::Found(comment))) => {
             if let Err(error) = engine.apply(issue, Event::Followed(FollowEvent::Commented { comment })).await {
                 return Outcome::retry(error);
             }
@@ -91,10 +89,6 @@ async fn pending(engine: &Engine, issue: IssueId, version: u64, failures: u32) -
     Ok(latest)
 }
 
-/// Executions after a failed one that only look for a comment: the failed one may have written it, and servers list a comment some
-/// seconds late.
-const LOOKS: u32 = 3;
-
 /// The current state, for people.
 fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
     let (issue, follow) = (&followed.issue, &followed.follow);
@@ -121,38 +115,20 @@ fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
     text
 }
 
-/// kugetsu's comment.
-enum Comment {
-    /// It is stored already.
-    Known,
-    /// Its ID.
-    Found(u64),
-    /// None was found yet.
-    MayExist,
-}
-
-/// Writes the text into kugetsu's comment. One that an earlier attempt wrote is found by its author and its marker, and one that a
-/// person deleted is written again.
-async fn announce(followed: &Followed, text: &str, failures: u32) -> Result<Comment, ForgeError> {
-    let (forge, project) = (followed.forge.as_ref(), followed.project());
+/// Writes the text into kugetsu's comment; `None` if that is stored already. One that an earlier attempt wrote is found by its author
+/// and its marker, and one that a person deleted is written again.
+async fn announce(followed: &Followed, text: &str, failures: u32) -> Result<Option<Written>, ForgeError> {
+    let (forge, project, marker) = (followed.forge.as_ref(), followed.project(), followed.marker());
     let subject = Subject::Issue(followed.issue.reference.number);
-    if let Some(comment) = followed.follow.comment {
-        match forge.edit_comment(project, subject, comment, text).await {
-            Ok(()) => return Ok(Comment::Known),
+    if let Some(known) = followed.follow.comment {
+        match forge.edit_comment(project, subject, known, &comment(text, &marker)).await {
+            Ok(()) => return Ok(None),
             Err(ForgeError::NotFound { authenticated: true, .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    let own = forge.whoami().await?.login;
-    let comments = forge.comments(project, subject).await?.entries;
-    match own_comment(&comments, &own, &followed.marker()) {
-        Some(comment) => {
-            forge.edit_comment(project, subject, comment.id, text).await?;
-            Ok(Comment::Found(comment.id))
-        }
-        None if (1..=LOOKS).contains(&failures) => Ok(Comment::MayExist),
-        None => forge.add_comment(project, subject, text).await.map(|comment| Comment::Found(comment.id)),
-    }
+    let own = OwnComment { project, subject, text, marker: &marker };
+    own.write(forge, failures).await.map(Some)
 }
 
 /// Sets the label of the issue's state, and removes those of other states.

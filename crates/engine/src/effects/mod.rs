@@ -1,6 +1,7 @@
 //! One file per effect: how each is executed. `execute.rs` picks the file.
 
 mod announce;
+mod answer;
 mod cancel_run;
 mod comment;
 mod complete;

@@ -12,6 +12,7 @@ use kugetsu_store::write::Settlement;
 use crate::backoff;
 use crate::repo_file::RepoFileError;
 use crate::watch::followed::NotFollowed;
+use crate::watch::own_comment::{MAY_EXIST, Written};
 
 /// Decides what becomes of an effect that was executed.
 #[derive(Debug)]
@@ -55,6 +56,21 @@ impl Outcome {
             true => Self::retry(error),
             false => Self::GivenUp { error: error.to_string() },
         }
+    }
+}
+
+/// Failed attempts to write a comment after which it is given up.
+pub(super) const COMMENT_ATTEMPTS_MAX: u32 = 20;
+
+/// The outcome of an attempt to write a comment.
+pub(super) fn written(result: Result<Written, ForgeError>, failures: u32) -> Outcome {
+    match result {
+        Ok(Written::Found(_)) => Outcome::done(),
+        Ok(Written::MayExist) => Outcome::retry(MAY_EXIST),
+        // The discussion was deleted.
+        Err(ForgeError::NotFound { authenticated: true, .. }) => Outcome::done(),
+        Err(error) if error.is_transient() => error.into(),
+        Err(error) => Outcome::retry_up_to(COMMENT_ATTEMPTS_MAX, failures, error),
     }
 }
 

@@ -23,6 +23,8 @@ use crate::problems::{internal, store_failed, usage};
 const CHUNK: usize = 64 * 1024;
 /// Bytes at the end of a run's records that have the results of its verification: they come last.
 const VERIFICATIONS_MAX: u64 = 2 * 1024 * 1024;
+/// Bytes at the end of a run's records in which the agent's last text is looked for: results of the verification may follow it.
+const TEXT_MAX: u64 = 2 * VERIFICATIONS_MAX;
 /// Chunks that are buffered for a slow reader. A reader that is slower still only holds up the reading.
 const BUFFER: usize = 4;
 
@@ -70,7 +72,8 @@ pub(super) async fn latest_notice(engine: &Engine, run: RunId) -> Option<(Timest
 /// be read.
 pub(crate) async fn last_text(engine: &Engine, run: RunId) -> Option<String> {
     let path = engine.home().run(run).records();
-    let read = tokio::task::spawn_blocking(move || end_of(&path)).await.map_err(io::Error::other).flatten();
+    let read =
+        tokio::task::spawn_blocking(move || last_bytes(&path, TEXT_MAX)).await.map_err(io::Error::other).flatten();
     let end = read.inspect_err(|error| tracing::debug!(%run, %error, "the end of a transcript cannot be read")).ok()?;
     let mut text = String::new();
     // The first line may be the rest of one.

@@ -128,6 +128,7 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
         Some(EffectKind::Follow) => "looking at its pull request",
         Some(EffectKind::Merge) => "merging its pull request",
         Some(EffectKind::Announce) => "commenting on the issue",
+        Some(EffectKind::Answer) => "writing an answer of the agent",
         Some(EffectKind::Complete) => "cleaning up after its pull request",
         None => "something that another version of kugetsu began",
     };

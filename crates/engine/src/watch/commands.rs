@@ -11,7 +11,7 @@ use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::TaskState;
-use kugetsu_domain::watch::command::{Command, UnknownCommand, commands};
+use kugetsu_domain::watch::command::{AnswerOn, Command, UnknownCommand, commands};
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::publication::{comment, harmless};
 use kugetsu_domain::watch::quote::quoted;
@@ -20,8 +20,9 @@ use kugetsu_forge::forge::{Forge, Subject};
 use kugetsu_store::error::StoreError;
 
 use super::handover::{Requested, on_request};
+use super::own_comment::own_comment;
 use super::task::{HandoverError, continuation, seeded_task_id};
-use super::trusted::{Trusted, Voice, own_comment};
+use super::trusted::{Trusted, Voice};
 use crate::engine::Engine;
 use crate::queue;
 use crate::watches::Watch;
@@ -140,11 +141,19 @@ async fn execute(
                 quoted(&format!("request of {author}"), &text)
             );
             match continuation(engine, discussion.watch, &issue, task, message).await? {
-                Some(enqueue) => match engine.store().enqueue(enqueue, engine.now()).await {
-                    Ok(_) => Ok(None),
-                    Err(StoreError::NothingToContinue(why)) => Ok(Some(format!("there is nothing to continue: {why}"))),
-                    Err(error) => Err(error.into()),
-                },
+                Some(mut enqueue) => {
+                    enqueue.task.answer_on = Some(match discussion.subject {
+                        Subject::Issue(_) => AnswerOn::Issue,
+                        Subject::PullRequest(number) => AnswerOn::PullRequest(number),
+                    });
+                    match engine.store().enqueue(enqueue, engine.now()).await {
+                        Ok(_) => Ok(None),
+                        Err(StoreError::NothingToContinue(why)) => {
+                            Ok(Some(format!("there is nothing to continue: {why}")))
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                }
                 None => Ok(Some("its repository is not known any more".to_owned())),
             }
         }

@@ -12,6 +12,7 @@ use kugetsu_forge::forge::{Forge, Subject};
 const LOOKS: u32 = 3;
 
 /// How an attempt to write a comment ended.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Written {
     /// The ID of the comment.
     Found(u64),
@@ -33,26 +34,32 @@ pub(crate) fn own_comment<'a>(comments: &'a [Comment], own: &str, marker: &str) 
     comments.iter().find(|comment| is_own(comment) && has_marker(&comment.body, marker))
 }
 
-/// Writes the text into the comment with this marker, or into a new one. `failures` is the number of attempts that failed before.
-/// Two attempts at once would write two comments.
-pub(crate) async fn write(
-    forge: &dyn Forge,
-    project: &ProjectPath,
-    subject: Subject,
-    (text, marker): (&str, &str),
-    failures: u32,
-) -> Result<Written, ForgeError> {
-    let text = comment(text, marker);
-    let own = forge.whoami().await?.login;
-    let comments = forge.comments(project, subject).await?.entries;
-    match own_comment(&comments, &own, marker) {
-        Some(found) => {
-            if found.body.trim() != text {
-                forge.edit_comment(project, subject, found.id, &text).await?;
+/// A comment to write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnComment<'a> {
+    pub(crate) project: &'a ProjectPath,
+    pub(crate) subject: Subject,
+    pub(crate) text: &'a str,
+    pub(crate) marker: &'a str,
+}
+
+impl OwnComment<'_> {
+    /// Writes the text into the comment with this marker, or into a new one. `failures` is the number of attempts that failed before.
+    /// Two attempts at once would write two comments.
+    pub(crate) async fn write(&self, forge: &dyn Forge, failures: u32) -> Result<Written, ForgeError> {
+        let Self { project, subject, text, marker } = *self;
+        let text = comment(text, marker);
+        let own = forge.whoami().await?.login;
+        let comments = forge.comments(project, subject).await?.entries;
+        match own_comment(&comments, &own, marker) {
+            Some(found) => {
+                if found.body.trim() != text {
+                    forge.edit_comment(project, subject, found.id, &text).await?;
+                }
+                Ok(Written::Found(found.id))
             }
-            Ok(Written::Found(found.id))
+            None if (1..=LOOKS).contains(&failures) => Ok(Written::MayExist),
+            None => forge.add_comment(project, subject, &text).await.map(|comment| Written::Found(comment.id)),
         }
-        None if (1..=LOOKS).contains(&failures) => Ok(Written::MayExist),
-        None => forge.add_comment(project, subject, &text).await.map(|comment| Written::Found(comment.id)),
     }
 }

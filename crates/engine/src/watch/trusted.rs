@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kugetsu_domain::reference::ProjectPath;
-use kugetsu_domain::watch::publication::{has_marker, is_marked};
+use kugetsu_domain::watch::publication::is_marked;
 use kugetsu_domain::watch::trust::Trust;
-use kugetsu_forge::discussion::Comment;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::user::User;
@@ -32,12 +31,6 @@ pub(crate) async fn is_trusted(
         }
         Err(error) => Err(error),
     }
-}
-
-/// Finds a comment that kugetsu wrote, by its author `own` and its marker.
-pub(crate) fn own_comment<'a>(comments: &'a [Comment], own: &str, marker: &str) -> Option<&'a Comment> {
-    let is_own = |comment: &&Comment| comment.author.as_ref().is_some_and(|author| author.login == own);
-    comments.iter().find(|comment| is_own(comment) && has_marker(&comment.body, marker))
 }
 
 /// Who among the authors of a discussion is trusted.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kugetsu_domain::watch::conditions::ConditionKind;
 use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
-use kugetsu_domain::watch::publication::StateLabel;
+use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
 use kugetsu_engine::watches::{BUDGET, OPEN_MAX, POLL, POLL_WITH_HOOK};
 
@@ -44,6 +44,7 @@ fn loop_page_matches_the_code() {
         .replace("{poll_with_hook}", &seconds(POLL_WITH_HOOK))
         .replace("{grace}", &signed(CHECKS_GRACE))
         .replace("{gather}", &signed(GATHER))
+        .replace("{answer_max}", &(ANSWER_MAX / 1024).to_string())
         .replace("{quote_max}", &(QUOTE_MAX / 1024).to_string())
         .replace("{excerpt_max}", &(EXCERPT_MAX / 1024).to_string());
     assert!(!page.contains(['{', '}']), "a part of the page has no value");

@@ -47,6 +47,8 @@ struct Inner {
     agent: Mutex<Option<Arc<Agent>>>,
     /// The texts that the agent of each run read.
     read: Mutex<Vec<ToolTexts>>,
+    /// Says something at the end of each turn.
+    speaker: Mutex<Option<Arc<Speaker>>>,
 }
 
 /// Carries out a turn, given the issue's branch.
@@ -71,6 +73,9 @@ impl From<Option<String>> for Turned {
 /// The texts that an agent reads with its tools: its issue, and the checks of its pull request.
 pub(crate) type ToolTexts = [Result<String, Problem>; 2];
 
+/// Returns the last text of a turn with this message, or the reason why the turn fails.
+pub(crate) type Speaker = dyn Fn(&str) -> Result<String, String> + Send + Sync;
+
 impl Machine {
     pub(crate) fn new() -> Self {
         let inner = Inner {
@@ -80,6 +85,7 @@ impl Machine {
             full: AtomicBool::new(false),
             agent: Mutex::default(),
             read: Mutex::default(),
+            speaker: Mutex::default(),
         };
         Self(Arc::new(inner))
     }
@@ -96,6 +102,11 @@ impl Machine {
     /// The texts that agents have read with their tools, oldest first.
     pub(crate) fn tool_texts(&self) -> Vec<ToolTexts> {
         self.0.read.lock().unwrap().clone()
+    }
+
+    /// From now on, turns end with what `speaker` says.
+    pub(crate) fn set_speaker(&self, speaker: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) {
+        *self.0.speaker.lock().unwrap() = Some(Arc::new(speaker));
     }
 
     /// While it is full, no process can be started.
@@ -222,6 +233,15 @@ impl Runner {
             "pause" if self.spec.pauses == 0 => "paused",
             _ => "done",
         };
+        let speaker = self.machine.0.speaker.lock().unwrap().clone();
+        let (state, reason) = match speaker.map(|speaker| speaker(&self.spec.message)) {
+            Some(Ok(text)) => {
+                self.write(Body::Text { text });
+                (state, format!("the script is {command}"))
+            }
+            Some(Err(reason)) => ("failed", reason),
+            None => (state, format!("the script is {command}")),
+        };
         let agent = self.machine.0.agent.lock().unwrap().clone();
         let turned: Turned = match (&agent, &self.spec.work) {
             (Some(agent), Work::Issue(issue)) => {
@@ -247,7 +267,7 @@ impl Runner {
         };
         self.write(Body::Ended {
             state: state.to_owned(),
-            reason: format!("the script is {command}"),
+            reason,
             hint: Some(format!("hint of {command}")),
             paused_until: (state == "paused").then_some(PAUSED_UNTIL.as_millisecond()),
             head_sha: pushed,

@@ -16,6 +16,7 @@ use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, Serve
 use kugetsu_domain::run::{Outcome, Run, RunState, Usage, Verdict};
 use kugetsu_domain::session::{Session, SessionState};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
 use kugetsu_domain::watch::follow::Follow;
@@ -45,7 +46,7 @@ macro_rules! task_columns {
         concat!(
             "t.id, t.kind, t.state, ",
             $message,
-            ", t.agent, t.model, t.base, t.priority, t.after, t.asked_by, t.attempt, t.pauses, t.not_before, t.cancel_asked, \
+            ", t.agent, t.model, t.base, t.priority, t.after, t.asked_by, t.answer_on, t.attempt, t.pauses, t.not_before, t.cancel_asked, \
              t.queued_at, t.ended_at, t.reason, t.hint"
         )
     };
@@ -341,6 +342,7 @@ pub(super) fn task(columns: &mut Columns<'_>) -> Result<Task, StoreError> {
         priority: columns.number()?,
         after: columns.optional_parsed()?,
         asked_by: columns.optional_parsed()?,
+        answer_on: columns.optional_named(AnswerOn::from_name)?,
         attempt: columns.number()?,
         pauses: columns.number()?,
         not_before: columns.optional_time()?,
@@ -420,6 +422,7 @@ pub(super) fn effect_of(kind: EffectKind, data: &Value, issue: IssueId) -> Optio
         EffectKind::RemoveFiles => Effect::RemoveFiles { version: version()? },
         EffectKind::FindPullRequest => Effect::FindPullRequest { run: run()? },
         EffectKind::Report => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },
+        EffectKind::Answer => Effect::Answer { task: data["task"].as_str()?.parse().ok()?, version: version()? },
         EffectKind::EndPause => Effect::EndPause { task: data["task"].as_str()?.parse().ok()?, until: time("until")? },
         EffectKind::Publish => Effect::Publish { run: run()? },
         EffectKind::Comment => Effect::Comment { run: run()?, number: u32::try_from(data["number"].as_u64()?).ok()? },

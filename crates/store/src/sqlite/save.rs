@@ -9,6 +9,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::run::Run;
+use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::feedback::{Ending, Record, RecordState};
 use rusqlite::{Connection, Params, params};
 use serde_json::{Value, json};
@@ -209,6 +210,7 @@ fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), St
         task.priority,
         task.after.map(|id| id.to_string()),
         task.asked_by.map(|id| id.to_string()),
+        task.answer_on.map(AnswerOn::name),
         task.attempt,
         task.cancel_requested,
         queued_at,
@@ -226,9 +228,9 @@ fn reason_columns(reason: Option<&Reason>) -> (Option<&str>, Option<&str>) {
 }
 
 const INSERT_TASK: &str = "\
-    INSERT INTO tasks (seq, id, issue, kind, state, message, agent, model, base, priority, after, asked_by, attempt, \
-        cancel_asked, queued_at, ended_at, reason, hint, pauses, not_before) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    INSERT INTO tasks (seq, id, issue, kind, state, message, agent, model, base, priority, after, asked_by, answer_on, \
+        attempt, cancel_asked, queued_at, ended_at, reason, hint, pauses, not_before) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const UPDATE_TASK: &str = "\
     UPDATE tasks SET state = ?2, attempt = ?3, cancel_asked = ?4, queued_at = ?5, ended_at = ?6, reason = ?7, \
@@ -328,7 +330,9 @@ fn effect_data(effect: &Effect) -> Value {
         }
         Effect::Follow { at } => json!({ "at": at.as_millisecond() }),
         Effect::Complete { ending } => json!({ "ending": ending.name() }),
-        Effect::Report { task, version } => json!({ "task": task.to_string(), "version": version }),
+        Effect::Report { task, version } | Effect::Answer { task, version } => {
+            json!({ "task": task.to_string(), "version": version })
+        }
         Effect::EndPause { task, until } => json!({ "task": task.to_string(), "until": until.as_millisecond() }),
     }
 }
@@ -363,6 +367,7 @@ mod tests {
                 EffectKind::Follow => Effect::Follow { at: Timestamp::UNIX_EPOCH },
                 EffectKind::Merge => Effect::Merge { version },
                 EffectKind::Announce => Effect::Announce { version },
+                EffectKind::Answer => Effect::Answer { task: TaskId::new(id()), version },
                 EffectKind::Complete => Effect::Complete { ending: Ending::Merged },
             };
             let stored = EffectKind::from_name(effect.kind().name()).unwrap();

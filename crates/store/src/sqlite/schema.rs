@@ -26,6 +26,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "usage", include_str!("../../migrations/0008_usage.sql")),
     (9, "pauses", include_str!("../../migrations/0009_pauses.sql")),
     (10, "watches", include_str!("../../migrations/0010_watches.sql")),
+    (11, "answers", include_str!("../../migrations/0011_answers.sql")),
 ];
 
 const RECORD: &str = "

@@ -2,6 +2,7 @@
 
 use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
 use kugetsu_domain::watch::follow::FollowEvent;
@@ -29,10 +30,15 @@ async fn followed_issue_reads_back_as_stored() {
     ] {
         world.store().apply(issue.id, Event::Followed(event), at).await.unwrap();
     }
+    let mut question = Enqueue { precondition: Precondition::Any, ..start(1) };
+    question.task.answer_on = Some(AnswerOn::PullRequest(7));
+    let question = world.store().enqueue(question, at).await.unwrap().issue.tasks.pop().unwrap();
     let before = world.store().issue_by_id(issue.id).await.unwrap();
     world.reopen().await;
     let read = world.store().issue_by_id(issue.id).await.unwrap();
     assert_eq!(read, before);
+    assert_eq!(read.task(question.id), Some(&question));
+    assert_eq!(question.answer_on, Some(AnswerOn::PullRequest(7)));
     let follow = read.follow.unwrap();
     assert_eq!((follow.watch.as_str(), follow.comment), ("api", Some(77)));
     assert!(follow.look_at >= Some(at), "{:?}", follow.look_at);

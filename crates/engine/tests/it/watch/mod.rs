@@ -1,5 +1,6 @@
 //! Watched repositories on servers that fail: nothing is lost, and nothing is done twice.
 
+mod answers;
 mod cost;
 mod failures;
 mod hostile;
