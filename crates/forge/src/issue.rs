@@ -63,4 +63,6 @@ pub struct Listed<T> {
     pub entries: Vec<T>,
     /// The number of pages that are read is limited.
     pub is_complete: bool,
+    /// The server's time when it sent the first page; `None` if it did not say. Times in entries refer to this clock.
+    pub date: Option<Timestamp>,
 }

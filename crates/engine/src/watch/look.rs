@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::watch::command::commands;
 use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified};
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
 use kugetsu_forge::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
+use kugetsu_forge::issue::Listed;
 use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
 use kugetsu_forge::user::User;
 
 use super::followed::Followed;
 use super::trusted::{Trusted, Voice};
+
+/// Seconds to which the difference between two clocks is rounded.
+const SKEW_STEP: i64 = 300;
 
 /// The pull request as its server reports it.
 pub(crate) struct Look {
@@ -56,7 +60,8 @@ impl Look {
         let own = forge.whoami().await?.login;
         let reviews = forge.reviews(project, number).await?;
         let threads = forge.review_threads(project, number).await?;
-        let comments = forge.comments(project, Subject::PullRequest(number)).await?.entries;
+        let Listed { entries: comments, date, .. } = forge.comments(project, Subject::PullRequest(number)).await?;
+        let ahead = ahead(date, now);
         let people =
             Trusted::ask(&followed.watch.policy.trust, forge, project, own, authors(&reviews, &threads, &comments))
                 .await?;
@@ -80,8 +85,8 @@ impl Look {
                 MergeCheck::Unknown => None,
             },
             checks: checks(&ci),
-            reviews: open(followed, &remarks, FeedbackKind::Review),
-            bot_reviews: open(followed, &remarks, FeedbackKind::BotReview),
+            reviews: open(followed, &remarks, FeedbackKind::Review, ahead),
+            bot_reviews: open(followed, &remarks, FeedbackKind::BotReview, ahead),
             changes_requested: decisions.changes_requested,
             is_approved: decisions.is_approved,
             merge_refusal: merge_refusal(followed, &pull.head_sha),
@@ -113,15 +118,22 @@ fn authors<'a>(
     of_reviews.chain(of_threads).chain(comments.iter().map(|comment| &comment.author)).flatten()
 }
 
-/// The remarks that no settled turn has answered.
-fn open(followed: &Followed, remarks: &[Remark], kind: FeedbackKind) -> Remarks {
+/// How far the server's clock is ahead of this machine's. Clocks that differ by seconds count as equal, and the result is the same with
+/// every look: another one would be a change of the pull request.
+fn ahead(date: Option<Timestamp>, now: Timestamp) -> SignedDuration {
+    let ahead = date.map_or(0, |date| date.duration_since(now).as_secs());
+    SignedDuration::from_secs((ahead + SKEW_STEP / 2).div_euclid(SKEW_STEP) * SKEW_STEP)
+}
+
+/// The remarks that no settled turn has answered, with their time by this machine's clock.
+fn open(followed: &Followed, remarks: &[Remark], kind: FeedbackKind, ahead: SignedDuration) -> Remarks {
     let record = followed.follow.record(kind).filter(|record| record.state == RecordState::Settled);
     let answered: Vec<&str> = record.map(|record| record.fingerprint.split(' ').collect()).unwrap_or_default();
     let of_kind = remarks.iter().filter(|remark| remark.is_bot == (kind == FeedbackKind::BotReview));
     let open: Vec<&Remark> = of_kind.filter(|remark| !answered.contains(&remark.id.as_str())).collect();
     Remarks {
         ids: open.iter().map(|remark| remark.id.clone()).collect(),
-        latest: open.iter().filter_map(|remark| remark.at).max(),
+        latest: open.iter().filter_map(|remark| remark.at).max().and_then(|at| at.checked_sub(ahead).ok()),
     }
 }
 

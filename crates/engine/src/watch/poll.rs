@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
-use kugetsu_forge::issue::{Issue, IssueQuery};
+use kugetsu_forge::issue::{Issue, IssueQuery, Listed};
 use kugetsu_store::view::{HookNews, Poll, StoredEvent, WatchState};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinSet};
@@ -25,8 +25,11 @@ use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
-/// How far the clock of a server may be behind this machine's.
+/// How far the clock of a server that does not tell its time may be behind this machine's, and how far a poll reads back in addition
+/// after the clock of a server was set back.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// The precision of the time of a server.
+const TICK: SignedDuration = SignedDuration::from_secs(1);
 /// Time after a change during which its issue is read again with each poll.
 const RECENT: SignedDuration = SignedDuration::from_mins(2);
 /// Shortest time between two polls, also after a failure.
@@ -204,6 +207,73 @@ struct Read {
     is_refused: bool,
 }
 
+/// The issues that changed.
+struct Changed {
+    listed: Listed<Issue>,
+    /// Those with a later time are news.
+    since: Option<Timestamp>,
+    clock: ServerClock,
+}
+
+async fn changed(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    query: IssueQuery,
+    state: &WatchState,
+) -> Result<Changed, ForgeError> {
+    let listed = forge.issues(&watch.repo.project, &query).await?;
+    let clock = ServerClock { date: listed.date, now: engine.now() };
+    let Some(since) = clock.set_back(state) else { return Ok(Changed { listed, since: state.since, clock }) };
+    tracing::info!(watch = watch.name, %since, "the clock of the server was set back, so changes are read again");
+    let query = IssueQuery { since: Some(since), ..query };
+    let listed = forge.issues(&watch.repo.project, &query).await?;
+    Ok(Changed { listed, since: Some(since), clock })
+}
+
+/// The clock of a server, to which the times of its issues refer.
+struct ServerClock {
+    /// Its time; `None` if it did not say.
+    date: Option<Timestamp>,
+    /// That of this machine.
+    now: Timestamp,
+}
+
+impl ServerClock {
+    fn time(&self) -> Timestamp {
+        self.date.unwrap_or(self.now)
+    }
+
+    /// The time from which changes count that follow the first poll.
+    fn beginning(&self) -> Timestamp {
+        self.date.unwrap_or_else(|| earlier(self.now, SKEW))
+    }
+
+    /// Returns the time from which changes are read again, if the clock was set back after changes were read. What was changed since
+    /// the last poll has a time that is not later than it by more than what has passed.
+    fn set_back(&self, state: &WatchState) -> Option<Timestamp> {
+        let (date, since) = (self.date?, state.since?);
+        if since <= date.saturating_add(OVERLAP).unwrap_or(date) {
+            return None;
+        }
+        let passed = state.polled_at.map(|polled| self.now.duration_since(polled)).unwrap_or_default();
+        Some(earlier(earlier(date, passed.max(SignedDuration::ZERO)), SKEW))
+    }
+
+    /// A time until which changes were read. Entries with a later one than the server's are from before its clock was set back, and must
+    /// not hide what follows.
+    fn limit(&self, latest: Option<Timestamp>) -> Option<Timestamp> {
+        match self.date.and_then(|date| date.checked_add(TICK).ok()) {
+            Some(limit) => latest.map(|latest| latest.min(limit)),
+            None => latest,
+        }
+    }
+}
+
+fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.saturating_sub(by).unwrap_or(time)
+}
+
 /// Considers every issue that changed, and those that waited for something else.
 async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
     let mut read = Read { since: state.since, found_unreported: false, error: None, is_refused: false };
@@ -231,20 +301,20 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         pull_requests: state.since.is_some() && !state.has_hook() && load.open_pull_requests > 0,
         since: state.since.map(|since| since.saturating_sub(OVERLAP).unwrap_or(since)),
     };
-    let listed = match forge.issues(&watch.repo.project, &query).await {
-        Ok(listed) => listed,
+    let Changed { listed, since, clock } = match changed(engine, watch, forge.as_ref(), query, state).await {
+        Ok(changed) => changed,
         Err(error) => return Read { is_refused: !error.is_transient(), error: Some(error.into()), ..read },
     };
-    let (mut latest, mut has_news) = (state.since, false);
+    let (mut latest, mut has_news) = (since, false);
     let candidates = match engine.store().candidates(watch.repo.clone()).await {
         Ok(candidates) => candidates.into_iter().map(|(number, _)| number).collect::<BTreeSet<_>>(),
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
     let mut considered = BTreeSet::new();
     for issue in &listed.entries {
-        let is_news = state.since.is_none_or(|since| issue.updated > Some(since));
+        let is_news = since.is_none_or(|since| issue.updated > Some(since));
         // A comment may have come in the same second as the change that was read last.
-        let is_recent = issue.updated.is_some_and(|updated| engine.now().duration_since(updated) < RECENT);
+        let is_recent = issue.updated.is_some_and(|updated| clock.time().duration_since(updated) < RECENT);
         // It was read before, and may wait for something else.
         let is_known = issue.is_pull_request || !is_recent && candidates.contains(&issue.number);
         if !is_news && is_known {
@@ -260,15 +330,16 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
                     read.error.get_or_insert(error.into());
                 }
             }
-            Err(error) => return Read { since: latest, error: Some(error), ..read },
+            // A clock that was set back is noticed again.
+            Err(error) if since != state.since => return Read { error: Some(error), ..read },
+            Err(error) => return Read { since: clock.limit(latest), error: Some(error), ..read },
         }
     }
     if state.since.is_none() && listed.is_complete {
         // All issues that were handed over are read now, however old they are; other changes count from now on.
-        let now = engine.now();
-        latest = latest.max(Some(now.saturating_sub(SKEW).unwrap_or(now)));
+        latest = latest.max(Some(clock.beginning()));
     }
-    read.since = latest;
+    read.since = clock.limit(latest);
     if let Err(error) = reconsider(engine, watch, forge.as_ref(), &considered, has_news).await {
         read.error.get_or_insert(error);
     }

@@ -209,11 +209,12 @@ impl Client {
         entries: impl Fn(&Response) -> Result<Option<Vec<Option<T>>>, ForgeError>,
     ) -> Result<Listed<U>, ForgeError> {
         let mut kept = Vec::new();
-        let mut seen = 0;
+        let (mut seen, mut date) = (0, None);
         let mut next = Some(self.endpoint.base.join(path, query));
         for _ in 0..pages {
-            let Some(url) = next else { return Ok(Listed { entries: kept, is_complete: true }) };
+            let Some(url) = next else { return Ok(Listed { entries: kept, is_complete: true, date }) };
             let response = self.send(&Request::get(url)).await?;
+            date = date.or_else(|| rate_limit::sent_at(&response));
             let entries = entries(&response)?.unwrap_or_default();
             next = paging::next(self.paging, &self.endpoint.base, &response, entries.len(), seen);
             seen += entries.len();
@@ -222,7 +223,7 @@ impl Client {
         if next.is_some() {
             tracing::debug!(server = self.endpoint.server(), seen, "the list has more pages than are read");
         }
-        Ok(Listed { entries: kept, is_complete: next.is_none() })
+        Ok(Listed { entries: kept, is_complete: next.is_none(), date })
     }
 
     /// Gets the end of a text, at most `max` bytes. The server may serve it from another origin, which gets no token.

@@ -70,7 +70,12 @@ fn either<'a>(response: &'a Response, one: &str, other: &str) -> Option<&'a str>
 
 /// The server's time, which its other times refer to; the local time if it sends none.
 pub(super) fn now(response: &Response) -> Timestamp {
-    response.header(DATE.as_str()).and_then(date).unwrap_or_else(Timestamp::now)
+    sent_at(response).unwrap_or_else(Timestamp::now)
+}
+
+/// The server's time in a response.
+pub(super) fn sent_at(response: &Response) -> Option<Timestamp> {
+    response.header(DATE.as_str()).and_then(date)
 }
 
 fn date(text: &str) -> Option<Timestamp> {

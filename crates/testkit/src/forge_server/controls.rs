@@ -206,9 +206,9 @@ impl ForgeServer {
         });
     }
 
-    /// Sets the server's clock in Unix seconds.
+    /// Sets the server's clock in Unix seconds. From now on, answers have its time.
     pub fn set_time(&self, now: i64) {
-        self.state.change(|forge| forge.now = now);
+        self.state.change(|forge| (forge.now, forge.is_dated) = (now, true));
     }
 
     /// Spoils the next deliveries of webhooks, in order.

@@ -143,7 +143,11 @@ impl ServerState {
             if let (Some(kind), 200..=299) = (reply.change, reply.status) {
                 *forge.changes.entry(kind).or_default() += 1;
             }
-            if self.flavor == Flavor::GitHub { conditional(forge, parts, reply) } else { reply }
+            let reply = if self.flavor == Flavor::GitHub { conditional(forge, parts, reply) } else { reply };
+            match forge.date() {
+                Some(date) => reply.header("date", date),
+                None => reply,
+            }
         });
         json_response(reply, self.flavor)
     }

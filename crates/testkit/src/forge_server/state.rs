@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::check::Check;
 use super::event::{Event, EventKind};
@@ -46,6 +47,8 @@ pub(super) struct ForgeState {
     pub(super) rate: RateLimit,
     /// Unix seconds; a second passes with every change.
     pub(super) now: i64,
+    /// Whether answers have this time; otherwise they have that of the machine.
+    pub(super) is_dated: bool,
     last_id: u64,
     /// Not delivered yet.
     pub(super) events: Vec<Event>,
@@ -103,10 +106,17 @@ impl ForgeState {
             repositories: None,
             rate: RateLimit { limit: 5000, remaining: 5000, reset: Timestamp::now().as_second() + 3600 },
             now: START,
+            is_dated: false,
             last_id: 100,
             events: Vec::new(),
             changes: BTreeMap::new(),
         }
+    }
+
+    /// The time in answers, if it is not the machine's.
+    pub(super) fn date(&self) -> Option<String> {
+        let now = Timestamp::from_second(self.now).ok().filter(|_| self.is_dated)?;
+        DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok()
     }
 
     /// Returns the project at this path and creates it if it does not exist.

@@ -37,6 +37,7 @@ async fn repositories_without_news_cost_few_requests() {
         let mut watches = Vec::new();
         // Long ago.
         stage.forge.set_time(START.as_second() - 100_000);
+        stage.forge.set_time(START.as_second() - 100_000);
         for name in &names {
             stage.forge.set_permission(name, "kim", Permission::Write);
             stage.forge.set_permission(name, "robot", Permission::Admin);
@@ -47,6 +48,7 @@ async fn repositories_without_news_cost_few_requests() {
             stage.forge.issue(name, Issue::new("It waits").author("kim").label("agent").blocked_by(1));
             watches.push((name.as_str(), json!({ "repo": format!("{base}/{name}"), "label": "agent" })));
         }
+        stage.forge.set_time(START.as_second());
         let settings = settings_for(&stage.forge, kind, &watches);
         stage.world.change_settings(|changed| *changed = settings);
         let daemon = stage.daemon();
@@ -116,6 +118,7 @@ async fn thousands_of_issues_are_read_in_seconds() {
         for number in 0..2000 {
             stage.forge.issue(PROJECT, Issue::new(&format!("Issue {number}")).author("kim").label("agent"));
         }
+        stage.forge.set_time(START.as_second());
         let start = Instant::now();
         let daemon = stage.daemon();
         stage

@@ -52,6 +52,8 @@ pub(crate) struct Stage {
     pub(crate) pushed: Arc<Mutex<Vec<String>>>,
     /// The heads that people have looked at.
     reviewed: Mutex<Vec<String>>,
+    /// How far the server's clock is ahead of the machine's.
+    ahead: Mutex<SignedDuration>,
 }
 
 pub(crate) fn forge_of(kind: ForgeKind) -> ForgeServer {
@@ -115,7 +117,7 @@ impl Stage {
         };
         let pushed = Arc::new(Mutex::new(Vec::new()));
         let project = Arc::new(Mutex::new(PROJECT.to_owned()));
-        let stage = Self { kind, forge, world, project, pushed, reviewed: Mutex::default() };
+        let stage = Self { kind, forge, world, project, pushed, reviewed: Mutex::default(), ahead: Mutex::default() };
         stage.let_agents_push();
         stage
     }
@@ -192,7 +194,13 @@ impl Stage {
         self.settle(daemon).await;
         let later = daemon.engine.clock().now() + time;
         daemon.set_time(later);
-        self.forge.set_time(later.as_second());
+        self.forge.set_time((later + *self.ahead.lock().unwrap()).as_second());
+    }
+
+    /// Sets the server's clock, so that it is ahead of the machine's by this time.
+    pub(crate) fn set_ahead(&self, now: Timestamp, ahead: SignedDuration) {
+        *self.ahead.lock().unwrap() = ahead;
+        self.forge.set_time((now + ahead).as_second());
     }
 
     /// Waits until nothing happens.

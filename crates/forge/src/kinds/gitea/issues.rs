@@ -65,9 +65,9 @@ impl Gitea {
     ) -> Result<Listed<Comment>, ForgeError> {
         let number = subject.number().to_string();
         let path = wire::repo_path(project, &["issues", &number, "comments"]);
-        let comments: Option<Vec<Option<RepoComment>>> = self.client.get(&path).await?;
-        let entries = comments.into_iter().flatten().flatten().map(Comment::from).collect();
-        Ok(Listed { entries, is_complete: true })
+        let comments = self.client.get_dated::<Option<Vec<Option<RepoComment>>>>(&path).await?;
+        let entries = comments.value.into_iter().flatten().flatten().map(Comment::from).collect();
+        Ok(Listed { entries, is_complete: true, date: Some(comments.now) })
     }
 
     pub(super) async fn patch_issue(
