@@ -22,8 +22,8 @@ async fn polls(stage: &Stage, daemon: &Daemon) {
 
 /// Waits until `look` finds something, at most until it is late by the machine's clock.
 async fn soon(stage: &Stage, daemon: &Daemon, what: &str, look: impl AsyncFn() -> bool) {
-    let begun = daemon.engine.clock().now();
-    let since = || daemon.engine.clock().now().duration_since(begun);
+    let start = daemon.engine.clock().now();
+    let since = || daemon.engine.clock().now().duration_since(start);
     stage.until(daemon, what, async || (since() > SOON || look().await).then_some(())).await;
     assert!(look().await, "{:?}: {what} is late", stage.kind);
 }
