@@ -352,8 +352,12 @@ impl From<Next> for Effect {
 fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
     let version = issue.version;
     let decides_merge = matches!(event, FollowEvent::MergeDecided { .. });
-    let is_worth_telling =
-        !matches!(event, FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. });
+    let ending = issue.follow.as_ref().and_then(|follow| follow.ending);
+    let is_worth_telling = match event {
+        FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. } => false,
+        FollowEvent::Ended { ending: found } => ending != Some(found),
+        _ => true,
+    };
     let mut effects: Vec<Effect> = follow::step(&mut issue.follow, event, now).map(Effect::from).into_iter().collect();
     if issue.follow.is_none() {
         return vec![];

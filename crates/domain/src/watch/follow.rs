@@ -54,6 +54,8 @@ pub enum FollowEvent {
     Commented { comment: u64 },
     /// The pull request was merged or closed.
     Ended { ending: Ending },
+    /// The pull request is open again after it was closed.
+    Reopened,
 }
 
 /// The effect that an event leads to.
@@ -77,6 +79,7 @@ impl FollowEvent {
             Self::Resumed => "follow_resumed",
             Self::Commented { .. } => "commented",
             Self::Ended { .. } => "follow_ended",
+            Self::Reopened => "follow_reopened",
         }
     }
 }
@@ -103,6 +106,11 @@ impl Follow {
     /// resume it there.
     pub const fn is_open(&self) -> bool {
         self.ending.is_none()
+    }
+
+    /// Whether its pull request was closed without a merge. A look finds out whether it is open again.
+    pub fn is_closed(&self) -> bool {
+        self.ending == Some(Ending::ClosedUnmerged)
     }
 
     /// Looks at the server from now on. Looks that began before are void. Servers report one change several times, and each job of a
@@ -147,8 +155,9 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
     let Some(follow) = follow else { return None };
     match event {
         FollowEvent::Started { .. } => None,
-        FollowEvent::Published | FollowEvent::Noticed if follow.is_open() => follow.look(now),
-        FollowEvent::Published | FollowEvent::Noticed => None,
+        FollowEvent::Published if !follow.is_open() => None,
+        FollowEvent::Noticed if !follow.is_open() && !follow.is_closed() => None,
+        FollowEvent::Published | FollowEvent::Noticed => follow.look(now),
         FollowEvent::HeadSeen { head } => {
             (follow.head, follow.head_since) = (Some(head), Some(now));
             None
@@ -176,15 +185,21 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         FollowEvent::Resumed => {
             follow.is_stopped = false;
             follow.records.clear();
-            if follow.ending.is_some() { None } else { follow.look(now) }
+            if follow.ending == Some(Ending::Merged) { None } else { follow.look(now) }
         }
         FollowEvent::Commented { comment } => {
             follow.comment = Some(comment);
             None
         }
         FollowEvent::Ended { ending } => {
+            let is_known = follow.ending == Some(ending);
             (follow.ending, follow.look_at) = (Some(ending), None);
-            Some(Next::Complete { ending })
+            if is_known { None } else { Some(Next::Complete { ending }) }
+        }
+        // The look that has found it continues.
+        FollowEvent::Reopened => {
+            follow.ending = None;
+            None
         }
     }
 }

@@ -171,6 +171,27 @@ fn end_of_the_pull_request_is_cleaned_up_once() {
 }
 
 #[test]
+fn closed_pull_request_is_looked_at_when_it_changes_and_followed_when_it_is_open_again() {
+    let mut world = followed();
+    open(&mut world);
+    given(&mut world, "c1");
+    let records = world.issue.follow.as_ref().unwrap().records.clone();
+    let ending = Ending::ClosedUnmerged;
+    follow(&mut world, FollowEvent::Ended { ending });
+    assert_eq!(look_at(&world), None);
+    world.now += LOOK_PAUSE;
+    assert_eq!(follow(&mut world, FollowEvent::Noticed), [Effect::Follow { at: world.now }]);
+    assert_eq!(follow(&mut world, FollowEvent::Ended { ending }), [], "it is still closed, which is no news");
+    world.now += LOOK_PAUSE;
+    follow(&mut world, FollowEvent::Noticed);
+    let version = world.issue.version;
+    assert_eq!(follow(&mut world, FollowEvent::Reopened), [Effect::Announce { version }]);
+    let reopened = world.issue.follow.as_ref().unwrap();
+    assert!(reopened.is_open() && reopened.records == records, "the budgets continue: {reopened:?}");
+    assert_eq!(look_at(&world), Some(world.now - SignedDuration::from_secs(1)), "the look continues");
+}
+
+#[test]
 fn issue_without_a_watch_is_not_followed() {
     let mut world = World::new();
     assert_eq!(follow(&mut world, FollowEvent::Noticed), []);

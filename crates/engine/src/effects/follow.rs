@@ -108,6 +108,9 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
 /// Changes of the pull request since the last look.
 fn seen(followed: &Followed, look: &Look) -> Vec<Event> {
     let mut events = Vec::new();
+    if followed.follow.is_closed() && look.seen.ending.is_none() {
+        events.push(Event::Followed(FollowEvent::Reopened));
+    }
     let state = look.pull.state;
     if followed.issue.pr.as_ref().and_then(|pr| pr.checked).map(|(state, _)| state) != Some(state) {
         events.push(Event::PrChecked { url: look.pull.url.clone(), state });

@@ -121,7 +121,11 @@ pub(crate) async fn notify(
 ) -> Result<(), HandoverError> {
     let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
     for issue in open {
-        let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_open() && follow.look_at.is_some());
+        // One that was closed may be open again.
+        let is_followed = issue
+            .follow
+            .as_ref()
+            .is_some_and(|follow| follow.is_open() && follow.look_at.is_some() || follow.is_closed());
         if is_followed && is_meant(&issue) {
             match engine.apply(issue.id, Event::Followed(FollowEvent::Noticed)).await {
                 // It was destroyed meanwhile.

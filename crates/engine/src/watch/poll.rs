@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kugetsu_domain::issue::Issue as Stored;
+use kugetsu_domain::watch::follow::Follow;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
-use kugetsu_forge::issue::{Issue, IssueQuery, Listed};
+use kugetsu_forge::issue::{Issue, IssueQuery, IssueState, Listed};
 use kugetsu_store::view::{HookNews, Poll, StoredEvent, WatchState};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinSet};
@@ -281,7 +283,7 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         Ok(forge) => forge,
         Err(error) => return Read { error: Some(error.into()), is_refused: true, ..read },
     };
-    let load = match load(engine, watch).await {
+    let load = match engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await {
         Ok(load) => load,
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
@@ -298,7 +300,9 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         open: state.since.is_none(),
         label: watch.policy.label.clone().filter(|_| state.since.is_none()),
         // What people write there is a reason to look, of which webhooks report.
-        pull_requests: state.since.is_some() && !state.has_hook() && load.open_pull_requests > 0,
+        pull_requests: state.since.is_some()
+            && !state.has_hook()
+            && load.open_pull_requests + load.closed_pull_requests > 0,
         since: state.since.map(|since| since.saturating_sub(OVERLAP).unwrap_or(since)),
     };
     let Changed { listed, since, clock } = match changed(engine, watch, forge.as_ref(), query, state).await {
@@ -365,6 +369,11 @@ async fn one(
     if issue.is_pull_request {
         notify(engine, watch, |followed| pull_request_number(engine, followed) == Some(issue.number)).await?;
         return Ok(One { has_started: false, error: None });
+    }
+    if issue.state == IssueState::Open {
+        // A person who opens it again may have opened its pull request, too.
+        let is_closed = |followed: &Stored| followed.follow.as_ref().is_some_and(Follow::is_closed);
+        notify(engine, watch, |followed| followed.reference.number == issue.number && is_closed(followed)).await?;
     }
     let Considered { conditions, has_started, error } = consider(engine, watch, forge, issue).await?;
     tracing::debug!(watch = watch.name, issue = issue.number, ?conditions, "considered");

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;
-use rusqlite::{Connection, params};
+use kugetsu_domain::watch::feedback::Ending;
+use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::load::number;
@@ -67,15 +68,19 @@ pub(super) fn load(connection: &Connection, repo: &RepoRef, watch: &str) -> Resu
     let count = "SELECT \
             count(*) FILTER (WHERE is_live), \
             count(*) FILTER (WHERE change_state IN ('open', 'draft', 'conflict') \
-                OR change_url IS NULL AND (is_live OR pushed_sha IS NOT NULL AND is_active)) \
-        FROM (SELECT i.change_state, i.change_url, i.pushed_sha, \
+                OR change_url IS NULL AND (is_live OR pushed_sha IS NOT NULL AND is_active)), \
+            count(*) FILTER (WHERE watch_ended = ?4) \
+        FROM (SELECT i.watch_ended, i.change_state, i.change_url, i.pushed_sha, \
                 i.watch_ended IS NULL AND i.watch_stopped = 0 AS is_active, \
                 EXISTS (SELECT 1 FROM tasks t WHERE t.issue = i.id AND t.state IN ('queued', 'running')) AS is_live \
             FROM repos p JOIN issues i ON i.repo = p.id \
-            WHERE p.base = ? AND p.project = ? AND i.state = 'open' AND i.watch = ?)";
+            WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch = ?3)";
     let mut statement = connection.prepare_cached(count)?;
-    let params = [repo.base.as_str(), repo.project.as_str(), watch];
-    Ok(statement.query_row(params, |row| Ok(WatchLoad { running: row.get(0)?, open_pull_requests: row.get(1)? }))?)
+    let params = [repo.base.as_str(), repo.project.as_str(), watch, Ending::ClosedUnmerged.name()];
+    let load = |row: &Row<'_>| {
+        Ok(WatchLoad { running: row.get(0)?, open_pull_requests: row.get(1)?, closed_pull_requests: row.get(2)? })
+    };
+    Ok(statement.query_row(params, load)?)
 }
 
 /// All of the repository, or one of them.

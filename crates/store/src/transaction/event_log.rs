@@ -101,7 +101,11 @@ fn of_follow(event: &FollowEvent) -> Value {
         FollowEvent::MergeDecided { head } | FollowEvent::HeadSeen { head } => json!({ "head_sha": head }),
         FollowEvent::Commented { comment } => json!({ "comment": comment }),
         FollowEvent::Ended { ending } => json!({ "state": ending.name() }),
-        FollowEvent::Published | FollowEvent::Noticed | FollowEvent::Stopped | FollowEvent::Resumed => json!({}),
+        FollowEvent::Published
+        | FollowEvent::Noticed
+        | FollowEvent::Stopped
+        | FollowEvent::Resumed
+        | FollowEvent::Reopened => json!({}),
     }
 }
 

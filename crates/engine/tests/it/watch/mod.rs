@@ -8,6 +8,7 @@ mod hostile;
 mod outages;
 mod questions;
 mod races;
+mod reopened;
 mod restarts;
 mod stage;
 mod story;
