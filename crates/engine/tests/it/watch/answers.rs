@@ -9,7 +9,7 @@ use kugetsu_store::fuse::Fuse;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::Subject;
 
-use super::stage::{Failure, KINDS, PROJECT, Stage};
+use super::stage::{Failure, KINDS, PROJECT, Stage, deaths};
 use crate::world::Daemon;
 
 /// Fewer steps than an answer takes. A smaller number means that the daemon does not die.
@@ -197,8 +197,8 @@ async fn survives(kind: ForgeKind, fuse: Fuse, requests: Fuse) -> bool {
 
 #[tokio::test]
 async fn death_at_a_write_changes_no_answer() {
-    for (first, kind) in KINDS.into_iter().enumerate() {
-        for steps in (first..).step_by(KINDS.len()) {
+    for kind in KINDS {
+        for steps in deaths(kind, 2) {
             let fuse = Fuse::after(steps);
             if !survives(kind, fuse.clone(), fuse).await {
                 assert!(steps > STEPS_LEAST, "{kind:?}: the daemon did not die within {steps} steps");
@@ -210,8 +210,8 @@ async fn death_at_a_write_changes_no_answer() {
 
 #[tokio::test]
 async fn death_before_or_after_a_changing_request_changes_no_answer() {
-    for (first, kind) in KINDS.into_iter().enumerate() {
-        for steps in (first..).step_by(KINDS.len()) {
+    for kind in KINDS {
+        for steps in deaths(kind, 2) {
             if !survives(kind, Fuse::after(usize::MAX - 1), Fuse::after(steps)).await {
                 assert!(steps > 3, "{kind:?}: the daemon did not die within {steps} steps");
                 break;

@@ -6,7 +6,7 @@ use kugetsu_domain::reference::ForgeKind;
 use kugetsu_store::fuse::Fuse;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 
-use super::stage::{KINDS, PROJECT, Stage};
+use super::stage::{KINDS, PROJECT, Stage, deaths};
 use crate::runner::Turned;
 use crate::world::Daemon;
 
@@ -73,8 +73,8 @@ async fn question_is_answered_by_a_trusted_comment() {
 
 #[tokio::test]
 async fn death_at_any_step_neither_loses_nor_repeats_comments_of_an_agent() {
-    for (offset, kind) in KINDS.into_iter().enumerate() {
-        for steps in (offset..).step_by(KINDS.len()) {
+    for kind in KINDS {
+        for steps in deaths(kind, 2) {
             let stage = Stage::new(kind).await;
             let_agent_ask(&stage);
             let fuse = Fuse::after(steps);

@@ -3,7 +3,7 @@
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_store::fuse::Fuse;
 
-use super::stage::{KINDS, Stage};
+use super::stage::{KINDS, Stage, deaths};
 
 /// Fewer steps than the story has. A smaller number means that the daemon does not die.
 const STEPS_LEAST: usize = 20;
@@ -38,17 +38,8 @@ async fn survives(kind: ForgeKind, fuse: Fuse, requests: Fuse) -> bool {
     is_dead
 }
 
-/// The kinds of servers share the steps among them, unless `KUGETSU_EVERY_DEATH` is set, as by `cargo xtask test --full`.
-fn steps(kind: ForgeKind) -> impl Iterator<Item = usize> {
-    let first = KINDS.iter().position(|other| *other == kind).unwrap();
-    match std::env::var_os("KUGETSU_EVERY_DEATH") {
-        Some(_) => (0..).step_by(1),
-        None => (first..).step_by(KINDS.len()),
-    }
-}
-
 async fn survives_a_death_at_any_write(kind: ForgeKind) {
-    for steps in steps(kind) {
+    for steps in deaths(kind, 1) {
         let fuse = Fuse::after(steps);
         if !survives(kind, fuse.clone(), fuse).await {
             assert!(steps > STEPS_LEAST, "the daemon did not die within {steps} steps");
@@ -59,7 +50,7 @@ async fn survives_a_death_at_any_write(kind: ForgeKind) {
 
 /// Before or after a request that changes something.
 async fn survives_a_death_at_any_change(kind: ForgeKind) {
-    for steps in steps(kind) {
+    for steps in deaths(kind, 1) {
         if !survives(kind, Fuse::after(usize::MAX - 1), Fuse::after(steps)).await {
             assert!(steps > CHANGES_LEAST, "the daemon did not die within {steps} requests");
             return;

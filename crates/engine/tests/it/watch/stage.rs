@@ -42,6 +42,16 @@ const IDLE: Duration = Duration::from_millis(2);
 const STEP: SignedDuration = SignedDuration::from_secs(30);
 pub(crate) const START: Timestamp = Timestamp::constant(1_767_409_445, 0);
 
+/// The steps at which daemons die. The kinds of servers share them, and only one of `apart` is taken, unless `KUGETSU_EVERY_DEATH` is
+/// set, as by `cargo xtask test --full`.
+pub(crate) fn deaths(kind: ForgeKind, apart: usize) -> impl Iterator<Item = usize> {
+    let first = KINDS.iter().position(|other| *other == kind).unwrap();
+    match std::env::var_os("KUGETSU_EVERY_DEATH") {
+        Some(_) => (0..).step_by(1),
+        None => (first * apart..).step_by(KINDS.len() * apart),
+    }
+}
+
 pub(crate) struct Stage {
     pub(crate) kind: ForgeKind,
     pub(crate) forge: Arc<ForgeServer>,
