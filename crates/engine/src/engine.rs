@@ -13,7 +13,7 @@ use kugetsu_api::run_spec::{Limits as RunLimits, RunSecrets};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::schedule::Stall;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::http::limits::Limits;
@@ -85,6 +85,7 @@ struct Inner {
     home_sizes: StdMutex<Option<Sizes>>,
     /// Held while kugetsu comments on an issue.
     announcements: Turns<IssueId>,
+    commands: Turns<IssueRef>,
     /// Held while a pull request of a repository is merged: the next one is looked at with the new base.
     merges: Turns<RepoRef>,
     /// The files of watched repositories that were read.
@@ -126,6 +127,7 @@ impl Engine {
             collecting: Mutex::new(()),
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
+            commands: Turns::default(),
             merges: Turns::default(),
             repo_files: RepoFiles::default(),
             looks: Semaphore::new(LOOKS_MAX),
@@ -217,6 +219,10 @@ impl Engine {
 
     pub(crate) fn merges(&self) -> &Turns<RepoRef> {
         &self.0.merges
+    }
+
+    pub(crate) fn commands(&self) -> &Turns<IssueRef> {
+        &self.0.commands
     }
 
     pub(crate) fn announcements(&self) -> &Turns<IssueId> {

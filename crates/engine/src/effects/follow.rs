@@ -1,6 +1,7 @@
 //! Looks at the pull request of a followed issue, and stores what follows from it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +12,10 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::watch::feedback::{Action, FeedbackKind, Seen, decide};
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_forge::forge::Subject;
+use kugetsu_store::view::StoredEvent;
 use kugetsu_store::write::{Enqueue, Settlement};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
@@ -79,6 +83,8 @@ fn pause(poll: Duration, unchanged: SignedDuration) -> SignedDuration {
 async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, Outcome> {
     // It is never closed.
     let _permit = engine.looks().acquire().await;
+    // Before the issue is read: a change after that is noticed.
+    let mut events = engine.store().listen();
     let followed = Followed::read(engine, issue).await?;
     let Some(number) = followed.pull_request(engine) else { return Err(Outcome::done()) };
     let now = engine.now();
@@ -90,8 +96,11 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
             .await
             .map_err(Outcome::retry)?;
     }
-    // A command may have stopped the issue, or have queued a task.
-    let followed = Followed::read(engine, issue).await?;
+    // A command, or a person, may have stopped the issue meanwhile, or have queued a task.
+    let followed = match !look.commands.is_empty() || has_changed(&mut events, issue) {
+        true => Followed::read(engine, issue).await?,
+        false => followed,
+    };
     let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
     let seen = seen(&followed, &look);
     if let [Action::Wait { until, why }] = actions.as_slice() {
@@ -103,6 +112,17 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
         return Ok(Found::Nothing { until: *until, seen: Box::new(look.seen), poll });
     }
     settle(engine, &followed, &look, at, seen, actions).await.map(Found::Something)
+}
+
+/// Whether something happened to the issue, as far as is known.
+fn has_changed(events: &mut Receiver<Arc<StoredEvent>>, issue: IssueId) -> bool {
+    loop {
+        match events.try_recv() {
+            Ok(event) if event.issue != issue => {}
+            Err(TryRecvError::Empty) => return false,
+            Ok(_) | Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => return true,
+        }
+    }
 }
 
 /// Changes of the pull request since the last look.

@@ -13,14 +13,14 @@ use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::command::{AnswerOn, Command, UnknownCommand, commands};
 use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_domain::watch::publication::{comment, harmless};
+use kugetsu_domain::watch::publication::harmless;
 use kugetsu_domain::watch::quote::quoted;
 use kugetsu_forge::discussion::{Comment, Reaction};
 use kugetsu_forge::forge::{Forge, Subject};
 use kugetsu_store::error::StoreError;
 
 use super::handover::{Requested, on_request};
-use super::own_comment::own_comment;
+use super::own_comment::OwnComment;
 use super::task::{HandoverError, continuation, seeded_task_id};
 use super::trusted::{Trusted, Voice};
 use crate::engine::Engine;
@@ -38,6 +38,7 @@ pub(crate) struct Discussion<'a> {
     pub(crate) issue: u64,
     /// Where the comments are.
     pub(crate) subject: Subject,
+    /// At least those with commands.
     pub(crate) comments: &'a [Comment],
 }
 
@@ -49,6 +50,9 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
         return Ok(());
     }
     let (watch, forge) = (discussion.watch, discussion.forge);
+    // A poll, a webhook and a look may find the same command.
+    let issue = IssueRef { repo: watch.repo.clone(), number: discussion.issue };
+    let _turn = engine.commands().take(&issue).await;
     let mut open = Vec::new();
     for comment in with_commands {
         let id = identifier(discussion, comment);
@@ -61,10 +65,10 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
     }
     let own = forge.whoami().await?.login;
     let authors = open.iter().filter_map(|(_, comment)| comment.author.as_ref());
-    let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own.clone(), authors).await?;
+    let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, authors).await?;
     for (id, comment) in open {
         if people.voice(comment.author.as_ref(), &comment.body) == Voice::Trusted {
-            handle(engine, discussion, comment, &id, &own).await?;
+            handle(engine, discussion, comment, &id).await?;
         }
         // A stranger's command stays one, even if the stranger is trusted later.
         engine.store().add_handled(watch.repo.base.to_string(), id, None, Timestamp::UNIX_EPOCH).await?;
@@ -87,7 +91,6 @@ async fn handle(
     discussion: &Discussion<'_>,
     comment: &Comment,
     id: &str,
-    own: &str,
 ) -> Result<(), HandoverError> {
     let mut refusals = Vec::new();
     for (number, command) in commands(&comment.body).into_iter().take(COMMANDS_MAX).enumerate() {
@@ -109,9 +112,8 @@ async fn handle(
     }
     let reasons: Vec<String> = refusals.iter().map(|reason| format!("- {}", harmless(reason))).collect();
     let text = format!("kugetsu did not do this:\n\n{}", reasons.join("\n"));
-    if own_comment(discussion.comments, own, id).is_none() {
-        forge.add_comment(project, discussion.subject, &self::comment(&text, id)).await?;
-    }
+    // The comments of the discussion may be a part of it, and older than an attempt before this one.
+    OwnComment { project, subject: discussion.subject, text: &text, marker: id }.write(forge, 0).await?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ const STEPS_LEAST: usize = 10;
 const QUESTION: &str = "/kugetsu ask why is it slow?";
 
 /// A stage whose issue has a pull request that waits for people. The agent has pushed once and pushes nothing more.
-async fn reviewed(kind: ForgeKind) -> (Stage, u64, u64) {
+pub(super) async fn reviewed(kind: ForgeKind) -> (Stage, u64, u64) {
     let stage = Stage::new(kind).await;
     stage.world.machine.set_speaker(|message| match message.contains("why is it slow?") {
         true => Ok("It reads twice.".to_owned()),
@@ -56,7 +56,7 @@ async fn answered(stage: &Stage, daemon: &Daemon, issue: u64, subject: Subject) 
 }
 
 /// Lets some polls pass.
-async fn polls(stage: &Stage, daemon: &Daemon) {
+pub(super) async fn polls(stage: &Stage, daemon: &Daemon) {
     for _ in 0..6 {
         stage.pass(daemon, SignedDuration::from_secs(30)).await;
     }

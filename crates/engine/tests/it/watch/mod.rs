@@ -8,6 +8,7 @@ mod hostile;
 mod outages;
 mod questions;
 mod races;
+mod refusals;
 mod reopened;
 mod restarts;
 mod stage;
