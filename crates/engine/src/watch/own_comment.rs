@@ -29,7 +29,7 @@ pub(crate) fn agent_marker(run: RunId, number: u32) -> String {
 }
 
 /// Finds a comment that kugetsu wrote, by its author `own` and its marker.
-fn own_comment<'a>(comments: &'a [Comment], own: &str, marker: &str) -> Option<&'a Comment> {
+pub(crate) fn own_comment<'a>(comments: &'a [Comment], own: &str, marker: &str) -> Option<&'a Comment> {
     let is_own = |comment: &&Comment| comment.author.as_ref().is_some_and(|author| author.login == own);
     comments.iter().find(|comment| is_own(comment) && has_marker(&comment.body, marker))
 }
