@@ -234,6 +234,10 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
                 "title or description changed after it was labeled; remove the label and set it again".to_owned();
             (Met::No, fact)
         }
+        (_, None) if policy.label.is_some() && facts.is_complete && facts.author.is_some() => {
+            let fact = "title or description may have changed after it was labeled; remove the label and set it again";
+            (Met::No, fact.to_owned())
+        }
         (Some(false), _) => (Met::No, format!("{author} wrote it, and is not trusted ({})", policy.trust)),
         (None, _) if !facts.is_complete => (Met::Unread, format!("{author} wrote it; {UNREAD}")),
         (None, _) => (Met::Unknown, format!("the server did not say what {author} may do")),

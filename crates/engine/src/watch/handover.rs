@@ -225,9 +225,9 @@ async fn selected_by(
     Ok((SelectedBy { set_by: by, is_trusted }, at))
 }
 
-/// The text that a setting of the label approves: `first`, which was first seen with the label, and the time of the issue's latest change
-/// then; or the current text with the time of the latest change now, if the setting is that change. `None` if another text may have
-/// been there when the label was set again.
+/// The text that a setting of the label approves: `first`, which was first seen with the label, with the time of the issue's latest change
+/// then; or the current text with the time of the latest change now. Either counts if the setting is that change. `None` if
+/// another text may have been there when the label was set.
 fn approved_by(
     set_at: Timestamp,
     first: (Option<String>, Timestamp),
@@ -237,7 +237,7 @@ fn approved_by(
         return Some(text.to_owned());
     }
     let (first, seen_at) = first;
-    first.filter(|_| set_at.duration_since(seen_at) <= SAME_CHANGE)
+    first.filter(|_| set_at.duration_since(seen_at).abs() <= SAME_CHANGE)
 }
 
 /// The time of the latest change of an issue, by the server's clock.

@@ -222,7 +222,19 @@ async fn text_of_before_a_label_is_not_approved_by_it() {
         wait(&stage, &daemon).await;
         assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
         let why = stage.explain(&daemon, issue).await;
-        assert!(why.because.iter().any(|reason| reason.starts_with("trust: eve wrote it")), "{kind:?}: {why:?}");
+        let unapproved = "trust: title or description may have changed";
+        assert!(why.because.iter().any(|reason| reason.starts_with(unapproved)), "{kind:?}: {why:?}");
+        // It changes after the label, and before kugetsu sees it.
+        let now = daemon.engine.clock().now().as_second();
+        stage.forge.set_time(now);
+        let labeled = Issue::new("Other").body("Good.").author("eve").label("agent").labeled_by("kim");
+        let other = stage.forge.issue(PROJECT, labeled);
+        stage.forge.set_time(now + 10);
+        stage.forge.edit(PROJECT, Subject::Issue(other), "Other", "EVIL");
+        wait(&stage, &daemon).await;
+        assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
+        let why = stage.explain(&daemon, other).await;
+        assert!(why.because.iter().any(|reason| reason.starts_with(unapproved)), "{kind:?}: {why:?}");
         daemon.kill().await;
     }
 }
