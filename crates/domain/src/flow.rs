@@ -16,7 +16,7 @@ use crate::reason::Reason;
 use crate::run::{Outcome, Run, RunState, Usage, Verdict};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskState, counted_attempts};
-use crate::watch::follow::{self, FollowEvent, Next};
+use crate::watch::follow::{self, FollowEvent, Next, Question};
 
 /// A fact about one issue.
 #[derive(Clone, Debug, PartialEq)]
@@ -302,10 +302,15 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             vec![]
         }
         // Only a watch allows kugetsu to write on the server.
-        Event::AgentCommented { lease, number, .. } if issue.follow.is_some() => {
-            vec![Effect::Comment { run: lease.run, number }]
-        }
-        Event::AgentCommented { .. } => vec![],
+        Event::AgentCommented { lease, number, is_question } => match &mut issue.follow {
+            Some(follow) => {
+                if is_question {
+                    follow.question = Some(Question { run: lease.run, number });
+                }
+                vec![Effect::Comment { run: lease.run, number }]
+            }
+            None => vec![],
+        },
         Event::Followed(event) => followed(&mut issue, event, now),
         Event::DestroyRequested => request_destroy(&mut issue)?,
         Event::DestroyFailed { .. } => {
@@ -376,8 +381,19 @@ fn queue(issue: &mut Issue, task: Task) -> Result<Vec<Effect>, Refused> {
         return Err(Refused::BeingDestroyed);
     }
     issue.state = IssueState::next(Some(issue.state), Trigger::Queued)?;
+    // Whatever a person or a trusted comment tells the agent is the answer, except a question in return.
+    if task.kind.needs_agent() && task.answer_on.is_none() {
+        answered(issue);
+    }
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Queued)?, ..task });
     Ok(vec![])
+}
+
+/// The question of the agent is not open any more.
+fn answered(issue: &mut Issue) {
+    if let Some(follow) = &mut issue.follow {
+        follow.question = None;
+    }
 }
 
 /// The task starts out blocked: the user decides how it continues.
@@ -444,7 +460,7 @@ fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
 fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect>, Refused> {
     let trigger = outcome.verdict.trigger();
     let version = issue.version;
-    let (pushed, reason) = (outcome.pushed, outcome.reason.clone());
+    let (pushed, reason, is_done) = (outcome.pushed, outcome.reason.clone(), outcome.verdict == Verdict::Done);
     let is_same_head = outcome.head_sha.is_some() && outcome.head_sha == issue.pushed;
     let Some((run_id, id)) = end_run(issue, outcome, now)? else { return Ok(vec![]) };
     let task = task_mut(issue, id)?;
@@ -453,12 +469,13 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     task.ended_at = Some(now);
     let mut effects = reports(task, version);
     // An answer without new work describes no pull request.
-    let only_answers = task.answer_on.is_some() && is_same_head;
+    let only_answers = task.answer_on.is_some() && is_same_head && issue.pr.is_some();
     if pushed && !only_answers {
-        effects.push(match issue.follow {
-            Some(_) => Effect::Publish { run: run_id },
-            None => Effect::FindPullRequest { run: run_id },
-        });
+        match issue.follow {
+            // What an unfinished turn pushed before is published already.
+            Some(_) => effects.extend(is_done.then_some(Effect::Publish { run: run_id })),
+            None => effects.push(Effect::FindPullRequest { run: run_id }),
+        }
     }
     Ok(effects)
 }
@@ -535,6 +552,8 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
     run.state = RunState::next(Some(run.state), Trigger::RunnerLost)?;
     run.ended_at = Some(now);
     let (run_id, id) = (run.id, run.task);
+    let question = issue.follow.as_ref().and_then(|follow| follow.question);
+    let waits = question.is_some_and(|question| question.run == run_id);
     let task = task_mut(issue, id)?;
     if loss == Loss::BeforeTheAgent {
         task.attempt = task.attempt.saturating_sub(1);
@@ -552,6 +571,12 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
         task.reason = Some(format!("queued again, because the agent had not been started: {reason}").into());
         return Ok(vec![]);
+    } else if waits {
+        // Another attempt would work without the answer, or ask again.
+        task.state = TaskState::next(Some(task.state), Trigger::Failed)?;
+        task.reason =
+            Some(format!("its agent waits for the answer to its question; the runner was lost: {reason}").into());
+        task.ended_at = Some(now);
     } else if attempt < MAX_ATTEMPTS {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
         let reason = format!("queued again after attempt {attempt} of {MAX_ATTEMPTS}: {reason}");
@@ -589,6 +614,9 @@ fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, R
         return Err(Refused::BeingDestroyed);
     }
     issue.state = IssueState::next(Some(issue.state), Trigger::Queued)?;
+    if task.kind.needs_agent() && task.answer_on.is_none() {
+        answered(issue);
+    }
     issue.tasks.push(Task {
         state,
         attempt: 0,

@@ -181,9 +181,9 @@ async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupt
     };
     let source = PromptSource::Issue(issue, files, server.as_ref());
     let mut outcome = run_turn(run, &agent, &launch, &source, interrupts).await;
-    if is_publishable(&outcome.end)
-        && let Some(declared) = tools.and_then(|tools| tools.declared())
-    {
+    // Another attempt would ask again, or work without the answer.
+    let is_over = is_publishable(&outcome.end) || matches!(outcome.end, End::Killed(_) | End::Paused { .. });
+    if is_over && let Some(declared) = tools.and_then(|tools| tools.declared()) {
         let reason = declared.reason(&run.spec.reference);
         outcome.end = End::Blocked(reason.map_text(|text| run.spool.mask(&text)));
     }

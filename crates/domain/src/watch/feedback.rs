@@ -210,6 +210,8 @@ pub enum Hold {
     Busy,
     /// A user stopped the issue.
     Stopped,
+    /// The agent waits for the answer to its question.
+    Asks,
 }
 
 /// Decides what follows.
@@ -221,6 +223,7 @@ pub fn decide(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>,
         let why = match hold {
             Hold::Busy => "a task of the issue is not over",
             Hold::Stopped => "a user stopped the issue",
+            Hold::Asks => "the agent waits for the answer to its question",
         };
         return vec![Action::Wait { until: None, why }];
     }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::ids::TaskId;
+use crate::ids::{RunId, TaskId};
 use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
 
 /// Shortest time between the beginnings of two looks at a pull request.
@@ -27,6 +27,30 @@ pub struct Follow {
     pub head_since: Option<Timestamp>,
     /// How the pull request ended.
     pub ending: Option<Ending>,
+    /// The question of its agent that waits for an answer.
+    pub question: Option<Question>,
+}
+
+/// A question that an agent wrote on its issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Whose records contain it.
+    pub run: RunId,
+    /// The number of the comment in that run.
+    pub number: u32,
+}
+
+impl Question {
+    /// The form in which it is stored.
+    pub fn name(self) -> String {
+        format!("{}/{}", self.run, self.number)
+    }
+
+    /// The question with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        let (run, number) = name.split_once('/')?;
+        Some(Self { run: run.parse().ok()?, number: number.parse().ok()? })
+    }
 }
 
 /// A fact about a followed issue.
@@ -95,6 +119,7 @@ impl Follow {
             head: None,
             head_since: None,
             ending: None,
+            question: None,
         }
     }
 
@@ -172,7 +197,7 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         FollowEvent::Exhausted { kind, fingerprint, reason } => {
             let given = follow.record(kind).map_or(0, |record| record.given);
             follow.set(Record { kind, fingerprint, given, state: RecordState::Stopped { reason } });
-            follow.look(now)
+            if follow.is_open() { follow.look(now) } else { None }
         }
         FollowEvent::MergeDecided { head: _ } => {
             follow.look_at = None;
@@ -184,7 +209,11 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         }
         FollowEvent::Resumed => {
             follow.is_stopped = false;
-            follow.records.clear();
+            // A head whose verification failed is not merged, whatever budgets there are.
+            follow.records.retain(|record| record.kind == FeedbackKind::Verify);
+            for record in &mut follow.records {
+                (record.given, record.state) = (0, RecordState::Settled);
+            }
             if follow.ending == Some(Ending::Merged) { None } else { follow.look(now) }
         }
         FollowEvent::Commented { comment } => {

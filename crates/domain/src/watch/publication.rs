@@ -182,7 +182,7 @@ pub fn harmless(text: &str) -> String {
         harmless.push(c);
         // A reference needs its sign directly before a name or a number.
         if matches!(c, '@' | '#' | '!' | '&' | '~' | '%' | '$')
-            && chars.peek().is_some_and(|next| next.is_alphanumeric())
+            && chars.peek().is_some_and(|next| next.is_alphanumeric() || matches!(next, '_' | '.'))
         {
             harmless.push('\u{200b}');
         }

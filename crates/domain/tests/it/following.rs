@@ -6,10 +6,10 @@ use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::run::{Outcome, Verdict};
-use kugetsu_domain::task::{MAX_ATTEMPTS, Task};
+use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskState};
 use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
-use kugetsu_domain::watch::follow::{FollowEvent, LOOK_PAUSE};
+use kugetsu_domain::watch::follow::{FollowEvent, LOOK_PAUSE, Question};
 
 use crate::world::{World, outcome};
 
@@ -59,6 +59,47 @@ fn push_is_published_and_then_looked_at() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::FindPullRequest { .. } | Effect::Follow { .. })));
     open(&mut world);
     assert_eq!(look_at(&world), Some(world.now));
+}
+
+fn question(world: &World) -> Option<Question> {
+    world.issue.follow.as_ref().unwrap().question
+}
+
+#[test]
+fn question_stays_open_until_the_agent_gets_an_answer() {
+    let mut world = followed();
+    open(&mut world);
+    let task = world.queue();
+    let lease = world.work(task);
+    let (_, effects) = world.step(Event::AgentCommented { lease, number: 2, is_question: true }).unwrap();
+    assert_eq!(effects, [Effect::Comment { run: lease.run, number: 2 }]);
+    let open = Some(Question { run: lease.run, number: 2 });
+    assert_eq!(question(&world), open);
+    let outcome = Outcome { pushed: true, ..outcome(Verdict::Blocked) };
+    let (_, effects) = world.step(Event::RunEnded { lease, outcome }).unwrap();
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Publish { .. })), "{effects:?}");
+    let in_return = Task { answer_on: Some(AnswerOn::Issue), ..world.task() };
+    let id = in_return.id;
+    world.step(Event::TaskQueued { task: in_return }).unwrap();
+    let lease = world.work(id);
+    world.step(Event::RunEnded { lease, outcome: crate::world::outcome(Verdict::Done) }).unwrap();
+    assert_eq!(question(&world), open);
+    world.queue();
+    assert_eq!(question(&world), None);
+}
+
+#[test]
+fn task_whose_agent_waits_for_an_answer_is_not_tried_again() {
+    let mut world = followed();
+    let task = world.queue();
+    let lease = world.work(task);
+    world.step(Event::AgentCommented { lease, number: 1, is_question: true }).unwrap();
+    let lost = Event::RunnerLost { lease, loss: Loss::Disappeared, reason: "it was killed".to_owned() };
+    let (issue, _) = world.step(lost).unwrap();
+    let task = issue.task(task).unwrap();
+    assert_eq!(task.state, TaskState::Failed);
+    assert!(task.reason.as_ref().unwrap().text.contains("waits for the answer"), "{:?}", task.reason);
+    assert!(question(&world).is_some());
 }
 
 #[test]

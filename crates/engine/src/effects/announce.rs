@@ -17,13 +17,39 @@ use kugetsu_store::view::RunView;
 use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::queries::tasks;
+use crate::watch::comments::take_comments;
 use crate::watch::followed::Followed;
 use crate::watch::own_comment::{MAY_EXIST, OwnComment, Written};
+use crate::watch::task::HandoverError;
 
 /// Failed executions after which it is given up. The next change is announced again.
 const ATTEMPTS_MAX: u32 = 20;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, version: u64, failures: u32) -> Outcome {
+    match show_state(engine, issue, version, failures).await {
+        Outcome::Settled(settlement) => match read_answers(engine, issue).await {
+            Ok(()) => Outcome::Settled(settlement),
+            Err(error) => Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
+        },
+        outcome => outcome,
+    }
+}
+
+/// Reads the answers to a question once its run is over: those that came before are reported by no server again.
+async fn read_answers(engine: &Engine, issue: IssueId) -> Result<(), HandoverError> {
+    let Ok(followed) = Followed::read(engine, issue).await else { return Ok(()) };
+    if followed.follow.question.is_none() || !followed.issue.tasks.is_empty() {
+        return Ok(());
+    }
+    let number = followed.issue.reference.number;
+    match take_comments(engine, &followed.watch, followed.forge.as_ref(), number).await {
+        // The issue was deleted.
+        Err(HandoverError::Forge(ForgeError::NotFound { authenticated: true, .. })) => Ok(()),
+        read => read,
+    }
+}
+
+async fn show_state(engine: &Engine, issue: IssueId, version: u64, failures: u32) -> Outcome {
     // Two at once would write two comments.
     let _turn = engine.announcements().take(&issue).await;
     let failures = match pending(engine, issue, version, failures).await {

@@ -67,9 +67,8 @@ pub(super) fn written(result: Result<Written, ForgeError>, failures: u32) -> Out
     match result {
         Ok(Written::Found(_)) => Outcome::done(),
         Ok(Written::MayExist) => Outcome::retry(MAY_EXIST),
-        // The discussion was deleted.
-        Err(ForgeError::NotFound { authenticated: true, .. }) => Outcome::done(),
         Err(error) if error.is_transient() => error.into(),
+        // Also a discussion that does not exist: the token may see it again later.
         Err(error) => Outcome::retry_up_to(COMMENT_ATTEMPTS_MAX, failures, error),
     }
 }

@@ -3,7 +3,7 @@
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::run::Run;
-use kugetsu_domain::watch::feedback::{Action, after_verification};
+use kugetsu_domain::watch::feedback::{Action, Ending, after_verification};
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::publication::{Work, description, is_unedited, title};
 use kugetsu_forge::error::ForgeError;
@@ -32,7 +32,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
-    if !followed.follow.is_open() {
+    if followed.follow.ending == Some(Ending::Merged) {
         return Outcome::done();
     }
     let run = match engine.store().runs(RunQuery { limit: Some(RUNS_MAX), ..RunQuery::new(issue) }).await {
@@ -59,6 +59,9 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
             Some(action) => decided(engine, &followed, &failed, action).await,
             None => Outcome::done(),
         };
+    }
+    if !followed.follow.is_open() {
+        return Outcome::done();
     }
     let summary = transcript::last_text(engine, run.id).await;
     let commits = commits(engine, &followed).await;
@@ -92,8 +95,18 @@ fn unverified(followed: &Followed, verified: &[Verification]) -> Option<Verifica
 
 async fn decided(engine: &Engine, followed: &Followed, failed: &Verification, action: Action) -> Outcome {
     let issue = followed.issue.id;
-    match action {
-        Action::Give { kind, fingerprint } => {
+    let held = match (followed.follow.is_open(), followed.follow.is_stopped) {
+        (false, _) => Some("the pull request was closed"),
+        (true, true) => Some("a user had stopped the issue"),
+        (true, false) => None,
+    };
+    match (action, held) {
+        // The head stays unverified, so that it is not merged later.
+        (Action::Give { kind, fingerprint }, Some(why)) => {
+            let reason = format!("{} failed at {} when {why}", failed.command, failed.head);
+            Outcome::event(issue, Event::Followed(FollowEvent::Exhausted { kind, fingerprint, reason }))
+        }
+        (Action::Give { kind, fingerprint }, None) => {
             let task = TaskId::new(Uuid::now_v7());
             match continued(engine, followed, task, failed_verification(failed)).await {
                 Ok(enqueue) => {
@@ -103,10 +116,10 @@ async fn decided(engine: &Engine, followed: &Followed, failed: &Verification, ac
                 Err(outcome) => outcome,
             }
         }
-        Action::Stop { kind, fingerprint, reason } => {
+        (Action::Stop { kind, fingerprint, reason }, _) => {
             Outcome::event(issue, Event::Followed(FollowEvent::Exhausted { kind, fingerprint, reason }))
         }
-        Action::Wait { .. } | Action::Merge { .. } | Action::Complete(_) => Outcome::done(),
+        (Action::Wait { .. } | Action::Merge { .. } | Action::Complete(_), _) => Outcome::done(),
     }
 }
 

@@ -351,14 +351,11 @@ async fn continue_issue(
 
 /// The message with the answer to the agent's question.
 async fn answer(engine: &Engine, issue: &Issue, text: String) -> Result<String, Problem> {
-    let question = open_question(engine, issue).await.map_err(store_failed)?.ok_or_else(|| {
+    let (_, question) = open_question(engine, issue).await.map_err(internal)?.ok_or_else(|| {
         Problem::new(ProblemKind::Conflict, format!("the agent of {} has no open question", issue.reference))
             .hint(format!("send it a message with `kugetsu continue {} \"<message>\"`", issue.reference))
     })?;
-    Ok(format!(
-        "The user answers your question.\n\n{}\n\nThe answer:\n\n{text}",
-        quoted("your question", &question.text)
-    ))
+    Ok(format!("The user answers your question.\n\n{}\n\nThe answer:\n\n{text}", quoted("your question", &question)))
 }
 
 /// Queues the push of an issue's work. Its agent is that of the work, which does not run.

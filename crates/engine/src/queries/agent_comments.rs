@@ -7,9 +7,7 @@ use kugetsu_api::record::{Body, Record};
 use kugetsu_api::regular_file;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::machine::Machine;
-use kugetsu_domain::task::TaskState;
-use kugetsu_store::error::StoreError;
+use kugetsu_domain::watch::follow::Question;
 
 use crate::engine::Engine;
 
@@ -52,27 +50,17 @@ fn comments_in(path: &Path) -> io::Result<Vec<AgentComment>> {
     Ok(comments)
 }
 
-/// A question without an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
-    /// The run whose agent waits.
-    pub(crate) run: RunId,
-    /// The number of the comment in that run.
-    pub(crate) number: u32,
-    pub(crate) text: String,
-}
-
-/// Returns the question of the agent in the latest run of an issue; `None` if it works again, if it has none, or if the records of
-/// the run are gone.
-pub(crate) async fn open_question(engine: &Engine, issue: &Issue) -> Result<Option<Question>, StoreError> {
-    let Some(view) = engine.store().view(issue.id).await? else { return Ok(None) };
-    let Some(run) = view.run.filter(|_| view.task.state.is_final() && view.task.state != TaskState::Done) else {
-        return Ok(None);
+/// Returns the open question of an issue's agent with its text; `None` without one, or if the records of its run are gone.
+///
+/// # Errors
+/// The records cannot be read.
+pub(crate) async fn open_question(engine: &Engine, issue: &Issue) -> io::Result<Option<(Question, String)>> {
+    let Some(question) = issue.follow.as_ref().and_then(|follow| follow.question) else { return Ok(None) };
+    let comments = match agent_comments(engine, question.run).await {
+        Ok(comments) => comments,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let comments = agent_comments(engine, run.id).await.unwrap_or_else(|error| {
-        tracing::debug!(run = %run.id, %error, "the records of a run cannot be read");
-        Vec::new()
-    });
-    let question = comments.into_iter().rfind(|comment| comment.is_question);
-    Ok(question.map(|comment| Question { run: run.id, number: comment.number, text: comment.text }))
+    let comment = comments.into_iter().find(|comment| comment.number == question.number);
+    Ok(comment.map(|comment| (question, comment.text)))
 }

@@ -178,7 +178,18 @@ async fn stop(engine: &Engine, issue: Issue) -> Result<Option<String>, HandoverE
 /// Takes feedback again, with new budgets, and tries the latest task again if it did not succeed.
 async fn resume(engine: &Engine, issue: Issue) -> Result<Option<String>, HandoverError> {
     let is_live = issue.tasks.iter().any(|task| !task.state.is_final());
+    let follow = issue.follow.as_ref();
+    let (asks, is_stopped) = follow.map_or((false, false), |follow| (follow.question.is_some(), follow.is_stopped));
+    if asks && !is_stopped {
+        // The prompt that led to the question would lead to it again.
+        return Ok(Some(
+            "the agent waits for the answer to its question; answer in a comment without a command".to_owned(),
+        ));
+    }
     accept(engine, &issue, Event::Followed(FollowEvent::Resumed)).await?;
+    if asks {
+        return Ok(None);
+    }
     let latest = engine.store().view(issue.id).await?.map(|view| view.task);
     match latest {
         Some(task) if !is_live && task.state.is_final() && task.state != TaskState::Done => {

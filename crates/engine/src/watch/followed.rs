@@ -68,7 +68,7 @@ impl Followed {
         match (self.follow.is_stopped, self.issue.tasks.is_empty()) {
             (true, _) => Some(Hold::Stopped),
             (false, false) => Some(Hold::Busy),
-            (false, true) => None,
+            (false, true) => self.follow.question.map(|_| Hold::Asks),
         }
     }
 

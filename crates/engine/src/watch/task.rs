@@ -1,5 +1,7 @@
 //! The tasks of watched issues.
 
+use std::io;
+
 use jiff::Timestamp;
 use kugetsu_domain::hash::fnv1a;
 use kugetsu_domain::ids::{IssueId, TaskId};
@@ -38,6 +40,8 @@ pub(crate) enum HandoverError {
     Source(String),
     #[error(transparent)]
     RepoFile(RepoFileError),
+    #[error("the records of a run cannot be read: {0}")]
+    Records(#[source] io::Error),
 }
 
 impl From<RepoFileError> for HandoverError {

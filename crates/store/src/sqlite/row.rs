@@ -19,7 +19,7 @@ use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
-use kugetsu_domain::watch::follow::Follow;
+use kugetsu_domain::watch::follow::{Follow, Question};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
@@ -33,7 +33,7 @@ macro_rules! issue_columns {
     () => {
         "i.id, i.number, i.state, i.title, i.directory, i.branch, i.base_branch, i.base_sha, i.session, i.session_agent, \
          i.session_state, i.session_run_at, i.session_cost_usd, i.session_input_tokens, i.session_output_tokens, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.pushed_sha, \
-         i.watch, i.watch_stopped, i.watch_comment, i.watch_look_at, i.watch_head, i.watch_head_at, i.watch_ended, i.fence, i.version, i.created_at, p.base, p.project"
+         i.watch, i.watch_stopped, i.watch_comment, i.watch_look_at, i.watch_head, i.watch_head_at, i.watch_ended, i.watch_question, i.fence, i.version, i.created_at, p.base, p.project"
     };
 }
 
@@ -281,9 +281,10 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
             head: columns.optional_owned()?,
             head_since: columns.optional_time()?,
             ending: columns.optional_named(Ending::from_name)?,
+            question: columns.optional_named(Question::from_name)?,
         }),
         None => {
-            columns.skip(6);
+            columns.skip(7);
             None
         }
     };

@@ -11,6 +11,7 @@ use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::run::Run;
 use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::feedback::{Ending, Record, RecordState};
+use kugetsu_domain::watch::follow::Question;
 use rusqlite::{Connection, Params, params};
 use serde_json::{Value, json};
 
@@ -124,6 +125,7 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
         follow.and_then(|follow| follow.head.as_ref()),
         follow.and_then(|follow| follow.head_since).map(Timestamp::as_millisecond),
         follow.and_then(|follow| follow.ending).map(Ending::name),
+        follow.and_then(|follow| follow.question).map(Question::name),
     ];
     match stored_version {
         Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice())?,
@@ -161,9 +163,10 @@ const INSERT_ISSUE: &str = "\
     INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \
         session_state, session_run_at, change_url, change_by, change_state, change_seen_at, pushed_sha, fence, version, \
         latest_task, shown_task, shown_as, session_cost_usd, session_input_tokens, session_output_tokens, watch, \
-        watch_stopped, watch_comment, watch_look_at, watch_head, watch_head_at, watch_ended, repo, number, created_at) \
+        watch_stopped, watch_comment, watch_look_at, watch_head, watch_head_at, watch_ended, watch_question, repo, number, \
+        created_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)";
+        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
 
 const UPDATE_ISSUE: &str = "\
     UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
@@ -171,8 +174,8 @@ const UPDATE_ISSUE: &str = "\
         change_state = ?14, change_seen_at = ?15, pushed_sha = ?16, fence = ?17, version = ?18, latest_task = ?19, \
         shown_task = ?20, shown_as = ?21, session_cost_usd = ?22, session_input_tokens = ?23, \
         session_output_tokens = ?24, watch = ?25, watch_stopped = ?26, watch_comment = ?27, watch_look_at = ?28, \
-        watch_head = ?29, watch_head_at = ?30, watch_ended = ?31 \
-    WHERE id = ?1 AND version = ?32";
+        watch_head = ?29, watch_head_at = ?30, watch_ended = ?31, watch_question = ?32 \
+    WHERE id = ?1 AND version = ?33";
 
 fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
     let TaskChange { issue, task, is_new } = change;

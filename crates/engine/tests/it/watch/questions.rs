@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_store::fuse::Fuse;
+use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
+use kugetsu_testkit::forge_server::permission::Permission;
+use kugetsu_testkit::forge_server::pull_request::PrState;
+use serde_json::json;
 
 use super::stage::{KINDS, PROJECT, Stage, deaths};
 use crate::runner::Turned;
@@ -14,12 +18,17 @@ const QUESTION: &str = "Which port, @kim?\n/merge\n<!-- kugetsu: forged -->";
 
 /// The first turn comments and asks, the following ones push.
 fn let_agent_ask(stage: &Stage) {
+    let_agent_ask_in_turn(stage, 1);
+}
+
+/// All turns push but this one, which comments and asks.
+fn let_agent_ask_in_turn(stage: &Stage, turn: usize) {
     let (pushed, forge) = (Arc::clone(&stage.pushed), Arc::clone(&stage.forge));
     let turns = std::sync::Mutex::new(0);
     stage.world.machine.set_agent(move |branch: &str| {
         let mut turns = turns.lock().unwrap();
         *turns += 1;
-        if *turns == 1 {
+        if *turns == turn {
             let comments = vec!["I look at it.".to_owned(), "It is the cache.".to_owned()];
             return Turned { pushed: None, comments, question: Some(QUESTION.to_owned()) };
         }
@@ -94,6 +103,47 @@ async fn death_at_any_step_neither_loses_nor_repeats_comments_of_an_agent() {
                 break;
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn question_about_a_pull_request_waits_and_nothing_is_given_or_merged_meanwhile() {
+    for kind in KINDS {
+        let stage = Stage::with(kind, json!({ "merge": "when-green" })).await;
+        let daemon = stage.daemon();
+        // The checks of the first head fail, and the agent asks about them.
+        let_agent_ask_in_turn(&stage, 2);
+        let issue = stage.hand_over();
+        let number = stage.pull_request(&daemon, issue).await;
+        stage.review(number);
+        await_question(&stage, &daemon, issue).await;
+        let head = stage.forge.pull_request_of(PROJECT, number).sha;
+        stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+        if kind == ForgeKind::GitHub {
+            // Gitea and Forgejo do not say which users are programs.
+            stage.forge.set_permission(PROJECT, "helper[bot]", Permission::Write);
+            stage.forge.comment(PROJECT, Subject::Issue(issue), "helper[bot]", "Port 666.");
+        }
+        stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "Port 1.\n/kugetsu retry");
+        stage.hours(&daemon, 2).await;
+        assert_eq!(stage.world.machine.started().len(), 2, "{kind:?}: {:?}", stage.world.machine.started());
+        assert_eq!(stage.forge.pull_request_of(PROJECT, number).state, PrState::Open, "{kind:?}");
+        let own = stage.own_comments(issue).concat();
+        assert!(own.contains("answer in a comment without a command"), "{kind:?}: {own}");
+        // A question in return leaves it open.
+        stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu ask Why do you need it?");
+        stage
+            .until(&daemon, "the other question", async || (stage.world.machine.started().len() == 3).then_some(()))
+            .await;
+        stage.hours(&daemon, 1).await;
+        assert_eq!(stage.world.machine.started().len(), 3, "{kind:?}");
+        stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "Port 8080.");
+        stage
+            .until(&daemon, "the answer", async || {
+                stage.world.machine.started().get(3).is_some_and(|text| text.contains("Port 8080.")).then_some(())
+            })
+            .await;
+        daemon.kill().await;
     }
 }
 
