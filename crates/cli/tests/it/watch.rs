@@ -56,7 +56,7 @@ impl Stage {
             ForgeKind::Local => unreachable!("it has no server"),
         };
         // Comments are gathered for a minute.
-        forge.set_time(Timestamp::now().as_second() - 1800);
+        forge.set_undated_time(Timestamp::now().as_second() - 1800);
         forge.token(TOKEN, "robot");
         // Gitea and Forgejo tell only administrators of a repository what others may do.
         let may = if kind == ForgeKind::GitHub { Permission::Write } else { Permission::Admin };

@@ -283,10 +283,8 @@ fn why_explains_every_condition_of_an_issue_without_a_task() {
     assert_eq!((&why["state"], &why["watch"]), (&Value::Null, &"api".into()));
     let names: Vec<&str> =
         why["conditions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-    assert_eq!(
-        names,
-        ["open", "label", "trust", "dependencies", "pull request", "new", "repository", "open pull requests"]
-    );
+    let (read, local) = (["open", "label", "trust", "selected by", "dependencies"], ["new", "repository"]);
+    assert_eq!(names, [read.as_slice(), &["pull request"], &local, &["open pull requests"]].concat());
     let text = world.run(["why", &page(labeled)]);
     for part in ["not started", "repository: it is paused", "kugetsu watch resume api", "(read "] {
         assert!(text.contains(part), "{part}: {text}");
@@ -467,6 +465,21 @@ fn agent_that_is_blocked_pushes_nothing() {
     assert_eq!(run["pushed"], false, "{run}");
     assert!(run["reason"].as_str().unwrap().contains("the agent is blocked: The schema is missing."), "{run}");
     assert!(forge.pull_requests_of(PROJECT).is_empty());
+}
+
+#[test]
+fn agent_that_dies_after_its_question_is_not_tried_again() {
+    let stage = Stage::ready(ForgeKind::GitLab);
+    let (world, forge) = (&stage.world, &stage.forge);
+    let steps = [json!({"call": {"tool": "kugetsu_ask", "arguments": {"question": "Which port?"}}}), json!("crash")];
+    let body = format!("kugetsu-script: {}", json!(steps));
+    forge.issue(PROJECT, Issue::new("Serve it").body(&body).author("kim").label("agent"));
+    stage.watch("");
+    world.run(["watch", "run-once", "api"]);
+    let issue = stage.started();
+    let run = world.await_state(&issue, "blocked");
+    assert!(run["reason"].as_str().unwrap().contains("the agent asks: Which port?"), "{run}");
+    assert_eq!(world.records(&issue, "comment").len(), 1, "one question");
 }
 
 #[test]

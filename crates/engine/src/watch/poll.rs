@@ -27,8 +27,8 @@ use crate::watches::Watch;
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
-/// How far the clock of a server that does not tell its time may be behind this machine's, and how far a poll reads back in addition
-/// after the clock of a server was set back.
+/// How far the times of issues may be behind the server's time, or this machine's if the server sends none, and how far a poll reads
+/// back in addition after the clock of a server was set back.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
 /// The precision of the time of a server.
 const TICK: SignedDuration = SignedDuration::from_secs(1);
@@ -246,9 +246,10 @@ impl ServerClock {
         self.date.unwrap_or(self.now)
     }
 
-    /// The time from which changes count that follow the first poll.
+    /// The time from which changes count that follow the first poll. A proxy may date the responses, and not by the clock to which
+    /// the times of issues refer.
     fn beginning(&self) -> Timestamp {
-        self.date.unwrap_or_else(|| earlier(self.now, SKEW))
+        earlier(self.time(), SKEW)
     }
 
     /// Returns the time from which changes are read again, if the clock was set back after changes were read. What was changed since

@@ -43,7 +43,7 @@ const THIRD: &str = r#"[{"bash": {"command": "sed -i 's/$1/${1:-world}/' greet.s
 fn main() {
     let forge = ForgeServer::github();
     // Late, because kugetsu waits a minute for further remarks of a reviewer.
-    forge.set_time(Timestamp::now().as_second() - 1800);
+    forge.set_undated_time(Timestamp::now().as_second() - 1800);
     forge.token(TOKEN, "robot");
     forge.set_permission(PROJECT, "robot", Permission::Write);
     forge.set_permission(PROJECT, "kim", Permission::Write);

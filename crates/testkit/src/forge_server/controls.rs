@@ -211,6 +211,11 @@ impl ForgeServer {
         self.state.change(|forge| (forge.now, forge.is_dated) = (now, true));
     }
 
+    /// Sets the time of a server whose responses have no date. Clients take its times for those of their own clock.
+    pub fn set_undated_time(&self, now: i64) {
+        self.state.change(|forge| (forge.now, forge.is_dated) = (now, false));
+    }
+
     /// Spoils the next deliveries of webhooks, in order.
     pub fn mishaps(&self, mishaps: &[Mishap]) {
         self.state.mishaps.change(|next| next.extend(mishaps));
