@@ -1,7 +1,8 @@
 //! Myworld 0.2.1: it runs the checks of every commit itself and has their logs. It has no git protocol, no webhooks, no
 //! permissions of users and no dependencies of issues; comments cannot be edited, and a merge ignores the expected head. So
 //! pushes are copied to it, and the trusted user is named in the settings. Its clock is half an hour late, so that the wait
-//! for further remarks of a reviewer is over at once.
+//! for further remarks of a reviewer is over at once. It limits requests as GitHub does, which a slow machine with polls each
+//! second would reach.
 
 use std::process::Command;
 
@@ -51,7 +52,7 @@ fn needs_myworld_needs_opencode_labeled_issue_is_merged_after_red_checks_and_a_r
     let [robot, kim] = ["robot", "kim"].map(|login| credentials[login]["github_token"].as_str().unwrap().to_owned());
     let Some(stage) = Stage::new(&robot) else { return };
     let [robot, kim] = [robot, kim].map(|token| Client::new(peer.address(), API, &token));
-    stage.watch(&peer, API, robot, false, "poll = \"1s\"\ntrust = \"kim\"");
+    stage.watch(&peer, API, robot, false, "poll = \"5s\"\ntrust = \"kim\"");
 
     let issue = new_issue(&kim);
     let (number, first) = stage.pull_request(&kim);
