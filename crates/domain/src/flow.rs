@@ -381,17 +381,17 @@ fn queue(issue: &mut Issue, task: Task) -> Result<Vec<Effect>, Refused> {
         return Err(Refused::BeingDestroyed);
     }
     issue.state = IssueState::next(Some(issue.state), Trigger::Queued)?;
-    // Whatever a person or a trusted comment tells the agent is the answer, except a question in return.
-    if task.kind.needs_agent() && task.answer_on.is_none() {
-        answered(issue);
-    }
+    close_question(issue, &task);
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Queued)?, ..task });
     Ok(vec![])
 }
 
-/// The question of the agent is not open any more.
-fn answered(issue: &mut Issue) {
-    if let Some(follow) = &mut issue.follow {
+/// Whatever a person or a trusted comment tells the agent is the answer to its question, except a question in return.
+fn close_question(issue: &mut Issue, task: &Task) {
+    if task.kind.needs_agent()
+        && task.answer_on.is_none()
+        && let Some(follow) = &mut issue.follow
+    {
         follow.question = None;
     }
 }
@@ -614,9 +614,7 @@ fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, R
         return Err(Refused::BeingDestroyed);
     }
     issue.state = IssueState::next(Some(issue.state), Trigger::Queued)?;
-    if task.kind.needs_agent() && task.answer_on.is_none() {
-        answered(issue);
-    }
+    close_question(issue, &task);
     issue.tasks.push(Task {
         state,
         attempt: 0,
