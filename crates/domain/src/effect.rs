@@ -56,6 +56,13 @@ pub enum Effect {
         /// The issue's version when that was decided.
         version: u64,
     },
+    /// Keep the server from merging the pull request by itself.
+    CancelMerge {
+        /// The number of the pull request: a destroyed issue has none any more.
+        number: u64,
+        /// The issue's version when that was decided.
+        version: u64,
+    },
     /// Bring kugetsu's comment and labels on the server up to date with the issue.
     Announce {
         /// The issue's version when something worth telling happened.
@@ -105,6 +112,7 @@ kinds! {
     Comment = "comment",
     Follow = "follow",
     Merge = "merge",
+    CancelMerge = "cancel_merge",
     Announce = "announce",
     Answer = "answer",
     Complete = "complete",
@@ -131,6 +139,7 @@ impl Effect {
             Self::Comment { .. } => EffectKind::Comment,
             Self::Follow { .. } => EffectKind::Follow,
             Self::Merge { .. } => EffectKind::Merge,
+            Self::CancelMerge { .. } => EffectKind::CancelMerge,
             Self::Announce { .. } => EffectKind::Announce,
             Self::Answer { .. } => EffectKind::Answer,
             Self::Complete { .. } => EffectKind::Complete,
@@ -147,9 +156,10 @@ impl Effect {
             | Self::FindPullRequest { run }
             | Self::Publish { run } => format!("{kind}/{run}"),
             Self::Comment { run, number } => format!("{kind}/{run}/{number}"),
-            Self::RemoveFiles { version } | Self::Merge { version } | Self::Announce { version } => {
-                format!("{kind}/{issue}/{version}")
-            }
+            Self::RemoveFiles { version }
+            | Self::Merge { version }
+            | Self::CancelMerge { version, .. }
+            | Self::Announce { version } => format!("{kind}/{issue}/{version}"),
             Self::Report { task, version } | Self::Answer { task, version } => format!("{kind}/{task}/{version}"),
             Self::EndPause { task, until } => format!("{kind}/{task}/{}", until.as_millisecond()),
             Self::Follow { at } => format!("{kind}/{issue}/{}", at.as_millisecond()),

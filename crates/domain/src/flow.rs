@@ -312,7 +312,11 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             None => vec![],
         },
         Event::Followed(event) => followed(&mut issue, event, now),
-        Event::DestroyRequested => request_destroy(&mut issue)?,
+        Event::DestroyRequested => {
+            let mut effects = request_destroy(&mut issue)?;
+            effects.extend(cancellation(&issue));
+            effects
+        }
         Event::DestroyFailed { .. } => {
             issue.state = IssueState::next(Some(issue.state), Trigger::DestroyFailed)?;
             vec![]
@@ -339,6 +343,8 @@ fn follow_tasks(issue: &mut Issue, mut effects: Vec<Effect>, before: Vec<TaskSta
     let are_over = states.iter().all(|state| state.is_final());
     if are_over && !publishes && issue.pr.is_some() && follow.is_open() {
         effects.extend(follow.look(now).map(Effect::from));
+    } else if !are_over {
+        effects.extend(follow.reconsider_schedule(now).map(Effect::from));
     }
     effects.push(Effect::Announce { version });
     effects
@@ -353,10 +359,20 @@ impl From<Next> for Effect {
     }
 }
 
+/// Keeps the server from merging what it was to merge by itself.
+fn cancellation(issue: &Issue) -> Option<Effect> {
+    let scheduled = issue.follow.as_ref()?.scheduled.as_ref()?;
+    Some(Effect::CancelMerge { number: scheduled.number, version: issue.version })
+}
+
 /// A separate effect tells the server about it, and reads the state at that time.
 fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
     let version = issue.version;
-    let decides_merge = matches!(event, FollowEvent::MergeDecided { .. });
+    let merge = match event {
+        FollowEvent::MergeDecided { .. } => Some(Effect::Merge { version }),
+        FollowEvent::MergeCancelDecided => cancellation(issue),
+        _ => None,
+    };
     let ending = issue.follow.as_ref().and_then(|follow| follow.ending);
     let is_worth_telling = match event {
         FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. } => false,
@@ -367,9 +383,7 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
     if issue.follow.is_none() {
         return vec![];
     }
-    if decides_merge {
-        effects.push(Effect::Merge { version });
-    }
+    effects.extend(merge);
     if is_worth_telling {
         effects.push(Effect::Announce { version });
     }

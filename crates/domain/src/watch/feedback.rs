@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::TaskId;
+use crate::watch::scheduled::{SeenSchedule, reconsider};
 
 /// How long checks may take to be reported after a push: nothing reported means that it is too early.
 pub const CHECKS_GRACE: SignedDuration = SignedDuration::from_mins(3);
@@ -137,6 +138,8 @@ pub struct Seen {
     pub is_unverified: bool,
     /// The server's refusal of the latest merge of this head.
     pub merge_refusal: Option<String>,
+    /// The merge that was left to the server.
+    pub scheduled: Option<SeenSchedule>,
 }
 
 /// How a pull request ended.
@@ -199,6 +202,8 @@ pub enum Action {
     Stop { kind: FeedbackKind, fingerprint: String, reason: String },
     /// Merge exactly this head.
     Merge { head: String },
+    /// Keep the server from merging by itself: something speaks against it now.
+    CancelMerge,
     /// It was merged or closed, by any user.
     Complete(Ending),
 }
@@ -219,6 +224,13 @@ pub fn decide(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>,
     if let Some(ending) = seen.ending {
         return vec![Action::Complete(ending)];
     }
+    let Some(scheduled) = &seen.scheduled else { return decide_open(seen, records, rules, hold, now) };
+    // The server looks for conflicts again whenever the base moves, which in a queue is often.
+    let seen = Seen { conflicts: seen.conflicts.or(Some(false)), ..seen.clone() };
+    vec![reconsider(scheduled, &decide_open(&seen, records, rules, hold, now), now)]
+}
+
+fn decide_open(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>, now: Timestamp) -> Vec<Action> {
     if let Some(hold) = hold {
         let why = match hold {
             Hold::Busy => "a task of the issue is not over",
@@ -399,6 +411,7 @@ mod tests {
             is_approved: false,
             is_unverified: false,
             merge_refusal: None,
+            scheduled: None,
         }
     }
 
@@ -534,6 +547,22 @@ mod tests {
         );
         let by_programs = decided(&Seen { bot_reviews: remarks, ..green() }, &[]);
         assert!(matches!(by_programs[..], [Action::Give { kind: FeedbackKind::BotReview, .. }]));
+    }
+
+    #[test]
+    fn merge_that_is_left_to_the_server_is_kept_or_canceled() {
+        let scheduled = SeenSchedule { head: "c1".to_owned(), is_pending: true, changed: None };
+        let scheduled = Seen { scheduled: Some(scheduled), ..green() };
+        assert!(waits(&decided(&scheduled, &[])));
+        assert!(waits(&decided(&Seen { conflicts: None, ..scheduled.clone() }, &[])), "the base moved");
+        assert_eq!(decided(&Seen { head: "c2".to_owned(), ..scheduled.clone() }, &[]), [Action::CancelMerge]);
+        assert_eq!(decided(&Seen { checks: red().checks, ..scheduled.clone() }, &[]), [Action::CancelMerge]);
+        for hold in [Hold::Busy, Hold::Stopped, Hold::Asks] {
+            let decided = decide(&scheduled, &[], rules(MergePolicy::WhenGreen), Some(hold), now());
+            assert_eq!(decided, [Action::CancelMerge], "{hold:?}");
+        }
+        let ending = Ending::Merged;
+        assert_eq!(decided(&Seen { ending: Some(ending), ..scheduled }, &[]), [Action::Complete(ending)]);
     }
 
     #[test]

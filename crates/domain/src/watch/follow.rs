@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::{RunId, TaskId};
 use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
+use crate::watch::scheduled::Scheduled;
 
 /// Shortest time between the beginnings of two looks at a pull request.
 pub const LOOK_PAUSE: SignedDuration = SignedDuration::from_secs(2);
@@ -29,6 +30,8 @@ pub struct Follow {
     pub ending: Option<Ending>,
     /// The question of its agent that waits for an answer.
     pub question: Option<Question>,
+    /// The merge that kugetsu left to the server.
+    pub scheduled: Option<Scheduled>,
 }
 
 /// A question that an agent wrote on its issue.
@@ -70,6 +73,12 @@ pub enum FollowEvent {
     Exhausted { kind: FeedbackKind, fingerprint: String, reason: String },
     /// The head is to be merged.
     MergeDecided { head: String },
+    /// The server merges the head by itself from now on.
+    MergeScheduled(Scheduled),
+    /// The merge that was left to the server is to be canceled.
+    MergeCancelDecided,
+    /// The server does not merge it by itself any more.
+    MergeCanceled,
     /// A user stopped the issue.
     Stopped,
     /// A user resumed the issue; the budgets begin again.
@@ -99,6 +108,9 @@ impl FollowEvent {
             Self::Given { .. } => "feedback_given",
             Self::Exhausted { .. } => "feedback_exhausted",
             Self::MergeDecided { .. } => "merge_decided",
+            Self::MergeScheduled(_) => "merge_scheduled",
+            Self::MergeCancelDecided => "merge_cancel_decided",
+            Self::MergeCanceled => "merge_canceled",
             Self::Stopped => "follow_stopped",
             Self::Resumed => "follow_resumed",
             Self::Commented { .. } => "commented",
@@ -120,6 +132,7 @@ impl Follow {
             head_since: None,
             ending: None,
             question: None,
+            scheduled: None,
         }
     }
 
@@ -153,6 +166,11 @@ impl Follow {
         let at = Timestamp::from_millisecond(now.max(earliest).as_millisecond()).unwrap_or(now);
         self.look_at = Some(at);
         Some(Next::Look { at })
+    }
+
+    /// Looks if the server is to merge the pull request by itself: what has happened may be a reason to cancel that.
+    pub(crate) fn reconsider_schedule(&mut self, now: Timestamp) -> Option<Next> {
+        if self.scheduled.is_some() && self.is_open() { self.look(now) } else { None }
     }
 
     /// A task of the issue has ended. Feedback that it was about is settled only if it succeeded.
@@ -195,17 +213,28 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
             None
         }
         FollowEvent::Exhausted { kind, fingerprint, reason } => {
+            if kind == FeedbackKind::Merge {
+                follow.scheduled = None;
+            }
             let given = follow.record(kind).map_or(0, |record| record.given);
             follow.set(Record { kind, fingerprint, given, state: RecordState::Stopped { reason } });
             if follow.is_open() { follow.look(now) } else { None }
         }
-        FollowEvent::MergeDecided { head: _ } => {
+        FollowEvent::MergeDecided { head: _ } | FollowEvent::MergeCancelDecided => {
             follow.look_at = None;
             None
         }
+        FollowEvent::MergeScheduled(scheduled) => {
+            follow.scheduled = Some(scheduled);
+            if follow.is_open() { follow.look(now) } else { None }
+        }
+        FollowEvent::MergeCanceled => {
+            follow.scheduled = None;
+            if follow.is_open() || follow.is_closed() { follow.look(now) } else { None }
+        }
         FollowEvent::Stopped => {
             follow.is_stopped = true;
-            None
+            follow.reconsider_schedule(now)
         }
         FollowEvent::Resumed => {
             follow.is_stopped = false;

@@ -7,5 +7,6 @@ pub mod feedback;
 pub mod follow;
 pub mod publication;
 pub mod quote;
+pub mod scheduled;
 pub mod selection;
 pub mod trust;

@@ -10,6 +10,7 @@ use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskState};
 use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
 use kugetsu_domain::watch::follow::{FollowEvent, LOOK_PAUSE, Question};
+use kugetsu_domain::watch::scheduled::Scheduled;
 
 use crate::world::{World, outcome};
 
@@ -198,6 +199,37 @@ fn stopped_issue_may_still_be_merged_and_is_resumed_with_new_budgets() {
     assert!(effects.contains(&Effect::Follow { at: world.now }), "{effects:?}");
     let resumed = world.issue.follow.as_ref().unwrap();
     assert!(resumed.records.is_empty() && !resumed.is_stopped, "the budgets begin again");
+}
+
+#[test]
+fn merge_left_to_the_server_is_reconsidered_after_a_stop_and_a_task() {
+    let scheduled = || {
+        let mut world = followed();
+        open(&mut world);
+        let head = "c1".to_owned();
+        let effects = follow(&mut world, FollowEvent::MergeDecided { head: head.clone() });
+        let version = world.issue.version;
+        assert_eq!(effects[0], Effect::Merge { version });
+        assert_eq!(look_at(&world), None);
+        follow(&mut world, FollowEvent::MergeScheduled(Scheduled { number: 7, head, refusal: None }));
+        assert_eq!(look_at(&world), Some(world.now));
+        world.now += LOOK_PAUSE;
+        world
+    };
+    let mut world = scheduled();
+    let effects = follow(&mut world, FollowEvent::Stopped);
+    assert!(effects.contains(&Effect::Follow { at: world.now }), "{effects:?}");
+    let mut world = scheduled();
+    let (_, effects) = world.step(Event::DestroyRequested).unwrap();
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::CancelMerge { number: 7, .. })), "{effects:?}");
+    let mut world = scheduled();
+    world.queue();
+    assert_eq!(look_at(&world), Some(world.now), "a task may push");
+    let effects = follow(&mut world, FollowEvent::MergeCancelDecided);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::CancelMerge { .. })), "{effects:?}");
+    assert_eq!(look_at(&world), None);
+    follow(&mut world, FollowEvent::MergeCanceled);
+    assert_eq!((look_at(&world), &world.issue.follow.as_ref().unwrap().scheduled), (Some(world.now), &None));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::feedback::{Ending, RecordState};
 use kugetsu_domain::watch::follow::{Follow, FollowEvent};
 use kugetsu_domain::watch::publication::{StateLabel, comment, harmless};
+use kugetsu_domain::watch::scheduled::Scheduled;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
 use kugetsu_store::error::StoreError;
@@ -132,6 +133,10 @@ fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
     };
     if let Some(url) = pull_request {
         text.push_str(&format!("\n\nPull request: {url}"));
+    }
+    if let Some(Scheduled { refusal, .. }) = follow.scheduled.as_ref().filter(|_| follow.is_open()) {
+        let refusal = refusal.as_ref().map(|refusal| format!(" ({})", harmless(refusal))).unwrap_or_default();
+        text.push_str(&format!("\n\nThe server merges it when its own conditions are met{refusal}."));
     }
     for record in &follow.records {
         if let RecordState::Stopped { reason } = &record.state {

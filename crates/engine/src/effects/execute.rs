@@ -5,8 +5,8 @@ use kugetsu_store::effect::ClaimedEffect;
 
 use super::outcome::Outcome;
 use super::{
-    announce, answer, cancel_run, comment, complete, end_pause, find_pull_request, follow, merge, publish,
-    remove_files, report, rescue, run,
+    announce, answer, cancel_merge, cancel_run, comment, complete, end_pause, find_pull_request, follow, merge,
+    publish, remove_files, report, rescue, run,
 };
 use crate::engine::Engine;
 
@@ -28,6 +28,7 @@ pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome
         Effect::Comment { run, number } => comment::execute(engine, claimed.issue, run, number, claimed.attempt).await,
         Effect::Follow { at } => follow::execute(engine, claimed.issue, at).await,
         Effect::Merge { .. } => merge::execute(engine, claimed.issue, claimed.attempt).await,
+        Effect::CancelMerge { number, .. } => cancel_merge::execute(engine, claimed.issue, number).await,
         Effect::Announce { version } => announce::execute(engine, claimed.issue, version, claimed.attempt).await,
         Effect::Answer { task, .. } => answer::execute(engine, claimed.issue, task, claimed.attempt).await,
         Effect::Complete { ending } => complete::execute(engine, claimed.issue, ending, claimed.attempt).await,

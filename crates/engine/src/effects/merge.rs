@@ -1,9 +1,10 @@
-//! Merges the pull request of a followed issue, with the head that was looked at.
+//! Merges the pull request of a followed issue, with the head that was looked at, or leaves the merge to the server.
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::watch::feedback::{Action, FeedbackKind, decide};
 use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_domain::watch::scheduled::Scheduled;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{Merge, MergeMethod};
 
@@ -13,7 +14,7 @@ use crate::engine::Engine;
 use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 
-/// Executions that fail before a refusal is left to a person. Servers refuse for a moment after the base has moved, and while they
+/// Executions that fail before the merge is left to the server, or else to a person. Servers refuse for a moment after the base has moved, and while they
 /// check for conflicts.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -41,32 +42,79 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
         },
     };
     let merge = Merge { head_sha: head.clone(), method, when_ready: false };
-    match followed.forge.merge(followed.project(), number, &merge).await {
-        Ok(()) => match followed.forge.pull_request(followed.project(), number).await {
-            Ok(pull) if is_over(pull.state) => look_again(),
-            // Some servers merge after they have answered. A look now would decide to merge again.
-            Ok(_) => Outcome::retry("the server has accepted the merge and does not report it yet"),
-            Err(error) => error.into(),
-        },
-        Err(error @ ForgeError::Refused { .. }) => refused(&followed, number, head, failures, &error).await,
+    let attempt = Attempt { followed: &followed, number, merge, failures };
+    match followed.forge.has_merge_queue(followed.project(), &look.pull.base_branch).await {
+        // A direct merge would bypass the queue, if the token may.
+        Ok(true) => attempt.schedule(None).await,
+        Ok(false) => attempt.merge().await,
         Err(error) => error.into(),
     }
 }
 
-/// A refusal may mean that it is merged already, was closed, or has another head. Only otherwise a person has to decide.
-async fn refused(followed: &Followed, number: u64, head: &str, failures: u32, error: &ForgeError) -> Outcome {
-    let pull = match followed.forge.pull_request(followed.project(), number).await {
-        Ok(pull) => pull,
-        Err(error) => return error.into(),
-    };
-    let event = match is_over(pull.state) || pull.head_sha != head {
-        true => FollowEvent::Noticed,
-        false if failures.saturating_add(1) < ATTEMPTS_MAX => return Outcome::retry(error),
-        false => FollowEvent::Exhausted {
-            kind: FeedbackKind::Merge,
-            fingerprint: head.to_owned(),
-            reason: format!("the server refused to merge it: {error}"),
-        },
-    };
-    Outcome::event(followed.issue.id, Event::Followed(event))
+/// An attempt to merge a pull request.
+struct Attempt<'a> {
+    followed: &'a Followed,
+    number: u64,
+    merge: Merge,
+    /// Of earlier executions.
+    failures: u32,
+}
+
+impl Attempt<'_> {
+    async fn merge(self) -> Outcome {
+        let (forge, project) = (&self.followed.forge, self.followed.project());
+        match forge.merge(project, self.number, &self.merge).await {
+            Ok(()) => match forge.pull_request(project, self.number).await {
+                Ok(pull) if is_over(pull.state) => self.followed(FollowEvent::Noticed),
+                // Some servers merge after they have answered. A look now would decide to merge again.
+                Ok(_) => Outcome::retry("the server has accepted the merge and does not report it yet"),
+                Err(error) => error.into(),
+            },
+            Err(error @ ForgeError::Refused { .. }) => match self.retry_after(&error).await {
+                Some(outcome) => outcome,
+                None => self.schedule(Some(error)).await,
+            },
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Leaves the merge to the server. `refusal` is of a direct merge.
+    async fn schedule(self, refusal: Option<ForgeError>) -> Outcome {
+        let merge = Merge { when_ready: true, ..self.merge.clone() };
+        match self.followed.forge.merge(self.followed.project(), self.number, &merge).await {
+            Ok(()) => {
+                let refusal = refusal.map(|error| error.to_string());
+                self.followed(FollowEvent::MergeScheduled(Scheduled {
+                    number: self.number,
+                    head: merge.head_sha,
+                    refusal,
+                }))
+            }
+            Err(error @ ForgeError::Refused { .. }) => match self.retry_after(&error).await {
+                Some(outcome) => outcome,
+                None => self.followed(FollowEvent::Exhausted {
+                    kind: FeedbackKind::Merge,
+                    fingerprint: merge.head_sha,
+                    reason: format!("the server refused to merge it: {}", refusal.unwrap_or(error)),
+                }),
+            },
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Decides about a refusal. It may mean that the pull request is merged already, was closed, or has another head. `None` if it is
+    /// none of these, and was repeated often enough.
+    async fn retry_after(&self, refusal: &ForgeError) -> Option<Outcome> {
+        match self.followed.forge.pull_request(self.followed.project(), self.number).await {
+            Ok(pull) if is_over(pull.state) || pull.head_sha != self.merge.head_sha => {
+                Some(self.followed(FollowEvent::Noticed))
+            }
+            Ok(_) => (self.failures.saturating_add(1) < ATTEMPTS_MAX).then(|| Outcome::retry(refusal)),
+            Err(error) => Some(error.into()),
+        }
+    }
+
+    fn followed(&self, event: FollowEvent) -> Outcome {
+        Outcome::event(self.followed.issue.id, Event::Followed(event))
+    }
 }

@@ -2,6 +2,7 @@
 
 mod announce;
 mod answer;
+mod cancel_merge;
 mod cancel_run;
 mod comment;
 mod complete;

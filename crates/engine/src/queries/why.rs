@@ -127,6 +127,7 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
         Some(EffectKind::Comment) => "writing a comment of its agent",
         Some(EffectKind::Follow) => "looking at its pull request",
         Some(EffectKind::Merge) => "merging its pull request",
+        Some(EffectKind::CancelMerge) => "canceling the merge that was left to its server",
         Some(EffectKind::Announce) => "commenting on the issue",
         Some(EffectKind::Answer) => "writing an answer of the agent",
         Some(EffectKind::Complete) => "cleaning up after its pull request",

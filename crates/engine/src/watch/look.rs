@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::watch::command::commands;
 use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified};
+use kugetsu_domain::watch::scheduled::SeenSchedule;
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
 use kugetsu_forge::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::error::ForgeError;
@@ -52,6 +53,11 @@ impl Look {
     /// Asks the server for everything about the pull request.
     pub(crate) async fn at(followed: &Followed, number: u64, now: Timestamp) -> Result<Self, ForgeError> {
         let (forge, project) = (followed.forge.as_ref(), followed.project());
+        let is_scheduled = match &followed.follow.scheduled {
+            Some(_) => forge.is_merge_scheduled(project, number).await?,
+            None => false,
+        };
+        // Afterwards: one that is scheduled no longer may be merged.
         let pull = forge.pull_request(project, number).await?;
         let ci = match pull.head_sha.is_empty() {
             true => CiStatus { checks: Vec::new() },
@@ -91,6 +97,11 @@ impl Look {
             is_approved: decisions.is_approved,
             merge_refusal: merge_refusal(followed, &pull.head_sha),
             is_unverified: is_unverified(&pull.head_sha, &followed.follow.records),
+            scheduled: followed.follow.scheduled.as_ref().map(|scheduled| SeenSchedule {
+                head: scheduled.head.clone(),
+                is_pending: is_scheduled,
+                changed: pull.updated.and_then(|at| at.checked_sub(ahead).ok()),
+            }),
         };
         Ok(Self { pull, seen, ci, remarks, left_out, commands })
     }

@@ -289,7 +289,9 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
     let has_hook = engine.store().watch(issue.reference.repo.clone()).await.is_ok_and(|state| state.has_hook());
     let poll = now.saturating_add(followed.watch.poll(has_hook)).unwrap_or(now);
     let (waits_for, until) = match actions.first() {
-        Some(Action::Wait { until, why }) => ((*why).to_owned(), until.map_or(poll, |until| until.min(poll))),
+        Some(Action::Wait { until, why }) => {
+            (with_refusal(why, &followed.follow), until.map_or(poll, |until| until.min(poll)))
+        }
         Some(action) => (due(action), now),
         None => ("a change on the server".to_owned(), poll),
     };
@@ -298,12 +300,19 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
     object.next_look = followed.follow.look_at.map(|_| rfc3339(until));
 }
 
+/// The sentence, with the conditions of the server that a merge waits for.
+fn with_refusal(why: &str, follow: &Follow) -> String {
+    let refusal = follow.scheduled.as_ref().and_then(|scheduled| scheduled.refusal.as_ref());
+    refusal.map_or_else(|| why.to_owned(), |refusal| format!("{why}: {refusal}"))
+}
+
 /// The next thing that happens.
 fn due(action: &Action) -> String {
     match action {
         Action::Give { kind, .. } => format!("the agent, which gets feedback of the kind {} now", kind.name()),
         Action::Stop { reason, .. } => format!("a person: {reason}"),
         Action::Merge { .. } => "the merge, which is due now".to_owned(),
+        Action::CancelMerge => "the server, which is kept from merging it by itself now".to_owned(),
         Action::Complete(ending) => format!("the cleanup: it is {}", ending.name()),
         Action::Wait { why, .. } => (*why).to_owned(),
     }

@@ -20,6 +20,7 @@ use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
 use kugetsu_domain::watch::follow::{Follow, Question};
+use kugetsu_domain::watch::scheduled::Scheduled;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
@@ -33,7 +34,8 @@ macro_rules! issue_columns {
     () => {
         "i.id, i.number, i.state, i.title, i.directory, i.branch, i.base_branch, i.base_sha, i.session, i.session_agent, \
          i.session_state, i.session_run_at, i.session_cost_usd, i.session_input_tokens, i.session_output_tokens, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.pushed_sha, \
-         i.watch, i.watch_stopped, i.watch_comment, i.watch_look_at, i.watch_head, i.watch_head_at, i.watch_ended, i.watch_question, i.fence, i.version, i.created_at, p.base, p.project"
+         i.watch, i.watch_stopped, i.watch_comment, i.watch_look_at, i.watch_head, i.watch_head_at, i.watch_ended, i.watch_question, \
+         i.watch_merge, i.watch_merge_head, i.watch_merge_refusal, i.fence, i.version, i.created_at, p.base, p.project"
     };
 }
 
@@ -242,6 +244,12 @@ fn time(value: ValueRef<'_>) -> Result<Timestamp, String> {
     Timestamp::from_millisecond(milliseconds).map_err(|error| error.to_string())
 }
 
+fn scheduled(columns: &mut Columns<'_>) -> Result<Option<Scheduled>, StoreError> {
+    let number = columns.optional_number()?;
+    let (head, refusal) = (columns.optional_owned()?, columns.optional_owned()?);
+    Ok(number.zip(head).map(|(number, head)| Scheduled { number, head, refusal }))
+}
+
 /// Reads an issue, without its tasks, its run and the records of feedback.
 pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
     columns.begin("issue");
@@ -282,9 +290,10 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
             head_since: columns.optional_time()?,
             ending: columns.optional_named(Ending::from_name)?,
             question: columns.optional_named(Question::from_name)?,
+            scheduled: scheduled(columns)?,
         }),
         None => {
-            columns.skip(7);
+            columns.skip(10);
             None
         }
     };
@@ -429,6 +438,7 @@ pub(super) fn effect_of(kind: EffectKind, data: &Value, issue: IssueId) -> Optio
         EffectKind::Comment => Effect::Comment { run: run()?, number: u32::try_from(data["number"].as_u64()?).ok()? },
         EffectKind::Follow => Effect::Follow { at: time("at")? },
         EffectKind::Merge => Effect::Merge { version: version()? },
+        EffectKind::CancelMerge => Effect::CancelMerge { number: data["number"].as_u64()?, version: version()? },
         EffectKind::Announce => Effect::Announce { version: version()? },
         EffectKind::Complete => Effect::Complete { ending: Ending::from_name(data["ending"].as_str()?)? },
     })

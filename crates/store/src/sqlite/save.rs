@@ -93,6 +93,7 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
     let (worktree, session, pr) = (issue.worktree.as_ref(), issue.session.as_ref(), issue.pr.as_ref());
     let checked = pr.and_then(|pr| pr.checked);
     let follow = issue.follow.as_ref();
+    let scheduled = follow.and_then(|follow| follow.scheduled.as_ref());
     let common = params![
         id.to_string(),
         issue.state.name(),
@@ -126,6 +127,9 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
         follow.and_then(|follow| follow.head_since).map(Timestamp::as_millisecond),
         follow.and_then(|follow| follow.ending).map(Ending::name),
         follow.and_then(|follow| follow.question).map(Question::name),
+        scheduled.map(|scheduled| number(scheduled.number)),
+        scheduled.map(|scheduled| &scheduled.head),
+        scheduled.and_then(|scheduled| scheduled.refusal.as_ref()),
     ];
     match stored_version {
         Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice())?,
@@ -163,10 +167,10 @@ const INSERT_ISSUE: &str = "\
     INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \
         session_state, session_run_at, change_url, change_by, change_state, change_seen_at, pushed_sha, fence, version, \
         latest_task, shown_task, shown_as, session_cost_usd, session_input_tokens, session_output_tokens, watch, \
-        watch_stopped, watch_comment, watch_look_at, watch_head, watch_head_at, watch_ended, watch_question, repo, number, \
-        created_at) \
+        watch_stopped, watch_comment, watch_look_at, watch_head, watch_head_at, watch_ended, watch_question, \
+        watch_merge, watch_merge_head, watch_merge_refusal, repo, number, created_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
+        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38)";
 
 const UPDATE_ISSUE: &str = "\
     UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
@@ -174,8 +178,9 @@ const UPDATE_ISSUE: &str = "\
         change_state = ?14, change_seen_at = ?15, pushed_sha = ?16, fence = ?17, version = ?18, latest_task = ?19, \
         shown_task = ?20, shown_as = ?21, session_cost_usd = ?22, session_input_tokens = ?23, \
         session_output_tokens = ?24, watch = ?25, watch_stopped = ?26, watch_comment = ?27, watch_look_at = ?28, \
-        watch_head = ?29, watch_head_at = ?30, watch_ended = ?31, watch_question = ?32 \
-    WHERE id = ?1 AND version = ?33";
+        watch_head = ?29, watch_head_at = ?30, watch_ended = ?31, watch_question = ?32, \
+        watch_merge = ?33, watch_merge_head = ?34, watch_merge_refusal = ?35 \
+    WHERE id = ?1 AND version = ?36";
 
 fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
     let TaskChange { issue, task, is_new } = change;
@@ -331,6 +336,7 @@ fn effect_data(effect: &Effect) -> Value {
         Effect::RemoveFiles { version } | Effect::Merge { version } | Effect::Announce { version } => {
             json!({ "version": version })
         }
+        Effect::CancelMerge { number, version } => json!({ "number": number, "version": version }),
         Effect::Follow { at } => json!({ "at": at.as_millisecond() }),
         Effect::Complete { ending } => json!({ "ending": ending.name() }),
         Effect::Report { task, version } | Effect::Answer { task, version } => {
@@ -369,6 +375,7 @@ mod tests {
                 EffectKind::Comment => Effect::Comment { run, number: 2 },
                 EffectKind::Follow => Effect::Follow { at: Timestamp::UNIX_EPOCH },
                 EffectKind::Merge => Effect::Merge { version },
+                EffectKind::CancelMerge => Effect::CancelMerge { number: 7, version },
                 EffectKind::Announce => Effect::Announce { version },
                 EffectKind::Answer => Effect::Answer { task: TaskId::new(id()), version },
                 EffectKind::Complete => Effect::Complete { ending: Ending::Merged },

@@ -7,6 +7,7 @@ use kugetsu_domain::issue::Issue;
 use kugetsu_domain::run::{Outcome, Verdict};
 use kugetsu_domain::text::rfc3339;
 use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_domain::watch::scheduled::Scheduled;
 use serde_json::{Value, json};
 
 use crate::view::StoredEvent;
@@ -99,10 +100,15 @@ fn of_follow(event: &FollowEvent) -> Value {
             json!({ "kind": kind.name(), "fingerprint": fingerprint, "reason": reason })
         }
         FollowEvent::MergeDecided { head } | FollowEvent::HeadSeen { head } => json!({ "head_sha": head }),
+        FollowEvent::MergeScheduled(Scheduled { number, head, refusal }) => {
+            json!({ "pull_request": number, "head_sha": head, "refusal": refusal })
+        }
         FollowEvent::Commented { comment } => json!({ "comment": comment }),
         FollowEvent::Ended { ending } => json!({ "state": ending.name() }),
         FollowEvent::Published
         | FollowEvent::Noticed
+        | FollowEvent::MergeCancelDecided
+        | FollowEvent::MergeCanceled
         | FollowEvent::Stopped
         | FollowEvent::Resumed
         | FollowEvent::Reopened => json!({}),

@@ -6,6 +6,7 @@ use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
 use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_domain::watch::scheduled::Scheduled;
 
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::{Candidate, HookNews, Poll, WatchState};
@@ -26,6 +27,11 @@ async fn followed_issue_reads_back_as_stored() {
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c2 failed test".to_owned(), task },
         FollowEvent::Exhausted { kind: FeedbackKind::Review, fingerprint: "r2".to_owned(), reason: "often".to_owned() },
         FollowEvent::Commented { comment: 77 },
+        FollowEvent::MergeScheduled(Scheduled {
+            number: 7,
+            head: "c2".to_owned(),
+            refusal: Some("not yet".to_owned()),
+        }),
         FollowEvent::Noticed,
     ] {
         world.store().apply(issue.id, Event::Followed(event), at).await.unwrap();
@@ -41,6 +47,8 @@ async fn followed_issue_reads_back_as_stored() {
     assert_eq!(question.answer_on, Some(AnswerOn::PullRequest(7)));
     let follow = read.follow.unwrap();
     assert_eq!((follow.watch.as_str(), follow.comment), ("api", Some(77)));
+    let scheduled = Scheduled { number: 7, head: "c2".to_owned(), refusal: Some("not yet".to_owned()) };
+    assert_eq!(follow.scheduled, Some(scheduled));
     assert!(follow.look_at >= Some(at), "{:?}", follow.look_at);
     let ci = follow.record(FeedbackKind::Ci).unwrap();
     assert_eq!((ci.fingerprint.as_str(), ci.given, &ci.state), ("c2 failed test", 2, &RecordState::Given { task }));

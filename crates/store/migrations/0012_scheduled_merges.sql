@@ -1,0 +1,6 @@
+-- The number of the pull request that the server merges by itself, in its queue or when its own conditions are met.
+ALTER TABLE issues ADD COLUMN watch_merge INTEGER;
+-- The only head that it may merge.
+ALTER TABLE issues ADD COLUMN watch_merge_head TEXT;
+-- Why the server did not merge it at once. NULL: its branch has a queue.
+ALTER TABLE issues ADD COLUMN watch_merge_refusal TEXT;
