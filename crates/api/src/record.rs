@@ -136,14 +136,26 @@ pub enum Body {
 impl Body {
     /// Whether the daemon stores it as an event.
     pub const fn is_fact(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Worktree { .. }
-                | Self::SessionLost { .. }
-                | Self::Session { .. }
-                | Self::Comment { .. }
-                | Self::Ended { .. }
-        )
+            | Self::SessionLost { .. }
+            | Self::Session { .. }
+            | Self::Comment { .. }
+            | Self::Ended { .. } => true,
+            Self::Run { .. }
+            | Self::Step { .. }
+            | Self::Notice { .. }
+            | Self::Prompt { .. }
+            | Self::Text { .. }
+            | Self::Thought { .. }
+            | Self::ToolStarted { .. }
+            | Self::ToolEnded { .. }
+            | Self::Plan { .. }
+            | Self::Permission { .. }
+            | Self::Verified { .. }
+            | Self::Usage { .. }
+            | Self::Lost { .. } => false,
+        }
     }
 }
 

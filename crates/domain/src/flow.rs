@@ -181,7 +181,21 @@ impl Event {
             | Self::RunEnded { lease, .. }
             | Self::RunPaused { lease, .. }
             | Self::RunnerLost { lease, .. } => Some(*lease),
-            _ => None,
+            Self::TaskQueued { .. }
+            | Self::Adopted { .. }
+            | Self::TaskClaimed { .. }
+            | Self::PauseEnded { .. }
+            | Self::CancelRequested { .. }
+            | Self::TaskRetried { .. }
+            | Self::TaskMoved { .. }
+            | Self::PrSet { .. }
+            | Self::PrCleared
+            | Self::PrChecked { .. }
+            | Self::PushFound { .. }
+            | Self::Followed(_)
+            | Self::DestroyRequested
+            | Self::DestroyFailed { .. }
+            | Self::Destroyed { .. } => None,
         }
     }
 

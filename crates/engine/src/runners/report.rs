@@ -153,7 +153,19 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
                 None => Event::RunEnded { lease, outcome },
             })
         }
-        _ => None,
+        Body::Run { .. }
+        | Body::Step { .. }
+        | Body::Notice { .. }
+        | Body::Prompt { .. }
+        | Body::Text { .. }
+        | Body::Thought { .. }
+        | Body::ToolStarted { .. }
+        | Body::ToolEnded { .. }
+        | Body::Plan { .. }
+        | Body::Permission { .. }
+        | Body::Verified { .. }
+        | Body::Usage { .. }
+        | Body::Lost { .. } => None,
     }
 }
 

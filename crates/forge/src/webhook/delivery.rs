@@ -118,7 +118,9 @@ pub fn verified<'a>(
     let (event, ids): (&str, &[&str]) = match kind {
         ForgeKind::GitLab => ("x-gitlab-event", &["idempotency-key", "webhook-id", "x-gitlab-event-uuid"]),
         ForgeKind::GitHub => ("x-github-event", &["x-github-delivery"]),
-        _ => ("x-gitea-event", &["x-forgejo-delivery", "x-gitea-delivery"]),
+        ForgeKind::Gitea | ForgeKind::Forgejo | ForgeKind::Local => {
+            ("x-gitea-event", &["x-forgejo-delivery", "x-gitea-delivery"])
+        }
     };
     let id = ids.iter().find_map(|name| header(name)).filter(|id| !id.is_empty());
     Ok(Delivery {

@@ -28,7 +28,8 @@ pub enum NoticeSubject {
 pub(super) fn notice(kind: ForgeKind, event: &str, body: &Value) -> Option<Notice> {
     match kind {
         ForgeKind::GitLab => of_gitlab(body),
-        _ => of_github(event, body),
+        ForgeKind::GitHub | ForgeKind::Gitea | ForgeKind::Forgejo => of_github(event, body),
+        ForgeKind::Local => None,
     }
 }
 
