@@ -175,11 +175,14 @@ impl IssueTools {
 
     /// Returns once the record is on disk: the daemon reads it there, whatever becomes of this run.
     fn write(&self, used: &mut Used, text: &str, question: bool) -> Result<(), String> {
-        used.comments.push(text.to_owned());
-        let number = u32::try_from(used.comments.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(used.comments.len() + 1).unwrap_or(u32::MAX);
         self.spool.write(Body::Comment { number, question, text: text.to_owned() });
         self.spool.sync();
-        self.spool.broken().map_or(Ok(()), |why| Err(format!("it could not be written: {why}")))
+        if let Some(why) = self.spool.broken() {
+            return Err(format!("it could not be written: {why}"));
+        }
+        used.comments.push(text.to_owned());
+        Ok(())
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
