@@ -144,6 +144,11 @@ impl StateLabel {
         }
     }
 
+    /// The state that a label shows. Servers may keep the case in which the label was created first.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|label| label.name().eq_ignore_ascii_case(name))
+    }
+
     /// The state that it shows, as a sentence.
     pub const fn description(self) -> &'static str {
         match self {

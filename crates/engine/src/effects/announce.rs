@@ -166,11 +166,10 @@ async fn announce(followed: &Followed, text: &str, failures: u32) -> Result<Opti
 async fn label(followed: &Followed, state: Option<StateLabel>) -> Result<(), ForgeError> {
     let (forge, project, number) = (followed.forge.as_ref(), followed.project(), followed.issue.reference.number);
     let present = forge.issue(project, number).await?.labels;
-    let wanted = state.map(StateLabel::name);
-    let add: Vec<String> =
-        wanted.into_iter().filter(|name| !present.iter().any(|it| it == name)).map(str::to_owned).collect();
-    let is_other =
-        |name: &&String| StateLabel::ALL.iter().any(|label| label.name() == *name) && Some(name.as_str()) != wanted;
+    let shows = |name: &&String| StateLabel::from_name(name);
+    let is_missing = |wanted: &StateLabel| !present.iter().any(|name| shows(&name) == Some(*wanted));
+    let add: Vec<String> = state.filter(is_missing).map(|wanted| wanted.name().to_owned()).into_iter().collect();
+    let is_other = |name: &&String| shows(name).is_some_and(|shown| Some(shown) != state);
     let remove: Vec<String> = present.iter().filter(is_other).cloned().collect();
     match add.is_empty() && remove.is_empty() {
         true => Ok(()),
