@@ -87,16 +87,14 @@ impl Watch {
             return Err("label or assignee must say which issues are handed over".to_owned());
         }
         // kugetsu sets these itself, which must not hand an issue over.
-        let is_state = |label: &String| StateLabel::ALL.iter().any(|state| state.name().eq_ignore_ascii_case(label));
-        if let Some(label) = label.as_ref().filter(|label| is_state(label)) {
+        if let Some(label) = label.as_ref().filter(|label| StateLabel::from_name(label).is_some()) {
             return Err(format!(
                 "label must be another one than {label:?}, with which kugetsu shows the state of an issue"
             ));
         }
         let trust = trust(entry.trust)?;
         let budget = entry.max_feedback.unwrap_or(BUDGET);
-        let budgets =
-            Budgets { verify: budget, conflict: budget, ci: budget, review: budget, bot_review: budget, merge: budget };
+        let budgets = Budgets { verify: budget, conflict: budget, ci: budget, review: budget, bot_review: budget };
         Ok(Self {
             name: name.to_owned(),
             repo,

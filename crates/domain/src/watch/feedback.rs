@@ -87,7 +87,6 @@ pub struct Budgets {
     pub ci: u32,
     pub review: u32,
     pub bot_review: u32,
-    pub merge: u32,
 }
 
 impl Budgets {
@@ -98,7 +97,8 @@ impl Budgets {
             FeedbackKind::Ci => self.ci,
             FeedbackKind::Review => self.review,
             FeedbackKind::BotReview => self.bot_review,
-            FeedbackKind::Merge => self.merge,
+            // The agent can do nothing about it.
+            FeedbackKind::Merge => 0,
         }
     }
 }
@@ -417,7 +417,7 @@ mod tests {
 
     fn rules(merge: MergePolicy) -> Rules {
         Rules {
-            budgets: Budgets { verify: 2, conflict: 2, ci: 2, review: 3, bot_review: 1, merge: 1 },
+            budgets: Budgets { verify: 2, conflict: 2, ci: 2, review: 3, bot_review: 1 },
             merge,
             needs_checks: true,
         }
@@ -463,7 +463,6 @@ mod tests {
             conflicts: Some(true),
             reviews: remarks("r1"),
             bot_reviews: remarks("b1"),
-            merge_refusal: Some("protected".to_owned()),
             ..red()
         };
         let given: Vec<_> = decided(&all, &[])
@@ -478,7 +477,6 @@ mod tests {
             (FeedbackKind::Ci, RED),
             (FeedbackKind::Review, "r1"),
             (FeedbackKind::BotReview, "b1"),
-            (FeedbackKind::Merge, "c1 refused: protected"),
         ];
         assert_eq!(given, expected.map(|(kind, fingerprint)| (kind, fingerprint.to_owned())));
     }

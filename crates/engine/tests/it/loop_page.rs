@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use kugetsu_domain::watch::conditions::ConditionKind;
-use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
+use kugetsu_domain::watch::feedback::{Budgets, CHECKS_GRACE, FeedbackKind, GATHER};
 use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
 use kugetsu_engine::watches::{BUDGET, OPEN_MAX, POLL, POLL_WITH_HOOK};
@@ -25,9 +25,10 @@ fn loop_page_matches_the_code() {
     let mut feedback =
         "| kind | when | how many times, unless `max_feedback` says otherwise |\n|---|---|---|\n".to_owned();
     for kind in FeedbackKind::ALL {
-        let budget = match kind {
-            FeedbackKind::Merge => "0: a person decides".to_owned(),
-            _ => BUDGET.to_string(),
+        let budgets = Budgets { verify: BUDGET, conflict: BUDGET, ci: BUDGET, review: BUDGET, bot_review: BUDGET };
+        let budget = match budgets.of(*kind) {
+            0 => "0: a person decides".to_owned(),
+            budget => budget.to_string(),
         };
         writeln!(feedback, "| `{}` | {} | {budget} |", kind.name(), kind.description()).unwrap();
     }
