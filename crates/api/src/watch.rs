@@ -158,7 +158,7 @@ pub struct FollowObject {
     /// The next thing that it waits for, if the server was read.
     #[serde(default)]
     pub waits_for: Option<String>,
-    /// When its server is read again at the latest; RFC 3339, in milliseconds.
+    /// When its pull request is looked at again at the latest; RFC 3339, in milliseconds. Absent during a look.
     #[serde(default)]
     pub next_look: Option<String>,
     /// Number of comments by people who are not trusted, which the agent does not get.

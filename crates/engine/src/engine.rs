@@ -23,11 +23,12 @@ use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
 use crate::hook_key::read_or_make_key;
+use crate::looks::Looks;
 use crate::reported::Notices;
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
@@ -90,8 +91,7 @@ struct Inner {
     merges: Turns<RepoRef>,
     /// The files of watched repositories that were read.
     repo_files: RepoFiles,
-    /// Held during a look at a pull request: servers limit concurrent requests, and after a start all are looked at.
-    looks: Semaphore,
+    looks: Looks,
     /// Reports of webhooks that wait.
     notices: Notices,
     /// The key of the webhooks; read on first use.
@@ -104,9 +104,6 @@ struct Inner {
     stall: StdMutex<Option<Stall>>,
     started_at: Timestamp,
 }
-
-/// Maximum number of concurrent looks at pull requests.
-const LOOKS_MAX: usize = 4;
 
 /// Maximum number of repositories that are remembered; beyond it the set is emptied.
 const STORED_REPOS_MAX: usize = 4096;
@@ -130,7 +127,7 @@ impl Engine {
             commands: Turns::default(),
             merges: Turns::default(),
             repo_files: RepoFiles::default(),
-            looks: Semaphore::new(LOOKS_MAX),
+            looks: Looks::default(),
             notices: Notices::default(),
             hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
@@ -233,7 +230,7 @@ impl Engine {
         &self.0.repo_files
     }
 
-    pub(crate) fn looks(&self) -> &Semaphore {
+    pub(crate) fn looks(&self) -> &Looks {
         &self.0.looks
     }
 

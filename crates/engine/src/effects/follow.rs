@@ -60,12 +60,14 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, at: Timestamp) -> O
             Ok(Waited::Pointless) => return Outcome::done(),
             Err(error) => return Outcome::retry(error),
         }
+        engine.looks().set_next(issue, None);
         match look(engine, issue, at).await {
             Ok(Found::Nothing { until: next, seen, poll }) => {
                 let now = engine.now();
                 let since = unchanged.filter(|before| before.seen == *seen).map_or(now, |before| before.since);
                 let later = now.saturating_add(pause(poll, now.duration_since(since)));
                 until = next.unwrap_or(Timestamp::MAX).min(later.unwrap_or(Timestamp::MAX));
+                engine.looks().set_next(issue, Some(until));
                 unchanged = Some(Unchanged { seen: *seen, since });
             }
             Ok(Found::Something(settlement)) => return Outcome::Settled(settlement),
@@ -81,8 +83,7 @@ fn pause(poll: Duration, unchanged: SignedDuration) -> SignedDuration {
 }
 
 async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, Outcome> {
-    // It is never closed.
-    let _permit = engine.looks().acquire().await;
+    let _permit = engine.looks().begin().await;
     // Before the issue is read: a change after that is noticed.
     let mut events = engine.store().listen();
     let followed = Followed::read(engine, issue).await?;

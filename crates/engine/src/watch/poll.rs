@@ -77,6 +77,11 @@ async fn poll_one(engine: Engine, watch: Watch) {
     consider_all(&engine, &watch).await;
     // A watch whose settings changed may be free for issues that wait.
     reconsider_waiting(&engine, &watch).await;
+    // One that was removed and added again finds its pull requests waiting.
+    let is_own = |issue: &Stored| issue.follow.as_ref().is_some_and(|follow| follow.watch == watch.name);
+    if let Err(error) = notify(&engine, &watch, is_own).await {
+        tracing::warn!(watch = watch.name, %error, "pull requests of a watch are looked at when they change");
+    }
     let (mut settings, mut refusals) = (engine.settings_changes(), 0);
     loop {
         let left = match poll_if_due(&engine, &watch).await {

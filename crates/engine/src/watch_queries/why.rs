@@ -286,18 +286,14 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
     };
     object.left_out = Some(look.left_out as u64);
     let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
-    let has_hook = engine.store().watch(issue.reference.repo.clone()).await.is_ok_and(|state| state.has_hook());
-    let poll = now.saturating_add(followed.watch.poll(has_hook)).unwrap_or(now);
-    let (waits_for, until) = match actions.first() {
-        Some(Action::Wait { until, why }) => {
-            (with_refusal(why, &followed.follow), until.map_or(poll, |until| until.min(poll)))
-        }
-        Some(action) => (due(action), now),
-        None => ("a change on the server".to_owned(), poll),
+    let waits_for = match actions.first() {
+        Some(Action::Wait { why, .. }) => with_refusal(why, &followed.follow),
+        Some(action) => due(action),
+        None => "a change on the server".to_owned(),
     };
     object.waits_for = Some(waits_for);
     // While a task runs, its end is the next occasion.
-    object.next_look = followed.follow.look_at.map(|_| rfc3339(until));
+    object.next_look = followed.follow.look_at.and_then(|_| engine.looks().next(issue.id)).map(rfc3339);
 }
 
 /// The sentence, with the conditions of the server that a merge waits for.
