@@ -80,8 +80,15 @@ impl Attempt<'_> {
 
     /// Leaves the merge to the server. `refusal` is of a direct merge.
     async fn schedule(self, refusal: Option<ForgeError>) -> Outcome {
+        let (forge, project) = (&self.followed.forge, self.followed.project());
         let merge = Merge { when_ready: true, ..self.merge.clone() };
-        match self.followed.forge.merge(self.followed.project(), self.number, &merge).await {
+        let scheduled = match forge.is_merge_scheduled(project, self.number).await {
+            // An earlier attempt did, or a person.
+            Ok(true) => Ok(()),
+            Ok(false) => forge.merge(project, self.number, &merge).await,
+            Err(error) => Err(error),
+        };
+        match scheduled {
             Ok(()) => {
                 let refusal = refusal.map(|error| error.to_string());
                 self.followed(FollowEvent::MergeScheduled(Scheduled {

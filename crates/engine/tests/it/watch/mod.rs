@@ -11,5 +11,6 @@ mod races;
 mod refusals;
 mod reopened;
 mod restarts;
+mod scheduled;
 mod stage;
 mod story;

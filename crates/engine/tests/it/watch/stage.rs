@@ -273,6 +273,7 @@ impl Stage {
                     ("src/lib.rs", Some(1)),
                     "Please say more here.",
                 );
+                self.forge.review_thread(&self.project(), number, "kim", ("src/main.rs", Some(1)), "Here, too.");
             }
             _ => {
                 check(CheckState::Success, None);
