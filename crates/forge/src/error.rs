@@ -73,7 +73,7 @@ pub enum ForgeError {
     Refused {
         server: String,
         request: String,
-        /// 405, 409, 412, 422 or 423.
+        /// 405, 409, 412, 422 or 423; on GitLab also 400 or 406.
         status: u16,
         /// The server's own message; may be empty.
         message: String,

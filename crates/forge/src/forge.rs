@@ -83,6 +83,12 @@ pub trait Forge: Debug + Send + Sync {
     /// are read; an old pull request may be missed there.
     fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<PullRequest>>;
 
+    /// Whether pull requests get into `branch` only through the server's own queue: a merge queue, or a merge train.
+    fn has_merge_queue<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool>;
+
+    /// Whether the server will merge the pull request without a further request: it is in a queue, or waits for conditions.
+    fn is_merge_scheduled<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, bool>;
+
     /// The reviews of a pull request, oldest first.
     fn reviews<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<Review>>;
 
@@ -140,9 +146,18 @@ pub trait Forge: Debug + Send + Sync {
 
     fn request_review<'a>(&'a self, project: &'a ProjectPath, number: u64, logins: &'a [String]) -> BoxFuture<'a, ()>;
 
+    /// Merges the pull request now. With [`Merge::when_ready`] the server merges it later: in its own queue if the base has one,
+    /// otherwise when its own conditions are met. To schedule it again with the same head changes nothing.
+    ///
+    /// The head is compared once, when the server gets the request. Only GitLab drops a scheduled merge when the head moves; the
+    /// others merge the new head, unless the merge is [canceled](Self::cancel_merge).
+    ///
     /// # Errors
-    /// [`ForgeError::Refused`] if the head moved, or if it cannot be merged now. It may be merged already.
+    /// [`ForgeError::Refused`] if the head moved, or if it cannot be merged or scheduled now. It may be merged already.
     fn merge<'a>(&'a self, project: &'a ProjectPath, number: u64, merge: &'a Merge) -> BoxFuture<'a, ()>;
+
+    /// Keeps the server from merging the pull request later; one that is not scheduled is left alone.
+    fn cancel_merge<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, ()>;
 
     /// Deletes a branch of the project; one that is gone is deleted already.
     fn delete_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, ()>;

@@ -12,6 +12,7 @@ use super::cache::Key;
 use super::credentials::Credentials;
 use super::excerpt::excerpt;
 use super::fetch::Endpoint;
+use super::graphql::Answer;
 use super::limits::Limits;
 use super::message::{Request, Response};
 use super::paging::{self, Paging};
@@ -34,6 +35,8 @@ pub(crate) struct HttpDialect {
     /// Header that pins a version of the API, in lower case, and its value.
     pub(crate) version: Option<(&'static str, &'static str)>,
     pub(crate) paging: Paging,
+    /// Statuses with which this kind refuses a request, besides those of all kinds.
+    pub(crate) refusals: &'static [u16],
 }
 
 /// An API of one server, with the token to use for it.
@@ -79,7 +82,8 @@ impl Client {
             headers.insert(HeaderName::from_static(dialect.token_header), token.clone());
         }
         let key = Key::new(base.as_str(), token.as_ref().map(HeaderValue::as_bytes).unwrap_or_default());
-        let endpoint = Endpoint { transport: transport.clone(), base, credentials, headers };
+        let endpoint =
+            Endpoint { transport: transport.clone(), base, credentials, headers, refusals: dialect.refusals };
         Self { endpoint, paging: dialect.paging, purpose, key, token }
     }
 
@@ -243,20 +247,30 @@ impl Client {
     /// Sends a GraphQL request, and returns its data.
     ///
     /// # Errors
-    /// [`ForgeError::Refused`] with the server's message if the operation failed.
-    pub(crate) async fn graphql(&self, query: &str, variables: Value) -> Result<Value, ForgeError> {
+    /// [`ForgeError::Refused`] with the server's message if the operation failed, and [`ForgeError::Unexpected`] without data.
+    pub(crate) async fn graphql<T: DeserializeOwned>(&self, query: &str, variables: Value) -> Result<T, ForgeError> {
         let url = self.endpoint.base.graphql();
         let request = Request::change(Method::POST, url, Some(json!({ "query": query, "variables": variables })));
         let response = self.send(&request).await?;
-        let mut answer: Map<String, Value> = self.deserialize(&Method::POST, &response)?;
-        let messages = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
-        let messages: Vec<&str> = messages.filter_map(|error| error["message"].as_str()).collect();
-        if !messages.is_empty() {
-            let (server, request) = (self.endpoint.server(), self.endpoint.describe(&Method::POST, &response.url));
-            let message = excerpt(&self.endpoint.credentials.mask(&messages.join("; ")));
-            return Err(ForgeError::Refused { server, request, status: 422, message });
-        }
-        Ok(answer.remove("data").unwrap_or_default())
+        let answer: Answer = self.deserialize(&Method::POST, &response)?;
+        let data = answer.data(&self.endpoint, &response)?;
+        self.convert(&Method::POST, &response, serde_json::from_value(data))
+    }
+
+    /// The refusal of a change that the client does not request, because the server would make it.
+    pub(crate) fn refusal(&self, method: &Method, path: &[&str], message: &str) -> ForgeError {
+        let (server, request) = (self.endpoint.server(), self.describe(method, path));
+        ForgeError::Refused { server, request, status: 409, message: message.to_owned() }
+    }
+
+    /// An accepted change that the server did not make.
+    pub(crate) fn unexpected(&self, method: &Method, path: &[&str], reason: &str) -> ForgeError {
+        let (server, request) = (self.endpoint.server(), self.describe(method, path));
+        ForgeError::Unexpected { server, request, reason: reason.to_owned() }
+    }
+
+    fn describe(&self, method: &Method, path: &[&str]) -> String {
+        self.endpoint.describe(method, &self.endpoint.base.join(path, &[]))
     }
 
     /// Reads the object in a response to a GET request.

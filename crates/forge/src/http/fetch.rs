@@ -22,6 +22,8 @@ pub(crate) struct Endpoint {
     pub(crate) base: BaseUrl,
     pub(crate) credentials: Credentials,
     pub(crate) headers: HeaderMap,
+    /// Statuses that refuse a request, besides those of all kinds of servers.
+    pub(crate) refusals: &'static [u16],
 }
 
 impl Endpoint {

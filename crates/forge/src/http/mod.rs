@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub mod credentials;
 mod excerpt;
 pub(crate) mod fetch;
+mod graphql;
 pub mod limits;
 pub(crate) mod message;
 pub(crate) mod paging;

@@ -39,6 +39,9 @@ pub(super) fn check_status(response: Response, endpoint: &Endpoint, request: &st
             return Err(Failure { error: ForgeError::Failing { server, request, status, message: message() }, retry });
         }
         status @ (405 | 409 | 412 | 422 | 423) => ForgeError::Refused { server, request, status, message: message() },
+        status if endpoint.refusals.contains(&status) => {
+            ForgeError::Refused { server, request, status, message: message() }
+        }
         status => {
             let reason = match message() {
                 message if message.is_empty() => format!("status {status}"),

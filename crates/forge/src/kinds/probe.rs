@@ -26,7 +26,7 @@ impl Prober {
     pub(super) fn new(transport: &Transport, base: &ServerBase) -> Result<Self, ForgeError> {
         let base = BaseUrl::parse(base.as_str(), base.as_str())?;
         let (transport, credentials) = (transport.clone(), Credentials::anonymous());
-        Ok(Self(Endpoint { transport, base, credentials, headers: HeaderMap::new() }))
+        Ok(Self(Endpoint { transport, base, credentials, headers: HeaderMap::new(), refusals: &[] }))
     }
 
     /// Returns the response to a GET request for `path`, whatever its status.

@@ -54,6 +54,7 @@ pub(super) const SHARED: Dialect = Dialect {
         accept: "application/json",
         version: None,
         paging: Paging::LinkOrCount,
+        refusals: &[],
     },
     needs: TokenNeeds {
         roles: &[(Permission::Read, "Read"), (Permission::Write, "Write"), (Permission::Admin, "Administrator")],
@@ -149,6 +150,15 @@ impl Forge for Gitea {
         Box::pin(self.find_pulls(project, branch))
     }
 
+    /// Neither Gitea nor Forgejo has one.
+    fn has_merge_queue<'a>(&'a self, _: &'a ProjectPath, _: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn is_merge_scheduled<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, bool> {
+        Box::pin(self.is_scheduled(project, number))
+    }
+
     fn reviews<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<Review>> {
         Box::pin(self.list_reviews(project, number))
     }
@@ -220,6 +230,10 @@ impl Forge for Gitea {
 
     fn merge<'a>(&'a self, project: &'a ProjectPath, number: u64, merge: &'a Merge) -> BoxFuture<'a, ()> {
         Box::pin(self.merge_pull(project, number, merge))
+    }
+
+    fn cancel_merge<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.unschedule(project, number))
     }
 
     fn delete_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, ()> {

@@ -6,6 +6,7 @@ mod hooks;
 mod issues;
 mod labels;
 mod marks;
+mod merging;
 mod project;
 mod pull_requests;
 mod reviews;

@@ -12,7 +12,7 @@ use crate::error::ForgeError;
 use crate::http::client::Dated;
 use crate::http::paging::PER_PAGE;
 use crate::kinds::wire::{self, User};
-use crate::pull_request::{Facts, Merge, MergeCheck, MergeMethod, NewPullRequest, PullRequest, PullRequestEdit};
+use crate::pull_request::{Facts, MergeCheck, NewPullRequest, PullRequest, PullRequestEdit};
 
 /// Prefixes of titles that mark a draft, on versions without the field `draft`.
 const DRAFT_PREFIXES: &[&str] = &["WIP:", "[WIP]"];
@@ -141,21 +141,6 @@ impl Gitea {
             body.insert("state".to_owned(), "closed".into());
         }
         self.client.change_only(Method::PATCH, &path, Some(body.into())).await
-    }
-
-    pub(super) async fn merge_pull(&self, project: &ProjectPath, number: u64, merge: &Merge) -> Result<(), ForgeError> {
-        let method = match merge.method {
-            MergeMethod::Merge => "merge",
-            MergeMethod::Squash => "squash",
-            MergeMethod::Rebase => "rebase",
-        };
-        let number = number.to_string();
-        let path = wire::repo_path(project, &["pulls", &number, "merge"]);
-        let mut body = json!({ "Do": method, "head_commit_id": merge.head_sha });
-        if merge.when_ready {
-            body["merge_when_checks_succeed"] = true.into();
-        }
-        self.client.change_only(Method::POST, &path, Some(body)).await
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

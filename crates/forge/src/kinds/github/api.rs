@@ -47,6 +47,7 @@ pub(in crate::kinds) static GITHUB: Dialect = Dialect {
         accept: "application/vnd.github+json",
         version: Some(("x-github-api-version", "2022-11-28")),
         paging: Paging::Link,
+        refusals: &[],
     },
     needs: TokenNeeds {
         roles: &[
@@ -147,6 +148,14 @@ impl Forge for GitHub {
         Box::pin(self.find_pulls(project, branch))
     }
 
+    fn has_merge_queue<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(self.has_queue(project, branch))
+    }
+
+    fn is_merge_scheduled<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, bool> {
+        Box::pin(self.is_scheduled(project, number))
+    }
+
     fn reviews<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<Review>> {
         Box::pin(self.list_reviews(project, number))
     }
@@ -218,6 +227,10 @@ impl Forge for GitHub {
 
     fn merge<'a>(&'a self, project: &'a ProjectPath, number: u64, merge: &'a Merge) -> BoxFuture<'a, ()> {
         Box::pin(self.merge_pull(project, number, merge))
+    }
+
+    fn cancel_merge<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.unschedule(project, number))
     }
 
     fn delete_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, ()> {

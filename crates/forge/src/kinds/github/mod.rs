@@ -5,6 +5,7 @@ mod checks;
 mod hooks;
 mod issues;
 mod marks;
+mod merging;
 mod project;
 mod pull_requests;
 mod reviews;

@@ -3,13 +3,14 @@
 use kugetsu_domain::reference::ProjectPath;
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::api::{GITHUB, GitHub};
 use crate::error::ForgeError;
 use crate::http::paging::PER_PAGE;
 use crate::kinds::wire::{self, User};
-use crate::pull_request::{Facts, Merge, MergeCheck, MergeMethod, NewPullRequest, PullRequest, PullRequestEdit};
+use crate::pull_request::{Facts, MergeCheck, NewPullRequest, PullRequest, PullRequestEdit};
 
 #[derive(Deserialize)]
 struct Pull {
@@ -158,36 +159,7 @@ impl GitHub {
         let mutation = if draft { "convertPullRequestToDraft" } else { "markPullRequestReadyForReview" };
         let query =
             format!("mutation($id: ID!) {{ {mutation}(input: {{pullRequestId: $id}}) {{ clientMutationId }} }}");
-        self.client.graphql(&query, json!({ "id": pull.node_id })).await.map(drop)
-    }
-
-    pub(super) async fn merge_pull(&self, project: &ProjectPath, number: u64, merge: &Merge) -> Result<(), ForgeError> {
-        if merge.when_ready {
-            return self.enable_auto_merge(project, number, merge).await;
-        }
-        let method = match merge.method {
-            MergeMethod::Merge => "merge",
-            MergeMethod::Squash => "squash",
-            MergeMethod::Rebase => "rebase",
-        };
-        let number = number.to_string();
-        let path = wire::repo_path(project, &["pulls", &number, "merge"]);
-        let body = json!({ "sha": merge.head_sha, "merge_method": method });
-        self.client.change_only(Method::PUT, &path, Some(body)).await
-    }
-
-    async fn enable_auto_merge(&self, project: &ProjectPath, number: u64, merge: &Merge) -> Result<(), ForgeError> {
-        const QUERY: &str = "mutation($id: ID!, $head: GitObjectID!, $method: PullRequestMergeMethod!) { \
-            enablePullRequestAutoMerge(input: {pullRequestId: $id, expectedHeadOid: $head, mergeMethod: $method}) \
-            { clientMutationId } }";
-        let pull = self.pull(project, number).await?;
-        let method = match merge.method {
-            MergeMethod::Merge => "MERGE",
-            MergeMethod::Squash => "SQUASH",
-            MergeMethod::Rebase => "REBASE",
-        };
-        let variables = json!({ "id": pull.node_id, "head": merge.head_sha, "method": method });
-        self.client.graphql(QUERY, variables).await.map(drop)
+        self.client.graphql::<IgnoredAny>(&query, json!({ "id": pull.node_id })).await.map(drop)
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

@@ -43,6 +43,7 @@ pub(in crate::kinds) static GITLAB: Dialect = Dialect {
         accept: "application/json",
         version: None,
         paging: Paging::NextPage,
+        refusals: &[400, 406],
     },
     needs: TokenNeeds {
         roles: &[
@@ -143,6 +144,14 @@ impl Forge for GitLab {
         Box::pin(self.find_pulls(project, branch))
     }
 
+    fn has_merge_queue<'a>(&'a self, project: &'a ProjectPath, _: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(self.has_trains(project))
+    }
+
+    fn is_merge_scheduled<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, bool> {
+        Box::pin(self.is_scheduled(project, number))
+    }
+
     fn reviews<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<Review>> {
         Box::pin(self.list_reviews(project, number))
     }
@@ -220,6 +229,10 @@ impl Forge for GitLab {
 
     fn merge<'a>(&'a self, project: &'a ProjectPath, number: u64, merge: &'a Merge) -> BoxFuture<'a, ()> {
         Box::pin(self.merge_pull(project, number, merge))
+    }
+
+    fn cancel_merge<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, ()> {
+        Box::pin(self.unschedule(project, number))
     }
 
     fn delete_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, ()> {

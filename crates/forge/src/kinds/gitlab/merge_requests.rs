@@ -9,7 +9,7 @@ use super::api::{GITLAB, GitLab};
 use crate::error::ForgeError;
 use crate::http::paging::PER_PAGE;
 use crate::kinds::wire::{self, User};
-use crate::pull_request::{Facts, Merge, MergeCheck, MergeMethod, NewPullRequest, PullRequest, PullRequestEdit};
+use crate::pull_request::{Facts, MergeCheck, NewPullRequest, PullRequest, PullRequestEdit};
 
 /// Prefixes of titles that mark a draft, on versions without the field `draft`.
 const DRAFT_PREFIXES: &[&str] = &["Draft:", "[Draft]", "(Draft)", "WIP:", "[WIP]"];
@@ -136,20 +136,6 @@ impl GitLab {
         }
         let path = ["projects", project.as_str(), "merge_requests", &number.to_string()];
         self.client.change_only(Method::PUT, &path, Some(json!({ "reviewer_ids": ids }))).await
-    }
-
-    /// Whether commits are rebased is a setting of the project.
-    pub(super) async fn merge_pull(&self, project: &ProjectPath, number: u64, merge: &Merge) -> Result<(), ForgeError> {
-        let mut body = json!({
-            "sha": merge.head_sha, "squash": merge.method == MergeMethod::Squash, "should_remove_source_branch": false,
-        });
-        if merge.when_ready {
-            // Two names of one setting: the first one since 17.11.
-            body["auto_merge"] = true.into();
-            body["merge_when_pipeline_succeeds"] = true.into();
-        }
-        let path = ["projects", project.as_str(), "merge_requests", &number.to_string(), "merge"];
-        self.client.change_only(Method::PUT, &path, Some(body)).await
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

@@ -6,6 +6,7 @@ mod hooks;
 mod issues;
 mod marks;
 mod merge_requests;
+mod merging;
 mod project;
 mod reviews;
 

@@ -1,4 +1,4 @@
-//! The mutations that the REST API does not have.
+//! The queries and mutations that the REST API does not have.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::forge_server::issue::Subject;
 use crate::forge_server::merging::NotMerged;
 use crate::forge_server::pull_request::MergeMethod;
 use crate::forge_server::reply::Reply;
-use crate::forge_server::state::ForgeState;
+use crate::forge_server::state::{ForgeState, time};
 
 /// Status 200 also for errors, which are in the body.
 pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest) -> Reply {
@@ -19,6 +19,9 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest) -> Reply {
     }
     let query = request.text("query").unwrap_or_default();
     let variables = &request.body["variables"];
+    if query.starts_with("query") {
+        return read(forge, request, query);
+    }
     let Some((path, number)) = variables["id"].as_str().and_then(|id| pull_of(forge, id)) else {
         let id = variables["id"].as_str().unwrap_or_default();
         return failed(&format!("Could not resolve to a node with the global id of '{id}'"));
@@ -34,6 +37,27 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest) -> Reply {
         }
         None => failed("Parse error on the query"),
     }
+}
+
+/// A query about a repository.
+fn read(forge: &ForgeState, request: &ApiRequest, query: &str) -> Reply {
+    let variables = &request.body["variables"];
+    let [owner, name] = ["owner", "name"].map(|name| variables[name].as_str().unwrap_or_default());
+    let path = format!("{owner}/{name}");
+    let Some((_, project)) = forge.visible(&path, request.login.as_deref()) else {
+        return not_found(&format!("Could not resolve to a Repository with the name '{path}'."));
+    };
+    if query.contains("mergeQueue(") {
+        return data(json!({ "mergeQueue": null }));
+    }
+    let number = variables["number"].as_u64().unwrap_or_default();
+    let Some(pull) = project.pull_requests.get(&number) else {
+        return not_found(&format!("Could not resolve to a PullRequest with the number of {number}."));
+    };
+    data(json!({ "pullRequest": {
+        "id": format!("PR_{}_{number}", project.id), "headRefOid": pull.sha, "isMergeQueueEnabled": false,
+        "isInMergeQueue": false, "autoMergeRequest": pull.auto_merge.map(|_| json!({ "enabledAt": time(pull.issue.updated) })),
+    } }))
 }
 
 fn auto_merge(forge: &mut ForgeState, variables: &Value, path: &str, number: u64) -> Reply {
@@ -63,6 +87,15 @@ fn pull_of(forge: &ForgeState, id: &str) -> Option<(String, u64)> {
 
 fn done(name: &str) -> Reply {
     Reply::ok(json!({ "data": { name: { "clientMutationId": null } } }))
+}
+
+fn data(repository: Value) -> Reply {
+    Reply::ok(json!({ "data": { "repository": repository } }))
+}
+
+fn not_found(message: &str) -> Reply {
+    let errors = json!([{ "type": "NOT_FOUND", "path": ["repository"], "message": message }]);
+    Reply::ok(json!({ "data": { "repository": null }, "errors": errors }))
 }
 
 fn failed(message: &str) -> Reply {
