@@ -1,6 +1,6 @@
-//! One file per kind of forge, with everything that distinguishes it: addresses, headers, variables and JSON.
+//! One folder per kind of forge, with everything that distinguishes it: addresses, headers, variables and JSON.
 //!
-//! To add a kind, add its variant to `ForgeKind`, write its file here, and list it in `table.rs`; the compiler names the
+//! To add a kind, add its variant to `ForgeKind`, write its folder here, and list it in `table.rs`; the compiler names the
 //! latter two.
 
 pub mod detect;
