@@ -226,6 +226,12 @@ pub enum IssueTool {
 
 impl IssueTool {
     pub const ALL: [Self; 5] = [Self::Issue, Self::Checks, Self::Comment, Self::Ask, Self::Blocked];
+    /// Comments in one run. Further ones are refused.
+    pub const COMMENTS_MAX: usize = 5;
+    /// Reads of the server in one run.
+    pub const READS_MAX: u32 = 40;
+    /// Bytes of a comment or a question.
+    pub const TEXT_MAX: usize = 4000;
 
     pub const fn name(self) -> &'static str {
         match self {

@@ -23,13 +23,10 @@ use super::server::{ToolResult, Toolset, description, read, unknown};
 use crate::records::spool::Spool;
 use crate::run_context::RunContext;
 
-/// Comments in one run. Further ones are refused.
-const COMMENTS_MAX: usize = 5;
-/// Reads of the server in one run.
-const READS_MAX: u32 = 40;
-/// Bytes of a comment or a question.
-const TEXT_MAX: usize = 4000;
-/// Characters of them in the reason of a run.
+const COMMENTS_MAX: usize = IssueTool::COMMENTS_MAX;
+const READS_MAX: u32 = IssueTool::READS_MAX;
+const TEXT_MAX: usize = IssueTool::TEXT_MAX;
+/// Characters of a comment or a question in the reason of a run.
 const REASON_MAX: usize = 600;
 
 /// Clones share what the agent has done.
