@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::watch::conditions::Policy;
 use kugetsu_domain::watch::feedback::{Budgets, MergePolicy, Rules};
@@ -25,6 +25,8 @@ pub const OPEN_MAX: u32 = 5;
 pub const POLL: Duration = Duration::from_secs(30);
 /// The same with a webhook: polls repair what it lost.
 pub const POLL_WITH_HOOK: Duration = Duration::from_secs(300);
+/// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
+pub const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
 /// A watched repository.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -120,7 +120,7 @@ pub struct Seen {
     /// The commit of the branch on the server.
     pub head: String,
     pub head_since: Timestamp,
-    /// The commit of the base; empty if it is not known.
+    /// The name of the base branch; empty if it is not known.
     pub base: String,
     pub is_draft: bool,
     /// `None` while the server computes it.
@@ -196,7 +196,7 @@ pub struct Rules {
 pub enum Action {
     /// Nothing before this time, or before the server reports a change.
     Wait { until: Option<Timestamp>, why: &'static str },
-    /// Tell the agent.
+    /// Give the agent feedback.
     Give { kind: FeedbackKind, fingerprint: String },
     /// Label the pull request and comment on it, once: a person has to decide.
     Stop { kind: FeedbackKind, fingerprint: String, reason: String },

@@ -26,9 +26,8 @@ use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 use crate::watch::message::{REMARKS_MAX, message};
 use crate::watch::task::continuation;
+use crate::watches::LOOK_LONGEST;
 
-/// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
-const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
 /// The part of the time without a change after which the next look follows.
 const PART: i32 = 4;
 

@@ -137,6 +137,9 @@ async fn refused_merge_is_left_to_a_person() {
             "{kind:?}: {}",
             stage.why(&daemon, issue).await
         );
+        let follow = stage.explain(&daemon, issue).await.follow.unwrap();
+        let merge = follow.feedback.iter().find(|feedback| feedback.kind == "merge").unwrap();
+        assert_eq!((merge.given, merge.budget), (0, 0), "{kind:?}: the agent never gets it");
         // Another head is another merge.
         stage.forge.recover();
         let branch = stage.forge.pull_request_of(PROJECT, number).head;
