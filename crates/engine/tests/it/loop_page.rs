@@ -5,11 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use kugetsu_api::run_spec::IssueTool;
+use kugetsu_domain::watch::command::{Command, commands};
 use kugetsu_domain::watch::conditions::ConditionKind;
-use kugetsu_domain::watch::feedback::{Budgets, CHECKS_GRACE, FeedbackKind, GATHER};
+use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
 use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
-use kugetsu_engine::watches::{BUDGET, OPEN_MAX, POLL, POLL_WITH_HOOK};
+use kugetsu_engine::watches::{LOOK_LONGEST, OPEN_MAX, POLL, POLL_WITH_HOOK, Watch};
+use serde_json::json;
 
 /// Set by `cargo xtask states`.
 const WRITE: &str = "KUGETSU_WRITE_STATES";
@@ -24,9 +27,10 @@ fn loop_page_matches_the_code() {
     }
     let mut feedback =
         "| kind | when | how many times, unless `max_feedback` says otherwise |\n|---|---|---|\n".to_owned();
+    let entry = json!({ "repo": "https://github.com/acme/api", "label": "agent" });
+    let watch = Watch::new("api", serde_json::from_value(entry).unwrap(), &[]).unwrap();
     for kind in FeedbackKind::ALL {
-        let budgets = Budgets { verify: BUDGET, conflict: BUDGET, ci: BUDGET, review: BUDGET, bot_review: BUDGET };
-        let budget = match budgets.of(*kind) {
+        let budget = match watch.feedback.budgets.of(*kind) {
             0 => "0: a person decides".to_owned(),
             budget => budget.to_string(),
         };
@@ -36,10 +40,24 @@ fn loop_page_matches_the_code() {
     for label in StateLabel::ALL {
         writeln!(labels, "| `{}` | {} |", label.name(), label.description()).unwrap();
     }
+    let mut commands = "| command | effect |\n|---|---|\n".to_owned();
+    for command in [Command::Start, Command::Stop, Command::Retry, Command::Ask("<text>".to_owned())] {
+        let (usage, effect) = described(&command);
+        writeln!(commands, "| `{usage}` | {effect} |").unwrap();
+    }
+    let mut tools = "| tool | effect | in a run |\n|---|---|---|\n".to_owned();
+    for tool in IssueTool::ALL {
+        let (effect, limit) = tool_described(tool);
+        writeln!(tools, "| `{}` | {effect} | {limit} |", tool.name()).unwrap();
+    }
     let page = HEAD
         .replace("{conditions}", conditions.trim_end())
         .replace("{feedback}", feedback.trim_end())
         .replace("{labels}", labels.trim_end())
+        .replace("{commands}", commands.trim_end())
+        .replace("{tools}", tools.trim_end())
+        .replace("{text_max}", &IssueTool::TEXT_MAX.to_string())
+        .replace("{look_longest}", &signed(LOOK_LONGEST))
         .replace("{open_max}", &OPEN_MAX.to_string())
         .replace("{poll}", &seconds(POLL))
         .replace("{poll_with_hook}", &seconds(POLL_WITH_HOOK))
@@ -55,6 +73,46 @@ fn loop_page_matches_the_code() {
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == page, "docs/loop.md is out of date; run `cargo xtask states`");
+}
+
+/// How a person writes a command, and its effect. A command that is added needs a line here, and one in the list above.
+fn described(command: &Command) -> (&'static str, &'static str) {
+    let (usage, effect) = match command {
+        Command::Start => (
+            "/kugetsu start",
+            "starts the issue, whatever its labels, its author, its dependencies and the limits of the watch are; resumes it if it was \
+             started before",
+        ),
+        Command::Stop => {
+            ("/kugetsu stop", "cancels its tasks; it gets no feedback and is not merged until it is resumed")
+        }
+        Command::Retry => {
+            ("/kugetsu retry", "resumes it, tries the latest task again if it failed, and begins the budgets again")
+        }
+        Command::Ask(_) => (
+            "/kugetsu ask <text>",
+            "gives the agent the text, up to the end of the comment; its answer is a comment in the same discussion",
+        ),
+    };
+    assert_eq!(commands(usage), [Ok(command.clone())], "{usage} is the command");
+    (usage, effect)
+}
+
+/// The effect of a tool, and how many times an agent may use it in a run.
+fn tool_described(tool: IssueTool) -> (&'static str, String) {
+    let reads = format!("{} times, both together", IssueTool::READS_MAX);
+    match tool {
+        IssueTool::Issue => ("reads the issue with the comments of trusted people", reads),
+        IssueTool::Checks => ("reads its pull request, the checks, and the logs of failed jobs", reads),
+        IssueTool::Comment => ("writes a comment on the issue", format!("{} times", IssueTool::COMMENTS_MAX)),
+        IssueTool::Ask => {
+            ("asks a person on the issue; the task is blocked and nothing is pushed", "once, one of the two".to_owned())
+        }
+        IssueTool::Blocked => (
+            "says that the agent cannot finish; the task is blocked and nothing is pushed",
+            "once, one of the two".to_owned(),
+        ),
+    }
 }
 
 fn signed(time: SignedDuration) -> String {
