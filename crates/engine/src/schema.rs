@@ -337,7 +337,7 @@ pub struct WatchEntry {
     /// Text that precedes the issue in the first prompt.
     #[schemars(extend("examples" = ["Write a test that fails before you change the code."]))]
     pub prompt: Option<String>,
-    /// Which issues get another agent, model, base, prompt or priority. The first rule that an issue matches counts.
+    /// Rules that give some of the issues another agent, model, base, prompt or priority. The first one that an issue matches counts.
     #[schemars(extend("examples" = [[{ "label": "bug", "model": "provider/model", "priority": 10 }]]))]
     pub rules: Option<Vec<WatchRule>>,
     /// Maximum number of runs of issues of this repository at once.
@@ -346,8 +346,8 @@ pub struct WatchEntry {
     /// Maximum number of open pull requests; 5 if not set. Further issues wait until some are merged or closed.
     #[schemars(range(max = 1000), extend("examples" = [5]))]
     pub max_open_prs: Option<u32>,
-    /// How many times the agent gets feedback of one kind (failed checks, reviews, conflicts, refused merges) before a person has
-    /// to decide; 3 if not set.
+    /// How many times the agent gets feedback of one kind (commands in `verify`, conflicts, checks, reviews of people, reviews of
+    /// programs) before a person has to decide; 3 if not set. The agent gets no refused merges: a person always decides about them.
     #[schemars(range(max = 100), extend("examples" = [3]))]
     pub max_feedback: Option<u32>,
     /// Commands that have to succeed at the head before a review is requested.
@@ -394,9 +394,13 @@ pub struct WatchRule {
     /// Matches issues of this type, on servers that have types: GitHub and GitLab.
     #[serde(rename = "type")]
     pub kind: Option<String>,
+    /// Agent.
     pub agent: Option<String>,
+    /// Model, as the agent names it.
     pub model: Option<String>,
+    /// Branch that work starts from and is merged into.
     pub base: Option<String>,
+    /// Text that precedes the issue in the first prompt.
     pub prompt: Option<String>,
     /// Tasks with a higher priority start first; 0 if not set.
     pub priority: Option<i32>,
@@ -404,7 +408,7 @@ pub struct WatchRule {
 
 /// `.kugetsu.toml` at the root of a watched repository's default branch: settings of its section that the section itself does not
 /// have. It can narrow trust and limits, and never widen them; it has no say about the sandbox and about credentials.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RepoFile {
     pub trust: Option<String>,

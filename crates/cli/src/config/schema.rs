@@ -73,10 +73,9 @@ impl Field {
     /// The valid values, as a part of a sentence: "an integer from 0 to 1000".
     pub(crate) fn expected(&self) -> String {
         if let Some(names) = self.schema.get("enum").and_then(Value::as_array) {
-            return format!(
-                "one of {}",
-                names.iter().map(|name| format!("`{}`", text(name))).collect::<Vec<_>>().join(", ")
-            );
+            // TOML has no null.
+            let names = names.iter().filter(|name| !name.is_null()).map(|name| format!("`{}`", text(name)));
+            return format!("one of {}", names.collect::<Vec<_>>().join(", "));
         }
         let kind = &self.schema["type"];
         match (kind.as_str().or_else(|| kind[0].as_str()), self.schema["format"].as_str()) {
@@ -90,6 +89,7 @@ impl Field {
                 format!("an integer from {min} to {max}")
             }
             (Some("boolean"), _) => "`true` or `false`".to_owned(),
+            (Some("array"), _) if self.schema["items"]["type"] == "object" => "an array of tables".to_owned(),
             (Some("array"), _) => "an array of strings".to_owned(),
             (Some("object"), _) => "a table of strings".to_owned(),
             _ if self.schema.get("minLength").is_some() => "a string that is not empty".to_owned(),
@@ -264,6 +264,8 @@ mod tests {
             ("servers.a.kind", "gitea", "svn", one_kind.as_str()),
             ("agents.mine.args", "[\"a\"]", "[1]", "an array of strings"),
             ("agents.mine.env", "{ A = \"b\" }", "A=secret", "a table of strings"),
+            ("watch.api.merge", "when-green", "null", "one of `never`, `when-green`, `when-approved`"),
+            ("watch.api.rules", "[{ label = \"bug\" }]", "[\"bug\"]", "an array of tables"),
         ] {
             let (key, field) = find(&Key::parse(name).unwrap()).unwrap();
             assert!(field.parse(&key, good).is_ok(), "{name} {good}");

@@ -58,6 +58,8 @@ mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
+    use kugetsu_engine::schema::{RepoFile, schema_of};
+
     use super::*;
     use crate::config::layer;
 
@@ -65,6 +67,8 @@ mod tests {
     const WRITE: &str = "KUGETSU_WRITE_SETTINGS";
     const BEGIN: &str = "<!-- generated from crates/engine/src/schema.rs by `cargo xtask settings` -->\n\n";
     const BEGIN_WATCH: &str = "<!-- the fields of a watch, generated like the settings -->\n\n";
+    const BEGIN_RULE: &str = "<!-- the fields of a rule, generated like the settings -->\n\n";
+    const BEGIN_FILE: &str = "<!-- the fields of the file, generated like the settings -->\n\n";
     const END: &str = "\n<!-- end -->\n";
 
     #[test]
@@ -85,7 +89,13 @@ mod tests {
     fn the_page_of_settings_is_generated_from_the_schema() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
         let present = std::fs::read_to_string(&path).unwrap();
-        let page = [(BEGIN, table()), (BEGIN_WATCH, watch_table())].into_iter().fold(present.clone(), replaced);
+        let tables = [
+            (BEGIN, table()),
+            (BEGIN_WATCH, watch_table()),
+            (BEGIN_RULE, rule_table()),
+            (BEGIN_FILE, repo_file_fields()),
+        ];
+        let page = tables.into_iter().fold(present.clone(), replaced);
         if std::env::var_os(WRITE).is_some() {
             std::fs::write(&path, &page).unwrap();
             return;
@@ -108,6 +118,28 @@ mod tests {
             writeln!(table, "| `{}` | {} | {meaning} |", field.key.field, field.expected()).unwrap();
         }
         table
+    }
+
+    fn rule_table() -> String {
+        let mut table = "| field | meaning |\n|---|---|\n".to_owned();
+        for (name, field) in fields_of(&schema_of::<RepoFile>()["properties"]["rules"]["items"]) {
+            let meaning = field["description"].as_str().unwrap_or_else(|| panic!("{name} has no description"));
+            writeln!(table, "| `{name}` | {} |", meaning.trim_end_matches('.')).unwrap();
+        }
+        table
+    }
+
+    fn repo_file_fields() -> String {
+        let schema = schema_of::<RepoFile>();
+        let names: Vec<String> = fields_of(&schema).into_iter().map(|(name, _)| format!("`{name}`")).collect();
+        format!("{}\n", names.join(", "))
+    }
+
+    /// In the order of their names: that of the schema depends on a feature of serde_json.
+    fn fields_of(schema: &Value) -> Vec<(&String, &Value)> {
+        let mut fields: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+        fields.sort_unstable_by_key(|(name, _)| *name);
+        fields
     }
 
     fn table() -> String {
