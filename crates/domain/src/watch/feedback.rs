@@ -459,12 +459,7 @@ mod tests {
     #[test]
     fn every_kind_of_feedback_is_given_and_none_hides_another() {
         let remarks = |id: &str| Remarks { ids: vec![id.to_owned()], latest: Some(now() - GATHER) };
-        let all = Seen {
-            conflicts: Some(true),
-            reviews: remarks("r1"),
-            bot_reviews: remarks("b1"),
-            ..red()
-        };
+        let all = Seen { conflicts: Some(true), reviews: remarks("r1"), bot_reviews: remarks("b1"), ..red() };
         let given: Vec<_> = decided(&all, &[])
             .into_iter()
             .map(|action| match action {

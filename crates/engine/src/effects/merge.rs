@@ -82,13 +82,7 @@ impl Attempt<'_> {
     async fn schedule(self, refusal: Option<ForgeError>) -> Outcome {
         let (forge, project) = (&self.followed.forge, self.followed.project());
         let merge = Merge { when_ready: true, ..self.merge.clone() };
-        let scheduled = match forge.is_merge_scheduled(project, self.number).await {
-            // An earlier attempt did, or a person.
-            Ok(true) => Ok(()),
-            Ok(false) => forge.merge(project, self.number, &merge).await,
-            Err(error) => Err(error),
-        };
-        match scheduled {
+        match forge.merge(project, self.number, &merge).await {
             Ok(()) => {
                 let refusal = refusal.map(|error| error.to_string());
                 self.followed(FollowEvent::MergeScheduled(Scheduled {
