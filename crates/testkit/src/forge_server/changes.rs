@@ -146,6 +146,7 @@ impl ForgeState {
                 closing
             }
         };
+        let closed_pull = matches!(subject, Subject::PullRequest(_)).then_some(closing).flatten();
         if let Some(closed) = closing {
             actions.push(if closed { Action::Closed } else { Action::Reopened });
             project.subject_mut(subject)?.closed = closed;
@@ -157,6 +158,12 @@ impl ForgeState {
         }
         if !actions.is_empty() {
             self.projects.get_mut(path)?.subject_mut(subject)?.updated = now;
+        }
+        if let Some(closed) = closed_pull {
+            self.note_milestone(path, subject.number(), actor, if closed { "close" } else { "reopen" });
+            if self.flavor.closing_unschedules() {
+                self.unschedule(path, subject.number(), actor);
+            }
         }
         for action in actions {
             let number = subject.number();

@@ -170,6 +170,31 @@ impl ForgeServer {
         self.with(project, |project| edit(&mut project.settings));
     }
 
+    /// Sets whether the project's branches are merged into through the server's queue. Gitea and Forgejo have none.
+    pub fn set_merge_queue(&self, project: &str, exists: bool) {
+        self.with(project, |project| project.settings.has_merge_queue = exists);
+    }
+
+    /// Sets whether a condition of the server, such as an approval, is not met for the project's pull requests. Then a merge is refused;
+    /// a scheduled one waits until the condition is met.
+    pub fn hold_merges(&self, project: &str, holds: bool) {
+        self.state.change(|forge| forge.hold_merges(project, holds));
+    }
+
+    /// Merges the pull requests in the queue, in its order. Those that cannot be merged are removed from it.
+    pub fn run_merge_queue(&self, project: &str) {
+        self.state.change(|forge| forge.run_merge_queue(project));
+    }
+
+    /// Removes a pull request from the queue, or disables its auto-merge, as another user.
+    ///
+    /// # Panics
+    /// Panics if no merge of it is scheduled.
+    pub fn drop_scheduled(&self, project: &str, number: u64) {
+        let dropped = self.state.change(|forge| forge.unschedule(project, number, "kim"));
+        assert!(dropped, "the merge of {project}#{number} is not scheduled");
+    }
+
     /// Deletes an issue. Its number is not used again.
     pub fn delete_issue(&self, project: &str, number: u64) {
         self.with(project, |project| {
@@ -264,6 +289,14 @@ impl ForgeServer {
             let pulls = forge.projects.get(project).map(|project| &project.pull_requests);
             pulls.into_iter().flatten().map(|(number, pull)| (*number, pull.clone())).collect()
         })
+    }
+
+    /// Whether the server will merge the pull request without a further request.
+    ///
+    /// # Panics
+    /// Panics if there is no such pull request.
+    pub fn is_scheduled(&self, project: &str, number: u64) -> bool {
+        self.pull_request_of(project, number).is_scheduled()
     }
 
     pub fn hooks_of(&self, project: &str) -> Vec<Hook> {

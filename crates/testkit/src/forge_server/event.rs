@@ -62,6 +62,10 @@ pub(super) enum Action {
     Assigned,
     /// The head moved.
     Pushed,
+    AutoMergeEnabled,
+    AutoMergeDisabled,
+    Enqueued,
+    Dequeued,
 }
 
 /// The body of a delivery.

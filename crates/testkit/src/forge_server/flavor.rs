@@ -33,6 +33,11 @@ impl Flavor {
         self != Self::GitLab
     }
 
+    /// Whether a pull request that is closed is no longer merged by the server after it was opened again.
+    pub(super) fn closing_unschedules(self) -> bool {
+        matches!(self, Self::GitHub | Self::GitLab)
+    }
+
     /// Whether a pull request needs a commit that its base does not have.
     pub(super) fn needs_commits(self) -> bool {
         self != Self::GitLab

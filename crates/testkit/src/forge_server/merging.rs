@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{Check, CheckState};
 use super::event::{Action, EventKind};
+use super::flavor::Flavor;
 use super::issue::{Issue, Subject};
+use super::permission::Settings;
 use super::pull_request::{BranchHome, MergeMethod, PrState, PullRequest};
 use super::repositories;
-use super::state::{ForgeState, Project};
+use super::state::ForgeState;
 
 /// A pull request to open.
 #[derive(Debug)]
@@ -43,6 +44,12 @@ pub(super) enum NotMerged {
     Checking,
     /// The project does not allow the method.
     Method,
+    /// A condition of the server is not met.
+    Held,
+    /// Only the queue may change the base.
+    QueueOnly,
+    /// It is in the queue.
+    Queued,
 }
 
 impl ForgeState {
@@ -111,7 +118,28 @@ impl ForgeState {
         }
     }
 
-    /// Merges the pull request and returns the commit.
+    /// Merges the pull request for a request, and returns the commit. GitLab lets a request go past its train.
+    pub(super) fn merge_now(
+        &mut self,
+        path: &str,
+        number: u64,
+        actor: &str,
+        expected: Option<&str>,
+        method: MergeMethod,
+    ) -> Result<String, NotMerged> {
+        self.may_merge(path, number, expected, method)?;
+        let project = self.projects.get(path).ok_or(NotMerged::Missing)?;
+        let is_queued = project.pull_requests.get(&number).is_some_and(|pull| pull.queued.is_some());
+        match &project.settings {
+            Settings { has_merge_queue: true, .. } if self.flavor == Flavor::GitHub => {
+                Err(if is_queued { NotMerged::Queued } else { NotMerged::QueueOnly })
+            }
+            Settings { holds_merges: true, .. } => Err(NotMerged::Held),
+            Settings { .. } => self.merge(path, number, actor, expected, method),
+        }
+    }
+
+    /// Merges the pull request, whatever the server's conditions, and returns the commit.
     pub(super) fn merge(
         &mut self,
         path: &str,
@@ -136,41 +164,12 @@ impl ForgeState {
         };
         pull.state = PrState::Merged;
         pull.merge_commit = Some(commit.clone());
-        pull.auto_merge = None;
+        (pull.auto_merge, pull.queued) = (None, None);
         pull.issue.updated = now;
+        self.note_milestone(path, number, actor, "merge_pull");
         self.record(path, actor, EventKind::PullRequest { number, action: Action::Closed });
         self.look_at_branches(path);
         Ok(commit)
-    }
-
-    /// The checks of a pull request's head.
-    pub(super) fn checks_of(&self, path: &str, number: u64) -> &[Check] {
-        let Some(project) = self.projects.get(path) else { return &[] };
-        let checks = project.pull_requests.get(&number).and_then(|pull| project.checks.get(&pull.sha));
-        checks.map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a merge has nothing to wait for.
-    pub(super) fn is_ready(&self, path: &str, number: u64) -> bool {
-        let passes = |check: &Check| matches!(check.state, CheckState::Success | CheckState::Skipped);
-        self.checks_of(path, number).iter().all(passes)
-    }
-
-    /// Merges the pull requests that waited for their checks.
-    pub(super) fn merge_ready(&mut self) {
-        let waiting = |(path, project): (&String, &Project)| {
-            let pulls = project.pull_requests.iter();
-            let waiting = pulls.filter_map(|(number, pull)| Some((path.clone(), *number, pull.auto_merge?)));
-            waiting.collect::<Vec<_>>()
-        };
-        let waiting: Vec<_> = self.projects.iter().flat_map(waiting).collect();
-        for (path, number, method) in waiting {
-            let has_checks = !self.checks_of(&path, number).is_empty();
-            if has_checks && self.is_ready(&path, number) {
-                // One that cannot be merged continues to wait.
-                let _ = self.merge(&path, number, "ci", None, method);
-            }
-        }
     }
 
     /// Deletes a branch. Returns whether there was one.
@@ -251,6 +250,7 @@ impl ForgeState {
         }
         for number in moved {
             self.record(path, "pusher", EventKind::PullRequest { number, action: Action::Pushed });
+            self.unschedule_moved(path, number);
         }
     }
 
@@ -269,16 +269,7 @@ impl ForgeState {
         }
         for number in moved {
             self.record(path, "pusher", EventKind::PullRequest { number, action: Action::Pushed });
-        }
-    }
-
-    /// Waits for the checks, then merges.
-    pub(super) fn merge_later(&mut self, path: &str, number: u64, method: MergeMethod) {
-        let now = self.tick();
-        let pulls = self.projects.get_mut(path).map(|project| &mut project.pull_requests);
-        if let Some(pull) = pulls.and_then(|pulls| pulls.get_mut(&number)) {
-            pull.auto_merge = Some(method);
-            pull.issue.updated = now;
+            self.unschedule_moved(path, number);
         }
     }
 

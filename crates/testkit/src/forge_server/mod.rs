@@ -28,5 +28,6 @@ pub mod pull_request;
 mod reply;
 mod repositories;
 pub mod request;
+mod scheduled_merges;
 pub mod server;
 mod state;

@@ -54,6 +54,10 @@ pub struct Settings {
     pub allows_merge: bool,
     pub allows_squash: bool,
     pub allows_rebase: bool,
+    /// Whether its branches are merged into through the server's queue.
+    pub has_merge_queue: bool,
+    /// Whether a condition of the server is not met for any pull request.
+    pub holds_merges: bool,
 }
 
 impl Default for Settings {
@@ -64,6 +68,8 @@ impl Default for Settings {
             allows_merge: true,
             allows_squash: true,
             allows_rebase: true,
+            has_merge_queue: false,
+            holds_merges: false,
         }
     }
 }

@@ -22,8 +22,12 @@ pub struct PullRequest {
     pub reviewers: Vec<String>,
     /// The commit that it was merged as.
     pub merge_commit: Option<String>,
-    /// Set while the server waits for the checks before it merges.
+    /// Set while the server waits for its conditions, before it merges the pull request or adds it to the queue.
     pub auto_merge: Option<MergeMethod>,
+    /// Set while it is in the merge queue, or on the merge train.
+    pub queued: Option<Queued>,
+    /// Changes that Gitea's timeline shows, oldest first.
+    pub(super) milestones: Vec<Milestone>,
     pub(super) reviews: Vec<Review>,
     pub(super) threads: Vec<Thread>,
     /// Head and base at the last check for conflicts; `None` if the test decides.
@@ -35,6 +39,26 @@ pub enum MergeMethod {
     Merge,
     Squash,
     Rebase,
+}
+
+/// An entry of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    pub method: MergeMethod,
+    /// Unix seconds; the order of the queue.
+    pub since: i64,
+}
+
+/// A change of the state, or of the scheduled merge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Milestone {
+    pub(super) id: u64,
+    /// The login of the user who made it.
+    pub(super) actor: String,
+    /// Unix seconds.
+    pub(super) at: i64,
+    /// As Gitea names it.
+    pub(super) kind: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +100,8 @@ impl PullRequest {
             reviewers: Vec::new(),
             merge_commit: None,
             auto_merge: None,
+            queued: None,
+            milestones: Vec::new(),
             reviews: Vec::new(),
             threads: Vec::new(),
             checked: None,
@@ -105,6 +131,11 @@ impl PullRequest {
     /// The branch was deleted, as after a merge.
     pub fn branch_gone(self) -> Self {
         Self { branch_gone: true, ..self }
+    }
+
+    /// Whether the server will merge it without a further request.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.auto_merge.is_some() || self.queued.is_some()
     }
 
     pub(super) fn is_open(&self) -> bool {

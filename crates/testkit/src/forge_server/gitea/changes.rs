@@ -12,7 +12,7 @@ use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::Subject;
 use crate::forge_server::merging::{NotMerged, NotOpened, Opening};
 use crate::forge_server::permission::Permission;
-use crate::forge_server::pull_request::{MergeMethod, PrState};
+use crate::forge_server::pull_request::{MergeMethod, PrState, PullRequest};
 use crate::forge_server::reply::Reply;
 use crate::forge_server::state::{ForgeState, id_of, time};
 
@@ -54,6 +54,8 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest, path: &str, r
             at(number).and_then(|number| ask_for_review(forge, request, path, number))
         }
         ("POST", ["pulls", number, "merge"]) => at(number).map(|number| merge(forge, request, path, number)),
+        ("DELETE", ["pulls", number, "merge"]) => at(number)
+            .and_then(|number| forge.unschedule(path, number, &actor).then(|| Reply::empty().changed("cancel_merge"))),
         ("DELETE", ["branches", branch]) => {
             forge.delete_branch(path, branch).then(|| Reply::empty().changed("delete_branch"))
         }
@@ -200,16 +202,18 @@ fn merge(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) 
         _ => return Reply::error(422, "[Do]: Required"),
     };
     let expected = request.text("head_commit_id").filter(|commit| !commit.is_empty());
-    let may = forge.may_merge(path, number, expected, method);
+    // To schedule a merge, the server ignores the expected commit.
+    let may = forge.may_merge(path, number, None, method);
     if may.is_ok() && request.flag("merge_when_checks_succeed") && !forge.is_ready(path, number) {
-        let pull = forge.project_mut(path).pull_requests.get(&number);
-        if pull.is_some_and(|pull| pull.auto_merge.is_some()) {
-            return Reply::error(409, "The auto merge is already scheduled");
+        if is_scheduled(forge, path, number) {
+            let message =
+                format!("pull request is already scheduled to auto merge when checks succeed [pull_id: {number}]");
+            return Reply::error(409, &message);
         }
-        forge.merge_later(path, number, method);
+        forge.merge_later(path, number, request.actor(), method);
         return Reply { text: Some(String::new()), ..Reply::new(201, Value::Null) }.changed("merge_when_ready");
     }
-    match forge.merge(path, number, request.actor(), expected, method) {
+    match forge.merge_now(path, number, request.actor(), expected, method) {
         Ok(_) => Reply { text: Some(String::new()), ..Reply::new(200, Value::Null) }.changed("merge"),
         Err(NotMerged::Missing) => missing(request),
         Err(NotMerged::Moved) => Reply::error(409, "head out of date"),
@@ -217,10 +221,18 @@ fn merge(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) 
         Err(NotMerged::Draft) => Reply::error(405, "Work in progress PRs cannot be merged"),
         Err(NotMerged::Method) => Reply::error(405, "merge style is not allowed"),
         Err(NotMerged::Conflict) => Reply::error(405, "Please try again later"),
+        Err(NotMerged::Held | NotMerged::QueueOnly | NotMerged::Queued) => {
+            Reply::error(405, "Does not have enough approvals")
+        }
         // One that is merged already is reported alike.
         Err(NotMerged::Closed) if is_merged(forge, path, number) => Reply::error(405, ""),
         Err(NotMerged::Closed) => missing(request),
     }
+}
+
+fn is_scheduled(forge: &ForgeState, path: &str, number: u64) -> bool {
+    let pulls = forge.projects.get(path).map(|project| &project.pull_requests);
+    pulls.and_then(|pulls| pulls.get(&number)).is_some_and(PullRequest::is_scheduled)
 }
 
 fn is_merged(forge: &ForgeState, path: &str, number: u64) -> bool {

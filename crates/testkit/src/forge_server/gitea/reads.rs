@@ -176,7 +176,13 @@ impl Reading<'_> {
         let view = self.view();
         let comments = issue.comments.iter().map(|comment| (comment.created, view.timeline_comment(subject, comment)));
         let changes = issue.marks.iter().map(|change| (change.at, view.mark_change(subject, change)));
-        let mut entries: Vec<(i64, Value)> = comments.chain(changes).collect();
+        let pull = match subject {
+            Subject::PullRequest(number) => self.project.pull_requests.get(&number),
+            Subject::Issue(_) => None,
+        };
+        let milestones = pull.into_iter().flat_map(|pull| &pull.milestones);
+        let milestones = milestones.map(|milestone| (milestone.at, view.milestone(subject, milestone)));
+        let mut entries: Vec<(i64, Value)> = comments.chain(changes).chain(milestones).collect();
         entries.sort_by_key(|(at, _)| *at);
         let entries: Vec<Value> = entries.into_iter().map(|(_, entry)| entry).collect();
         let reply = match self.request.get("page") {

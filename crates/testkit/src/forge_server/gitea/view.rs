@@ -8,7 +8,7 @@ use crate::forge_server::comment::{Comment, HUNK, Review, Thread, Verdict};
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
 use crate::forge_server::mark::{Mark, MarkChange};
-use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
+use crate::forge_server::pull_request::{BranchHome, Milestone, PrState, PullRequest};
 use crate::forge_server::reply::Reply;
 use crate::forge_server::state::{ForgeState, LONG_AGO, Project, id_of, time};
 
@@ -185,18 +185,30 @@ impl View<'_> {
         entry
     }
 
-    /// A change of a label or an assignee in the timeline.
-    pub(super) fn mark_change(&self, subject: Subject, change: &MarkChange) -> Value {
+    /// A change of the state or of the scheduled merge in the timeline.
+    pub(super) fn milestone(&self, subject: Subject, milestone: &Milestone) -> Value {
+        let mut entry = self.change(subject, milestone.id, &milestone.actor, milestone.at);
+        entry["type"] = milestone.kind.into();
+        entry
+    }
+
+    /// The fields that all changes in the timeline have.
+    fn change(&self, subject: Subject, id: u64, actor: &str, at: i64) -> Value {
         let comment = Comment {
-            id: change.id,
-            author: change.actor.clone(),
+            id,
+            author: actor.to_owned(),
             body: String::new(),
             reactions: Vec::new(),
-            created: change.at,
-            updated: change.at,
+            created: at,
+            updated: at,
             system: true,
         };
-        let mut entry = self.comment(subject, &comment);
+        self.comment(subject, &comment)
+    }
+
+    /// A change of a label or an assignee in the timeline.
+    pub(super) fn mark_change(&self, subject: Subject, change: &MarkChange) -> Value {
+        let mut entry = self.change(subject, change.id, &change.actor, change.at);
         match &change.mark {
             Mark::Label(name) => {
                 (entry["type"], entry["label"]) = ("label".into(), label(self.base, self.path, name));

@@ -11,14 +11,18 @@ use crate::forge_server::state::Project;
 /// The delivery about an event; `None` if Gitea reports no such change.
 pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Project) -> Option<Body> {
     let view = View { base, path: &event.project, project };
-    let action = |action: Action| match action {
-        Action::Opened => "opened",
-        Action::Edited => "edited",
-        Action::Closed => "closed",
-        Action::Reopened => "reopened",
-        Action::Labeled => "label_updated",
-        Action::Assigned => "assigned",
-        Action::Pushed => "synchronized",
+    // None for a scheduled merge, which is not reported.
+    let action = |action: Action| {
+        Some(match action {
+            Action::Opened => "opened",
+            Action::Edited => "edited",
+            Action::Closed => "closed",
+            Action::Reopened => "reopened",
+            Action::Labeled => "label_updated",
+            Action::Assigned => "assigned",
+            Action::Pushed => "synchronized",
+            Action::AutoMergeEnabled | Action::AutoMergeDisabled | Action::Enqueued | Action::Dequeued => return None,
+        })
     };
     let (name, kind, mut body) = match &event.kind {
         EventKind::Ping { .. } => return None,
@@ -29,7 +33,7 @@ pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Pro
                 _ => "issues",
             };
             let issue = view.subject(Subject::Issue(*number))?;
-            ("issues", kind, json!({ "action": action(*change), "number": number, "issue": issue }))
+            ("issues", kind, json!({ "action": action(*change)?, "number": number, "issue": issue }))
         }
         EventKind::PullRequest { number, action: change } => {
             let kind = match change {
@@ -39,13 +43,13 @@ pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Pro
                 _ => "pull_request",
             };
             let pull = view.pull(*number, project.pull_requests.get(number)?);
-            ("pull_request", kind, json!({ "action": action(*change), "number": number, "pull_request": pull }))
+            ("pull_request", kind, json!({ "action": action(*change)?, "number": number, "pull_request": pull }))
         }
         EventKind::Comment { subject, id, action: change } => {
             let comment = project.subject(*subject)?.comments.iter().find(|comment| comment.id == *id)?;
             let is_pull = matches!(subject, Subject::PullRequest(_));
             let body = json!({
-                "action": if *change == Action::Opened { "created" } else { action(*change) },
+                "action": if *change == Action::Opened { "created" } else { action(*change)? },
                 "issue": view.subject(*subject)?, "comment": view.comment(*subject, comment), "is_pull": is_pull,
             });
             ("issue_comment", if is_pull { "pull_request_comment" } else { "issue_comment" }, body)

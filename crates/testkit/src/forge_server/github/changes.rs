@@ -199,7 +199,7 @@ fn merge(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) 
         Some("rebase") => MergeMethod::Rebase,
         _ => MergeMethod::Merge,
     };
-    match forge.merge(path, number, request.actor(), request.text("sha"), method) {
+    match forge.merge_now(path, number, request.actor(), request.text("sha"), method) {
         Ok(commit) => {
             let body = json!({ "sha": commit, "merged": true, "message": "Pull Request successfully merged" });
             Reply::ok(body).changed("merge")
@@ -208,6 +208,11 @@ fn merge(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) 
         Err(NotMerged::Moved) => Reply::error(409, "Head branch was modified. Review and try the merge again."),
         Err(NotMerged::Draft) => Reply::error(405, "Pull Request is still a draft"),
         Err(NotMerged::Method) => Reply::error(405, "The merge method is not allowed on this repository."),
+        Err(NotMerged::QueueOnly) => {
+            Reply::error(405, "Repository rule violations found\n\nChanges must be made through the merge queue\n\n")
+        }
+        Err(NotMerged::Queued) => Reply::error(405, "Pull Request is in the merge queue"),
+        Err(NotMerged::Held) => Reply::error(405, &forge.unmet(path, number).unwrap_or_default()),
         Err(NotMerged::Closed | NotMerged::Conflict | NotMerged::Checking) => {
             Reply::error(405, "Pull Request is not mergeable")
         }

@@ -95,6 +95,7 @@ impl Reading<'_> {
                 }
                 None => missing(),
             },
+            ["rules", "branches", ..] => self.list(view.rules()),
             ["git", "ref", "heads", branch @ ..] => self.found(self.branch(&branch.join("/"))),
             ["hooks"] if self.forge.permission(self.path, self.request.actor()) < Permission::Admin => missing(),
             ["hooks"] => self.list(self.project.hooks.iter().map(|hook| view.hook(hook)).collect()),

@@ -204,6 +204,7 @@ impl View<'_> {
     /// A single pull request. Only here does GitHub report whether it can be merged.
     pub(super) fn full_pull(&self, number: u64, pull: &PullRequest) -> Value {
         let (mergeable, state) = match pull.state {
+            PrState::Open if self.project.settings.holds_merges => (Some(true), "blocked"),
             PrState::Open => (Some(true), "clean"),
             PrState::Draft => (Some(true), "draft"),
             PrState::Conflict => (Some(false), "dirty"),
@@ -231,6 +232,19 @@ impl View<'_> {
         };
         let by = self.user(self.path.split('/').next());
         json!({ "enabled_by": by, "merge_method": method, "commit_title": "", "commit_message": "" })
+    }
+
+    /// The rules of a branch; all branches have the same.
+    pub(super) fn rules(&self) -> Vec<Value> {
+        let queue = json!({
+            "type": "merge_queue", "ruleset_source_type": "Repository", "ruleset_source": self.path, "ruleset_id": 1,
+            "parameters": {
+                "check_response_timeout_minutes": 60, "grouping_strategy": "ALLGREEN", "max_entries_to_build": 5,
+                "max_entries_to_merge": 5, "merge_method": "SQUASH", "min_entries_to_merge": 1,
+                "min_entries_to_merge_wait_minutes": 5,
+            },
+        });
+        self.project.settings.has_merge_queue.then_some(queue).into_iter().collect()
     }
 
     pub(super) fn comment(&self, subject: Subject, comment: &Comment) -> Value {

@@ -19,6 +19,10 @@ pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Pro
         Action::Labeled => "labeled",
         Action::Assigned => "assigned",
         Action::Pushed => "synchronize",
+        Action::AutoMergeEnabled => "auto_merge_enabled",
+        Action::AutoMergeDisabled => "auto_merge_disabled",
+        Action::Enqueued => "enqueued",
+        Action::Dequeued => "dequeued",
     };
     let (name, mut body) = match &event.kind {
         EventKind::Ping { hook } => {

@@ -59,6 +59,17 @@ pub(super) fn answer(forge: &mut ForgeState, request: &ApiRequest, path: &str, r
         ("PUT", ["merge_requests", number, "merge"]) => {
             at(number).map(|number| merge_requests::merge(forge, request, path, number))
         }
+        ("POST", ["merge_trains", ..] | ["merge_requests", _, "cancel_merge_when_pipeline_succeeds"])
+            if permission < Permission::Write =>
+        {
+            Some(Reply::error(401, "401 Unauthorized"))
+        }
+        ("POST", ["merge_trains", "merge_requests", number]) => {
+            at(number).and_then(|number| merge_requests::add_to_train(forge, request, path, number))
+        }
+        ("POST", ["merge_requests", number, "cancel_merge_when_pipeline_succeeds"]) => {
+            at(number).and_then(|number| merge_requests::cancel(forge, request, path, number))
+        }
         ("DELETE", ["repository", "branches", _]) if permission < Permission::Write => forbidden(),
         ("DELETE", ["repository", "branches", branch]) => Some(match forge.delete_branch(path, branch) {
             true => Reply::empty().changed("delete_branch"),

@@ -78,14 +78,58 @@ pub(super) fn merge(forge: &mut ForgeState, request: &ApiRequest, path: &str, nu
     let waits = request.flag("auto_merge") || request.flag("merge_when_pipeline_succeeds");
     let may = forge.may_merge(path, number, Some(sha), method);
     if may.is_ok() && waits && !forge.is_ready(path, number) {
-        forge.merge_later(path, number, method);
+        forge.merge_later(path, number, request.actor(), method);
         return reply(forge, request, path, number, 200).unwrap_or_else(missing).changed("merge_when_ready");
     }
-    match forge.merge(path, number, request.actor(), Some(sha), method) {
+    match forge.merge_now(path, number, request.actor(), Some(sha), method) {
         Ok(_) => reply(forge, request, path, number, 200).unwrap_or_else(missing).changed("merge"),
         Err(NotMerged::Missing) => missing(),
         Err(NotMerged::Moved) => Reply::error(409, "SHA does not match HEAD of source branch"),
         Err(NotMerged::Conflict) => Reply::error(422, "Branch cannot be merged"),
         Err(_) => Reply::error(405, "405 Method Not Allowed"),
     }
+}
+
+/// Adds a merge request to the train, at once or when its conditions are met.
+pub(super) fn add_to_train(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) -> Option<Reply> {
+    let pull = forge.projects.get(path)?.pull_requests.get(&number)?;
+    let method = if request.flag("squash") { MergeMethod::Squash } else { MergeMethod::Merge };
+    let waits = request.flag("auto_merge") || request.flag("when_pipeline_succeeds");
+    if request.text("sha").is_some_and(|sha| sha != pull.sha) {
+        return Some(Reply::error(409, &format!("SHA does not match HEAD of source branch: {}", pull.sha)));
+    }
+    if pull.is_scheduled() {
+        return Some(Reply::error(409, "Merge request is already set to Auto-Merge"));
+    }
+    if !forge.has_queue(path) {
+        return Some(Reply::error(400, "400 Bad request - Merge trains are not enabled for this project"));
+    }
+    let status = match (forge.may_merge(path, number, None, method), forge.is_ready(path, number)) {
+        (Ok(()), true) => {
+            forge.enqueue(path, number, request.actor(), Some(method));
+            201
+        }
+        (Ok(()), false) if waits => {
+            forge.merge_later(path, number, request.actor(), method);
+            202
+        }
+        _ => return Some(Reply::error(400, "400 Bad request - Failed to merge")),
+    };
+    let pulls = forge.projects.get(path)?.pull_requests.iter();
+    let cars = pulls.filter(|(_, pull)| pull.queued.is_some()).map(|(number, pull)| {
+        json!({ "id": number, "merge_request": { "iid": number }, "status": "idle", "target_branch": pull.base })
+    });
+    Some(Reply::new(status, cars.collect()).changed("merge_when_ready"))
+}
+
+/// Status 201 also for a failure.
+pub(super) fn cancel(forge: &mut ForgeState, request: &ApiRequest, path: &str, number: u64) -> Option<Reply> {
+    forge.projects.get(path)?.pull_requests.get(&number)?;
+    Some(match forge.unschedule(path, number, request.actor()) {
+        true => Reply::new(201, json!({ "status": "success" })).changed("cancel_merge"),
+        false => {
+            let message = "Can't cancel the automatic merge";
+            Reply::new(201, json!({ "message": message, "status": "error", "http_status": 406 }))
+        }
+    })
 }

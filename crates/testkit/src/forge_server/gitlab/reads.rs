@@ -126,7 +126,8 @@ impl Reading<'_> {
         let mut json = json!({
             "id": self.project.id, "name": self.path.rsplit('/').next(), "path_with_namespace": self.path,
             "default_branch": settings.default_branch, "archived": settings.archived, "squash_option": squash,
-            "merge_method": "merge", "visibility": if self.project.members.is_some() { "private" } else { "public" },
+            "merge_method": "merge", "merge_pipelines_enabled": settings.has_merge_queue,
+            "merge_trains_enabled": settings.has_merge_queue, "visibility": if self.project.members.is_some() { "private" } else { "public" },
             "web_url": format!("{}/{}", self.request.base, self.path),
         });
         if let Some(login) = self.request.login.as_deref() {

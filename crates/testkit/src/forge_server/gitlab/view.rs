@@ -81,6 +81,7 @@ impl View<'_> {
     /// The branches, and whether they can be merged.
     fn merge_fields(&self, pull: &PullRequest) -> Value {
         let (old, new) = match pull.state {
+            PrState::Open if self.project.settings.holds_merges => ("can_be_merged", "not_approved"),
             PrState::Open => ("can_be_merged", "mergeable"),
             PrState::Draft => ("can_be_merged", "draft_status"),
             PrState::Conflict => ("cannot_be_merged", "conflict"),
@@ -95,7 +96,7 @@ impl View<'_> {
         json!({
             "target_branch": pull.base, "source_branch": pull.head,
             "source_project_id": source, "target_project_id": self.project.id,
-            "merge_when_pipeline_succeeds": pull.auto_merge.is_some(), "merge_status": old, "detailed_merge_status": new,
+            "merge_when_pipeline_succeeds": pull.is_scheduled(), "merge_status": old, "detailed_merge_status": new,
             "has_conflicts": pull.state == PrState::Conflict,
             "sha": pull.sha, "merge_commit_sha": pull.merge_commit, "squash_commit_sha": null, "squash": false,
             "should_remove_source_branch": null, "force_remove_source_branch": false, "discussion_locked": null,

@@ -17,14 +17,14 @@ pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Pro
             let issue = view.issue(*number, project.issues.get(number)?);
             (
                 "Issue Hook",
-                json!({ "object_kind": "issue", "event_type": "issue", "object_attributes": with(issue, word(*action)) }),
+                json!({ "object_kind": "issue", "event_type": "issue", "object_attributes": with(issue, word(*action)?) }),
             )
         }
         EventKind::PullRequest { number, action } => {
             let pull = project.pull_requests.get(number)?;
             let action = match action {
                 Action::Closed if pull.merge_commit.is_some() => "merge",
-                action => word(*action),
+                action => word(*action)?,
             };
             ("Merge Request Hook", merge_request(with(view.merge_request(*number, pull), action)))
         }
@@ -71,13 +71,15 @@ pub(in crate::forge_server) fn delivery(base: &str, event: &Event, project: &Pro
     Some(Body { name, kind: name, json: body })
 }
 
-fn word(action: Action) -> &'static str {
-    match action {
+/// None for a scheduled merge, which is not reported.
+fn word(action: Action) -> Option<&'static str> {
+    Some(match action {
         Action::Opened => "open",
         Action::Closed => "close",
         Action::Reopened => "reopen",
         Action::Edited | Action::Labeled | Action::Assigned | Action::Pushed => "update",
-    }
+        Action::AutoMergeEnabled | Action::AutoMergeDisabled | Action::Enqueued | Action::Dequeued => return None,
+    })
 }
 
 fn with(mut object: Value, action: &str) -> Value {
