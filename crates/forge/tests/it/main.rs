@@ -21,6 +21,7 @@ mod refusals;
 mod retry;
 mod reviews;
 mod roundtrip;
+mod scheduled_merges;
 mod stage;
 mod unchanged;
 mod vectors;

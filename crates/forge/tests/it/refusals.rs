@@ -65,8 +65,7 @@ async fn a_server_that_requires_a_login_asks_for_a_token() {
 #[tokio::test]
 async fn a_server_without_an_api_is_not_reported_as_a_missing_object() {
     let server = ForgeServer::gitea();
-    let body = "<html><h1>Not Found</h1></html>".to_owned();
-    server.fail_next(Fault::Answer { status: 404, headers: vec![], body });
+    server.answer_next(404, "<html><h1>Not Found</h1></html>");
     let error = client(ForgeKind::Gitea, &server).version().await.unwrap_err();
     assert!(matches!(&error, ForgeError::Unexpected { .. }) && report(&error).contains("kind"), "{error}");
 }
@@ -101,7 +100,7 @@ async fn a_missing_permission_is_reported_with_the_servers_message() {
     ];
     for (kind, server) in all() {
         let Some((_, body, message)) = bodies.iter().find(|(of, ..)| *of == kind) else { continue };
-        server.fail_next(Fault::Answer { status: 403, headers: vec![], body: (*body).to_owned() });
+        server.answer_next(403, body);
         let error = client(kind, &server).issue(&project("acme/api"), 1).await.unwrap_err();
         assert!(matches!(&error, ForgeError::Forbidden { .. }), "{error}");
         assert!(report(&error).contains(message) && report(&error).contains("_TOKEN"), "{error}");
