@@ -16,6 +16,14 @@ pub struct Comment {
     pub updated: Option<Timestamp>,
 }
 
+/// All comments of an issue or of a pull request, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comments {
+    pub entries: Vec<Comment>,
+    /// The server's time when it sent the first of them; `None` if it did not say. Their times refer to this clock.
+    pub date: Option<Timestamp>,
+}
+
 /// An acknowledgment below a comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
@@ -46,7 +54,7 @@ pub struct Review {
     pub verdict: ReviewVerdict,
     /// May be empty.
     pub body: String,
-    /// The commit that was reviewed; `None` if the server does not say.
+    /// The commit that was reviewed; `None` if the server does not say. An approval without one approves nothing.
     pub commit: Option<String>,
     pub submitted: Option<Timestamp>,
 }

@@ -83,6 +83,9 @@ pub enum ForgeError {
     Unexpected { server: String, request: String, reason: String },
     #[error("the response of {server} to {request} is larger than {limit} bytes")]
     TooLarge { server: String, request: String, limit: usize },
+    /// A list of which a part would decide wrongly.
+    #[error("{server} has more than {pages} pages for {request}")]
+    TooLong { server: String, request: String, pages: usize },
     /// The configured address of the API is not usable.
     #[error("the API address of {server} is not usable: {reason}")]
     Address { server: String, reason: &'static str },
@@ -128,6 +131,11 @@ impl ForgeError {
             }
             Self::Unexpected { .. } | Self::TooLarge { .. } => {
                 "check the address and the kind of the server (`kugetsu server list`)".to_owned()
+            }
+            Self::TooLong { .. } => {
+                "kugetsu decides nothing by a part of a list; delete entries that are not needed, or continue in \
+                                     another issue or pull request"
+                    .to_owned()
             }
             Self::Address { .. } => "correct `url` or `api_url` of the server in config.toml".to_owned(),
             Self::NoKind { server } => format!("detect it with `kugetsu server add <name> {server}`"),

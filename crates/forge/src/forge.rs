@@ -8,7 +8,7 @@ use kugetsu_domain::watch::selection::{Mark, Setting};
 use secrecy::SecretString;
 
 use crate::ci::CiStatus;
-use crate::discussion::{Comment, Reaction, Review, ReviewThread};
+use crate::discussion::{Comment, Comments, Reaction, Review, ReviewThread};
 use crate::error::ForgeError;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
@@ -72,7 +72,7 @@ pub trait Forge: Debug + Send + Sync {
     fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>>;
 
     /// The comments of an issue or of a pull request, oldest first.
-    fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>>;
+    fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Comments>;
 
     fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, PullRequest>;
 

@@ -7,10 +7,9 @@ use kugetsu_domain::watch::command::commands;
 use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified};
 use kugetsu_domain::watch::scheduled::SeenSchedule;
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
-use kugetsu_forge::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
+use kugetsu_forge::discussion::{Comment, Comments, Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
-use kugetsu_forge::issue::Listed;
 use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
 use kugetsu_forge::user::User;
 
@@ -66,7 +65,7 @@ impl Look {
         let own = forge.whoami().await?.login;
         let reviews = forge.reviews(project, number).await?;
         let threads = forge.review_threads(project, number).await?;
-        let Listed { entries: comments, date, .. } = forge.comments(project, Subject::PullRequest(number)).await?;
+        let Comments { entries: comments, date } = forge.comments(project, Subject::PullRequest(number)).await?;
         let ahead = ahead(date, now);
         let people =
             Trusted::ask(&followed.watch.policy.trust, forge, project, own, authors(&reviews, &threads, &comments))
@@ -177,7 +176,8 @@ fn decisions(reviews: &[Review], people: &Trusted, head: &str) -> Decisions {
             latest.insert(&author.login, review);
         }
     }
-    let is_of_head = |review: &&Review| review.commit.as_deref().is_none_or(|commit| commit == head);
+    // An approval whose commit is not known may be that of another one.
+    let is_of_head = |review: &&Review| !head.is_empty() && review.commit.as_deref() == Some(head);
     Decisions {
         changes_requested: latest.values().any(|review| review.verdict == ReviewVerdict::ChangesRequested),
         is_approved: latest.values().any(|review| review.verdict == ReviewVerdict::Approved && is_of_head(review)),

@@ -159,26 +159,30 @@ impl Client {
         }
     }
 
-    /// Gets the entries of a list, over at most [`Limits::pages`] pages, for which `filter_map` returns a value.
+    /// Gets the entries of a list for which `filter_map` returns a value.
+    ///
+    /// # Errors
+    /// As for the others; [`ForgeError::TooLong`] if the list has more than [`Limits::pages_of_all`] pages.
     pub(crate) async fn list<T: DeserializeOwned, U>(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
         filter_map: impl FnMut(T) -> Option<U>,
-    ) -> Result<Listed<U>, ForgeError> {
-        let pages = self.limits().pages;
-        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
+    ) -> Result<Vec<U>, ForgeError> {
+        self.list_dated(path, query, filter_map).await.map(|(entries, _)| entries)
     }
 
-    /// The same over at most [`Limits::pages_of_issues`] pages.
-    pub(crate) async fn list_issues<T: DeserializeOwned, U>(
+    /// The same with the server's time when it sent the first page; `None` if it did not say.
+    pub(crate) async fn list_dated<T: DeserializeOwned, U>(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
         filter_map: impl FnMut(T) -> Option<U>,
-    ) -> Result<Listed<U>, ForgeError> {
-        let pages = self.limits().pages_of_issues;
-        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
+    ) -> Result<(Vec<U>, Option<jiff::Timestamp>), ForgeError> {
+        let pages = self.limits().pages_of_all;
+        let listed = self.pages(path, query, pages, filter_map, |response| self.parse(response)).await?;
+        let date = listed.date;
+        Ok((self.complete(path, listed)?, date))
     }
 
     /// The same for a list in the field `name` of an object.
@@ -188,19 +192,67 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
         filter_map: impl FnMut(T) -> Option<U>,
+    ) -> Result<Vec<U>, ForgeError> {
+        let entries = |response: &Response| self.entries_in(name, response);
+        let listed = self.pages(path, query, self.limits().pages_of_all, filter_map, entries).await?;
+        self.complete(path, listed)
+    }
+
+    /// Gets issues in the order of their changes. A list that is not complete continues with the next request.
+    pub(crate) async fn list_issues<T: DeserializeOwned, U>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        filter_map: impl FnMut(T) -> Option<U>,
     ) -> Result<Listed<U>, ForgeError> {
-        let entries = |response: &Response| {
-            let entries = match self.parse(response)? {
-                Value::Object(mut object) => object.remove(name).unwrap_or_default(),
-                // Forgejo lists the jobs of a run without an object around them.
-                list @ Value::Array(_) => list,
-                other => {
-                    self.convert::<Map<String, Value>>(&Method::GET, response, serde_json::from_value(other))?.into()
-                }
-            };
-            self.convert(&Method::GET, response, serde_json::from_value(entries))
-        };
+        let pages = self.limits().pages_of_all;
+        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
+    }
+
+    /// Gets the entries of the first [`Limits::pages`] pages.
+    pub(crate) async fn list_first<T: DeserializeOwned, U>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        filter_map: impl FnMut(T) -> Option<U>,
+    ) -> Result<Listed<U>, ForgeError> {
+        let pages = self.limits().pages;
+        self.pages(path, query, pages, filter_map, |response| self.parse(response)).await
+    }
+
+    /// The same for a list in the field `name` of an object.
+    pub(crate) async fn list_first_in<T: DeserializeOwned, U>(
+        &self,
+        name: &str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        filter_map: impl FnMut(T) -> Option<U>,
+    ) -> Result<Listed<U>, ForgeError> {
+        let entries = |response: &Response| self.entries_in(name, response);
         self.pages(path, query, self.limits().pages, filter_map, entries).await
+    }
+
+    fn entries_in<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        response: &Response,
+    ) -> Result<Option<Vec<Option<T>>>, ForgeError> {
+        let entries = match self.parse(response)? {
+            Value::Object(mut object) => object.remove(name).unwrap_or_default(),
+            // Forgejo lists the jobs of a run without an object around them.
+            list @ Value::Array(_) => list,
+            other => self.convert::<Map<String, Value>>(&Method::GET, response, serde_json::from_value(other))?.into(),
+        };
+        self.convert(&Method::GET, response, serde_json::from_value(entries))
+    }
+
+    fn complete<U>(&self, path: &[&str], listed: Listed<U>) -> Result<Vec<U>, ForgeError> {
+        if listed.is_complete {
+            return Ok(listed.entries);
+        }
+        let url = self.endpoint.base.join(path, &[]);
+        let (server, request) = (self.endpoint.server(), self.endpoint.describe(&Method::GET, &url));
+        Err(ForgeError::TooLong { server, request, pages: self.limits().pages_of_all })
     }
 
     async fn pages<T, U>(

@@ -13,10 +13,11 @@ pub struct Limits {
     pub detect: Duration,
     /// Maximum size of a response in bytes. Fifty pull requests with descriptions need less than a tenth of the default.
     pub body: usize,
-    /// Maximum number of pages of one list. Entries on later pages are not seen.
+    /// Maximum number of pages of a list whose first entries are enough.
     pub pages: usize,
-    /// The same for issues that changed. They have to be read up to the last one: not every server lists them by their changes.
-    pub pages_of_issues: usize,
+    /// Maximum number of pages of the other lists. That is more comments than GitHub and GitLab accept on one issue. A longer list
+    /// is an error, or continues with the next request.
+    pub pages_of_all: usize,
     /// Maximum number of redirects of one request.
     pub redirects: usize,
     /// Maximum number of times a request is sent.
@@ -37,7 +38,7 @@ impl Default for Limits {
             detect: Duration::from_secs(5),
             body: 32 << 20,
             pages: 20,
-            pages_of_issues: 200,
+            pages_of_all: 200,
             redirects: 4,
             attempts: 4,
             first_backoff: Duration::from_millis(250),

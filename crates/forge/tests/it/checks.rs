@@ -3,12 +3,13 @@
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::ci::{CheckState, CiVerdict};
 use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::check::CheckState as Made;
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
 
-use crate::stage::{LOGIN, TOKEN, all, client, project};
+use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project, report};
 
 const SHA: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
 
@@ -62,6 +63,28 @@ async fn a_failure_on_a_later_page_counts() {
         assert_eq!(status.verdict(), CiVerdict::Failure, "{kind:?}");
         let pipeline = usize::from(kind == ForgeKind::GitLab);
         assert_eq!(status.checks.len(), 10 + pipeline, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn checks_that_are_not_all_read_are_no_result() {
+    for (kind, server) in all() {
+        server.set_page_max(2);
+        for n in 0..5 {
+            let state = if n == 4 { Made::Failure } else { Made::Success };
+            server.set_check("acme/api", SHA, &format!("check {n}"), state, None);
+        }
+        for (pages, is_read) in [(2, false), (3, true)] {
+            let limits = Limits { pages: 1, pages_of_all: pages, ..limits() };
+            let status = client_with(kind, &server.base_url(), Some(TOKEN), limits).ci(&project("acme/api"), SHA).await;
+            match status {
+                Ok(status) => assert!(is_read && status.verdict() == CiVerdict::Failure, "{kind:?}: {status:?}"),
+                Err(error) => {
+                    assert!(!is_read && matches!(error, ForgeError::TooLong { .. }), "{kind:?}: {error:?}");
+                    assert!(report(&error).contains("more than 2 pages"), "{}", report(&error));
+                }
+            }
+        }
     }
 }
 

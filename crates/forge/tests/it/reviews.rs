@@ -2,10 +2,16 @@
 
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::discussion::ReviewVerdict;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Subject as On;
+use kugetsu_forge::http::limits::Limits;
+use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::comment::Verdict;
+use kugetsu_testkit::forge_server::fault::Fault;
+use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PullRequest;
 
-use crate::stage::{all, client, project};
+use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
 
 #[tokio::test]
 async fn every_verdict_is_reported() {
@@ -97,5 +103,71 @@ async fn the_comments_below_a_line_are_one_thread() {
         let expected = if kind == ForgeKind::GitHub { [None; 3] } else { [Some(false), Some(false), Some(true)] };
         assert_eq!(resolved, expected, "{kind:?}");
         assert_eq!(threads[0].hunk.is_empty(), kind == ForgeKind::GitLab, "{kind:?}");
+    }
+}
+
+/// The approved commits.
+async fn approved(kind: ForgeKind, server: &ForgeServer, number: u64) -> Vec<Option<String>> {
+    let reviews = client(kind, server).reviews(&project("acme/api"), number).await.unwrap();
+    let approvals = reviews.into_iter().filter(|review| review.verdict == ReviewVerdict::Approved);
+    approvals.map(|approval| approval.commit).collect()
+}
+
+#[tokio::test]
+async fn an_approval_names_the_head_that_was_approved() {
+    for (kind, server) in all() {
+        let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick").sha("aaa"));
+        server.approve("acme/api", number, "lee");
+        server.push("acme/api", "quick", "bbb");
+        assert_eq!(approved(kind, &server, number).await, [Some("aaa".to_owned())], "{kind:?}");
+        server.approve("acme/api", number, "lee");
+        assert_eq!(approved(kind, &server, number).await.pop().unwrap().as_deref(), Some("bbb"), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_approval_without_a_time_is_dated_by_the_note_about_it() {
+    let server = ForgeServer::gitlab();
+    server.token(TOKEN, LOGIN);
+    server.hide_times_of_approvals();
+    let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick").sha("aaa"));
+    server.approve("acme/api", number, "lee");
+    server.push("acme/api", "quick", "bbb");
+    // Everyone can write that.
+    server.comment("acme/api", Subject::PullRequest(number), "lee", "approved this merge request");
+    let aaa = Some("aaa".to_owned());
+    assert_eq!(approved(ForgeKind::GitLab, &server, number).await, [aaa.clone()]);
+    server.approve("acme/api", number, "kim");
+    assert_eq!(approved(ForgeKind::GitLab, &server, number).await, [aaa, Some("bbb".to_owned())]);
+    server.fail_when(|request| {
+        let notes = request.contains("/notes").then(|| "[]".to_owned());
+        notes.map(|body| Fault::Answer { status: 200, headers: vec![], body })
+    });
+    assert_eq!(approved(ForgeKind::GitLab, &server, number).await, [None, None], "nothing says which head it was");
+}
+
+#[tokio::test]
+async fn a_list_that_is_longer_than_the_limit_is_an_error() {
+    for (kind, server) in all() {
+        server.set_page_max(2);
+        let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick"));
+        for n in 0..5 {
+            server.approve("acme/api", number, &format!("user{n}"));
+            server.comment("acme/api", Subject::PullRequest(number), "lee", "Hm.");
+            server.review_thread("acme/api", number, "lee", ("src/main.rs", Some(n)), "Why?");
+        }
+        let forge = client_with(kind, &server.base_url(), Some(TOKEN), Limits { pages_of_all: 2, ..limits() });
+        let acme = project("acme/api");
+        let threads = forge.review_threads(&acme, number).await;
+        assert!(matches!(threads, Err(ForgeError::TooLong { .. })), "{kind:?}: {threads:?}");
+        // GitLab lists approvals, and Gitea comments, without pages.
+        if kind != ForgeKind::GitLab {
+            let reviews = forge.reviews(&acme, number).await;
+            assert!(matches!(reviews, Err(ForgeError::TooLong { .. })), "{kind:?}: {reviews:?}");
+        }
+        if matches!(kind, ForgeKind::GitHub | ForgeKind::GitLab) {
+            let comments = forge.comments(&acme, On::PullRequest(number)).await;
+            assert!(matches!(comments, Err(ForgeError::TooLong { .. })), "{kind:?}: {comments:?}");
+        }
     }
 }

@@ -112,6 +112,11 @@ impl ForgeServer {
         self.review(project, number, author, Verdict::Approved, "")
     }
 
+    /// Makes GitLab leave out when a merge request was approved, as its older versions do.
+    pub fn hide_times_of_approvals(&self) {
+        self.state.change(|forge| forge.hides_times_of_approvals = true);
+    }
+
     /// Begins a thread below a line and returns its ID. A line of `None` is gone.
     ///
     /// # Panics

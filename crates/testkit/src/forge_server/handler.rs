@@ -88,6 +88,7 @@ impl ServerState {
         let (result, outgoing) = self.forge.change(|forge| {
             forge.look_at_repositories();
             let result = change(forge);
+            forge.record_versions();
             forge.merge_ready();
             (result, delivery::take(forge, &self.mishaps))
         });

@@ -30,8 +30,19 @@ pub struct PullRequest {
     pub(super) milestones: Vec<Milestone>,
     pub(super) reviews: Vec<Review>,
     pub(super) threads: Vec<Thread>,
+    /// The heads so far, oldest first.
+    pub(super) versions: Vec<Version>,
     /// Head and base at the last check for conflicts; `None` if the test decides.
     pub(super) checked: Option<(String, String)>,
+}
+
+/// A head of a pull request.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    pub(super) id: u64,
+    pub(super) sha: String,
+    /// Unix seconds.
+    pub(super) created: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +115,7 @@ impl PullRequest {
             milestones: Vec::new(),
             reviews: Vec::new(),
             threads: Vec::new(),
+            versions: Vec::new(),
             checked: None,
         }
     }

@@ -12,7 +12,7 @@ use super::flavor::Flavor;
 use super::hook::Hook;
 use super::issue::{Issue, Subject};
 use super::permission::{Permission, Settings};
-use super::pull_request::PullRequest;
+use super::pull_request::{PullRequest, Version};
 
 /// The time of users and projects, and the start of the server's clock.
 pub(super) const LONG_AGO: &str = "2026-01-02T03:04:05Z";
@@ -49,6 +49,8 @@ pub(super) struct ForgeState {
     pub(super) now: i64,
     /// Whether answers have this time; otherwise they have that of the machine.
     pub(super) is_dated: bool,
+    /// Whether GitLab leaves out when a merge request was approved.
+    pub(super) hides_times_of_approvals: bool,
     last_id: u64,
     /// Not delivered yet.
     pub(super) events: Vec<Event>,
@@ -107,6 +109,7 @@ impl ForgeState {
             rate: RateLimit { limit: 5000, remaining: 5000, reset: Timestamp::now().as_second() + 3600 },
             now: START,
             is_dated: false,
+            hides_times_of_approvals: false,
             last_id: 100,
             events: Vec::new(),
             changes: BTreeMap::new(),
@@ -169,6 +172,18 @@ impl ForgeState {
     pub(super) fn tick(&mut self) -> i64 {
         self.now += 1;
         self.now
+    }
+
+    /// Records the heads that pull requests got since the last call.
+    pub(super) fn record_versions(&mut self) {
+        let (now, mut last_id) = (self.now, self.last_id);
+        for pull in self.projects.values_mut().flat_map(|project| project.pull_requests.values_mut()) {
+            if pull.versions.last().is_none_or(|version| version.sha != pull.sha) {
+                last_id += 1;
+                pull.versions.push(Version { id: last_id, sha: pull.sha.clone(), created: now });
+            }
+        }
+        self.last_id = last_id;
     }
 
     pub(super) fn new_id(&mut self) -> u64 {

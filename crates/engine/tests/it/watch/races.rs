@@ -82,13 +82,18 @@ async fn pull_request_that_a_person_closes_at_the_moment_of_the_merge_is_kept() 
 
 #[tokio::test]
 async fn head_that_a_person_pushes_at_the_moment_of_the_merge_is_not_merged_before_it_is_approved() {
+    const PUSHED: &str = "00000000000000000000000000000000000ea7ed";
     for kind in KINDS {
         let stage = Stage::new(kind).await;
         let daemon = stage.daemon();
         let issue = stage.hand_over();
         let number = stage.pull_request(&daemon, issue).await;
         let (forge, branch) = (Arc::clone(&stage.forge), stage.forge.pull_request_of(PROJECT, number).head);
-        before_the_merge(&stage, move || forge.push(PROJECT, &branch, "00000000000000000000000000000000000ea7ed"));
+        before_the_merge(&stage, move || {
+            forge.push(PROJECT, &branch, PUSHED);
+            // Only the approval is missing.
+            forge.set_check(PROJECT, PUSHED, "test", CheckState::Success, None);
+        });
         stage
             .until(&daemon, "the refusal", async || {
                 let pull = stage.forge.pull_request_of(PROJECT, number);

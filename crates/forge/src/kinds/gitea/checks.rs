@@ -37,7 +37,7 @@ impl Gitea {
         let path = wire::repo_path(project, &["commits", commit, "status"]);
         let status = |status: Status| Some(Check::from(status));
         let checks = self.client.list_in("statuses", &path, &[("limit", &limit)], status).await?;
-        Ok(CiStatus { checks: checks.entries })
+        Ok(CiStatus { checks })
     }
 
     /// `job` is the end of the address of the job's page. Versions that do not serve logs have no such list of runs.
@@ -52,14 +52,15 @@ impl Gitea {
         let path = wire::repo_path(project, &["actions", "runs"]);
         let is_run = |candidate: &Run| candidate.run_number.or(candidate.index_in_repo) == Some(run);
         let query = [("limit", limit.as_str())];
-        let found = self.client.list_in("workflow_runs", &path, &query, |run: Run| Some(run).filter(is_run)).await;
+        let found =
+            self.client.list_first_in("workflow_runs", &path, &query, |run: Run| Some(run).filter(is_run)).await;
         let Some(run) = wire::unless_missing(found)?.and_then(|runs| runs.entries.into_iter().next()) else {
             return Ok(None);
         };
         let run = run.id.to_string();
         let path = wire::repo_path(project, &["actions", "runs", &run, "jobs"]);
         let jobs = wire::unless_missing(self.client.list_in("jobs", &path, &[], Some::<Job>).await)?;
-        let Some(job) = jobs.and_then(|jobs| jobs.entries.into_iter().nth(index)) else { return Ok(None) };
+        let Some(job) = jobs.and_then(|jobs| jobs.into_iter().nth(index)) else { return Ok(None) };
         let job = job.id.to_string();
         let path = wire::repo_path(project, &["actions", "jobs", &job, "logs"]);
         wire::unless_missing(self.client.download(&path, max).await)

@@ -46,7 +46,7 @@ impl Gitea {
         let limit = PER_PAGE.to_string();
         let path = wire::repo_path(project, &["hooks"]);
         let hooks = self.client.list(&path, &[("limit", &limit)], |hook: HookBody| Some(hook.into())).await?;
-        Ok(hooks.entries)
+        Ok(hooks)
     }
 
     pub(super) async fn add_hook(&self, project: &ProjectPath, hook: &NewHook) -> Result<Hook, ForgeError> {

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::Gitea;
-use crate::discussion::Comment;
+use crate::discussion::{Comment, Comments};
 use crate::error::ForgeError;
 use crate::forge::Subject;
 use crate::http::paging::PER_PAGE;
@@ -50,7 +50,7 @@ impl Gitea {
         let path = wire::repo_path(project, &["issues", &number, "dependencies"]);
         let open = |issue: RepoIssue| Some(Issue::from(issue)).filter(|issue| issue.state == IssueState::Open);
         match self.client.list(&path, &[], open).await {
-            Ok(issues) => Ok(issues.entries.into_iter().map(|issue| issue.number).collect()),
+            Ok(issues) => Ok(issues.into_iter().map(|issue| issue.number).collect()),
             // The project has dependencies turned off; the issue itself was read before.
             Err(ForgeError::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -58,16 +58,12 @@ impl Gitea {
     }
 
     /// The server does not page them: it would send the same list for every page.
-    pub(super) async fn list_comments(
-        &self,
-        project: &ProjectPath,
-        subject: Subject,
-    ) -> Result<Listed<Comment>, ForgeError> {
+    pub(super) async fn list_comments(&self, project: &ProjectPath, subject: Subject) -> Result<Comments, ForgeError> {
         let number = subject.number().to_string();
         let path = wire::repo_path(project, &["issues", &number, "comments"]);
         let comments = self.client.get_dated::<Option<Vec<Option<RepoComment>>>>(&path).await?;
         let entries = comments.value.into_iter().flatten().flatten().map(Comment::from).collect();
-        Ok(Listed { entries, is_complete: true, date: Some(comments.now) })
+        Ok(Comments { entries, date: Some(comments.now) })
     }
 
     pub(super) async fn patch_issue(

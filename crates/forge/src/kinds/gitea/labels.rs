@@ -62,9 +62,9 @@ impl Gitea {
         let own = self.client.list(&wire::repo_path(project, &["labels"]), &query, Some::<Label>).await?;
         let owner = project.as_str().split('/').next().unwrap_or_default();
         match self.client.list(&["orgs", owner, "labels"], &query, Some::<Label>).await {
-            Ok(shared) => Ok(own.entries.into_iter().chain(shared.entries).collect()),
+            Ok(shared) => Ok(own.into_iter().chain(shared).collect()),
             // The owner is a user, or the token may not read organizations.
-            Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) => Ok(own.entries),
+            Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) => Ok(own),
             Err(error) => Err(error),
         }
     }

@@ -35,7 +35,7 @@ impl Gitea {
     ) -> Result<Setting, ForgeError> {
         let number = number.to_string();
         let path = wire::repo_path(project, &["issues", &number, "timeline"]);
-        wire::setting(self.client.list(&path, &[], |entry: Entry| entry.change_of(mark)).await)
+        wire::setting(self.client.list_first(&path, &[], |entry: Entry| entry.change_of(mark)).await)
     }
 }
 

@@ -73,7 +73,7 @@ impl Gitea {
         // Older versions ignore `head` and list everything.
         let query = [("head", branch), ("state", "all"), ("sort", "recentupdate"), ("limit", limit.as_str())];
         let convert = |pull: Pull| pull.is_from(branch).then(|| self.convert(pull, MergeCheck::Unknown, project));
-        let mut found = self.client.list(&wire::repo_path(project, &["pulls"]), &query, convert).await?.entries;
+        let mut found = self.client.list_first(&wire::repo_path(project, &["pulls"]), &query, convert).await?.entries;
         for pull in found.iter_mut().filter(|pull| pull.state.is_open()) {
             *pull = self.get_pull(project, pull.number).await?;
         }

@@ -48,7 +48,7 @@ impl Gitea {
     async fn review_bodies(&self, project: &ProjectPath, number: u64) -> Result<Vec<ReviewBody>, ForgeError> {
         let (number, limit) = (number.to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["pulls", &number, "reviews"]);
-        self.client.list(&path, &[("limit", &limit)], Some::<ReviewBody>).await.map(|reviews| reviews.entries)
+        self.client.list(&path, &[("limit", &limit)], Some::<ReviewBody>).await
     }
 
     /// The comments of each review are read apart; those below one line are one thread.

@@ -8,7 +8,7 @@ use kugetsu_domain::watch::selection::{Mark, Setting};
 use serde::Deserialize;
 
 use crate::ci::CiStatus;
-use crate::discussion::{Comment, Reaction, Review, ReviewThread};
+use crate::discussion::{Comment, Comments, Reaction, Review, ReviewThread};
 use crate::error::ForgeError;
 use crate::forge::{BoxFuture, Forge, Hook, NewHook, Subject, Version};
 use crate::http::client::{Client, HttpDialect};
@@ -136,7 +136,7 @@ impl Forge for GitHub {
         Box::pin(self.list_labels(project))
     }
 
-    fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Listed<Comment>> {
+    fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Comments> {
         Box::pin(self.list_comments(project, subject))
     }
 

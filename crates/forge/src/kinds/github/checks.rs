@@ -51,7 +51,7 @@ impl GitHub {
         let query = [("filter", "latest"), ("per_page", per_page.as_str())];
         // A token that may not see them gets an error: the statuses alone are no verdict.
         let runs = self.client.list_in("check_runs", &path, &query, |run: CheckRun| Some(run.into())).await?;
-        Ok(CiStatus { checks: statuses.entries.into_iter().chain(runs.entries).collect() })
+        Ok(CiStatus { checks: statuses.into_iter().chain(runs).collect() })
     }
 
     pub(super) async fn log_of_job(

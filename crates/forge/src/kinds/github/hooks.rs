@@ -38,7 +38,7 @@ struct Config {
 impl GitHub {
     pub(super) async fn list_hooks(&self, project: &ProjectPath) -> Result<Vec<Hook>, ForgeError> {
         let hook = |hook: HookBody| Some(hook.into());
-        self.client.list(&wire::repo_path(project, &["hooks"]), &[], hook).await.map(|hooks| hooks.entries)
+        self.client.list(&wire::repo_path(project, &["hooks"]), &[], hook).await
     }
 
     pub(super) async fn add_hook(&self, project: &ProjectPath, hook: &NewHook) -> Result<Hook, ForgeError> {

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::GitHub;
-use crate::discussion::Comment;
+use crate::discussion::{Comment, Comments};
 use crate::error::ForgeError;
 use crate::forge::Subject;
 use crate::http::paging::PER_PAGE;
@@ -42,26 +42,23 @@ impl GitHub {
         let path = wire::repo_path(project, &["issues", &number, "dependencies", "blocked_by"]);
         let open = |issue: RepoIssue| Some(Issue::from(issue)).filter(|issue| issue.state == IssueState::Open);
         match self.client.list(&path, &[], open).await {
-            Ok(issues) => Ok(issues.entries.into_iter().map(|issue| issue.number).collect()),
+            Ok(issues) => Ok(issues.into_iter().map(|issue| issue.number).collect()),
             // Older Enterprise Servers have no dependencies; the issue itself was read before.
             Err(ForgeError::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) async fn list_comments(
-        &self,
-        project: &ProjectPath,
-        subject: Subject,
-    ) -> Result<Listed<Comment>, ForgeError> {
+    pub(super) async fn list_comments(&self, project: &ProjectPath, subject: Subject) -> Result<Comments, ForgeError> {
         let (number, per_page) = (subject.number().to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["issues", &number, "comments"]);
-        self.client.list(&path, &[("per_page", &per_page)], |comment: RepoComment| Some(comment.into())).await
+        let comment = |comment: RepoComment| Some(Comment::from(comment));
+        let (entries, date) = self.client.list_dated(&path, &[("per_page", &per_page)], comment).await?;
+        Ok(Comments { entries, date })
     }
 
     pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
-        let labels = self.client.list(&wire::repo_path(project, &["labels"]), &[], wire::label_name).await?;
-        Ok(labels.entries)
+        self.client.list(&wire::repo_path(project, &["labels"]), &[], wire::label_name).await
     }
 
     pub(super) async fn change_labels(

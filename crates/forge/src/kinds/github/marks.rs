@@ -31,7 +31,7 @@ impl GitHub {
         let (number, per_page) = (number.to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["issues", &number, "events"]);
         let change = |event: Event| event.change_of(mark);
-        wire::setting(self.client.list(&path, &[("per_page", &per_page)], change).await)
+        wire::setting(self.client.list_first(&path, &[("per_page", &per_page)], change).await)
     }
 }
 

@@ -70,7 +70,7 @@ impl GitHub {
             ("per_page", per_page.as_str()),
         ];
         let convert = |pull: Pull| pull.is_from(branch).then(|| self.convert(pull, project));
-        let mut found = self.client.list(&wire::repo_path(project, &["pulls"]), &query, convert).await?.entries;
+        let mut found = self.client.list_first(&wire::repo_path(project, &["pulls"]), &query, convert).await?.entries;
         // Lists do not tell whether a pull request can be merged.
         for pull in found.iter_mut().filter(|pull| pull.state.is_open()) {
             *pull = self.get_pull(project, pull.number).await?;

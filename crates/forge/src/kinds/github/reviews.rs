@@ -52,7 +52,7 @@ impl GitHub {
                 submitted: wire::time(review.submitted_at.as_deref()),
             })
         };
-        self.client.list(&path, &[("per_page", &per_page)], review).await.map(|reviews| reviews.entries)
+        self.client.list(&path, &[("per_page", &per_page)], review).await
     }
 
     /// The REST API does not say whether a thread is resolved.
@@ -63,7 +63,7 @@ impl GitHub {
     ) -> Result<Vec<ReviewThread>, ForgeError> {
         let (number, per_page) = (number.to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["pulls", &number, "comments"]);
-        let comments = self.client.list(&path, &[("per_page", &per_page)], Some::<LineComment>).await?.entries;
+        let comments = self.client.list(&path, &[("per_page", &per_page)], Some::<LineComment>).await?;
         let mut threads: Vec<ReviewThread> = Vec::new();
         for comment in comments {
             let id = comment.in_reply_to_id.unwrap_or(comment.id).to_string();

@@ -33,7 +33,7 @@ impl GitLab {
         let per_page = PER_PAGE.to_string();
         let path = ["projects", project.as_str(), "pipelines"];
         let query = [("sha", commit), ("order_by", "id"), ("sort", "desc"), ("per_page", per_page.as_str())];
-        let pipelines = wire::unless_missing(self.client.list(&path, &query, Some::<Pipeline>).await)?;
+        let pipelines = wire::unless_missing(self.client.list_first(&path, &query, Some::<Pipeline>).await)?;
         let mut pipelines = pipelines.into_iter().flat_map(|pipelines| pipelines.entries);
         let newest = pipelines.find(|pipeline| pipeline.status.as_deref() != Some("skipped"));
         let path = ["projects", project.as_str(), "repository", "commits", commit, "statuses"];
@@ -46,7 +46,7 @@ impl GitLab {
             job: None,
             summary: String::new(),
         });
-        Ok(CiStatus { checks: pipeline.into_iter().chain(statuses.entries).collect() })
+        Ok(CiStatus { checks: pipeline.into_iter().chain(statuses).collect() })
     }
 
     pub(super) async fn log_of_job(

@@ -24,7 +24,7 @@ impl GitLab {
         let per_page = PER_PAGE.to_string();
         let path = ["projects", project.as_str(), "hooks"];
         let hooks = self.client.list(&path, &[("per_page", &per_page)], |hook: HookBody| Some(hook.into())).await?;
-        Ok(hooks.entries)
+        Ok(hooks)
     }
 
     pub(super) async fn add_hook(&self, project: &ProjectPath, hook: &NewHook) -> Result<Hook, ForgeError> {

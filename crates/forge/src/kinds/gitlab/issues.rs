@@ -1,12 +1,13 @@
 //! Issues, comments (notes), labels and reactions (award emoji).
 
+use jiff::Timestamp;
 use kugetsu_domain::reference::ProjectPath;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::api::GitLab;
-use crate::discussion::{Comment, Reaction};
+use crate::discussion::{Comment, Comments, Reaction};
 use crate::error::ForgeError;
 use crate::forge::Subject;
 use crate::http::paging::PER_PAGE;
@@ -85,18 +86,16 @@ impl GitLab {
             let is_open = issue.state.as_deref() != Some("closed");
             (issue.link_type.as_deref() == Some("is_blocked_by") && is_open).then_some(issue.iid)
         };
-        self.client.list(&path, &[], blocks).await.map(|issues| issues.entries)
+        self.client.list(&path, &[], blocks).await
     }
 
-    pub(super) async fn list_comments(
-        &self,
-        project: &ProjectPath,
-        subject: Subject,
-    ) -> Result<Listed<Comment>, ForgeError> {
+    pub(super) async fn list_comments(&self, project: &ProjectPath, subject: Subject) -> Result<Comments, ForgeError> {
         let (number, per_page) = (subject.number().to_string(), PER_PAGE.to_string());
         let path = ["projects", project.as_str(), word(subject), &number, "notes"];
         let query = [("order_by", "created_at"), ("sort", "asc"), ("per_page", per_page.as_str())];
-        self.client.list(&path, &query, |note: Note| Some(note).filter(Note::is_comment).map(Comment::from)).await
+        let comment = |note: Note| Some(note).filter(Note::is_comment).map(Comment::from);
+        let (entries, date) = self.client.list_dated(&path, &query, comment).await?;
+        Ok(Comments { entries, date })
     }
 
     pub(super) async fn post_comment(
@@ -144,8 +143,7 @@ impl GitLab {
 
     /// Those of the project's groups are among them.
     pub(super) async fn list_labels(&self, project: &ProjectPath) -> Result<Vec<String>, ForgeError> {
-        let labels = self.client.list(&["projects", project.as_str(), "labels"], &[], wire::label_name).await?;
-        Ok(labels.entries)
+        self.client.list(&["projects", project.as_str(), "labels"], &[], wire::label_name).await
     }
 
     pub(super) async fn change_labels(
@@ -204,6 +202,15 @@ fn word(subject: Subject) -> &'static str {
 }
 
 impl Note {
+    /// Login and time, if it is the server's note about an approval. Its text is the same in every language.
+    pub(super) fn approval(self) -> Option<(String, Timestamp)> {
+        // Users write notes, too, with any text.
+        let is_approval =
+            self.system == Some(true) && self.body.as_deref().map(str::trim) == Some("approved this merge request");
+        let time = wire::time(self.created_at.as_deref()).filter(|_| is_approval)?;
+        Some((wire::login(self.author)?, time))
+    }
+
     /// Whether a person or a program wrote it below the whole, not below a line.
     fn is_comment(&self) -> bool {
         self.system != Some(true) && self.kind.as_deref() != Some("DiffNote")

@@ -62,7 +62,7 @@ impl GitLab {
             let at = wire::time(event.created_at.as_deref());
             Some(MarkChange { id: event.id.unwrap_or_default(), at, actor: wire::actor(event.user), is_set })
         };
-        self.client.list(&path, &[("per_page", &per_page)], change).await
+        self.client.list_first(&path, &[("per_page", &per_page)], change).await
     }
 
     async fn assignee_changes(
@@ -81,7 +81,7 @@ impl GitLab {
             let at = wire::time(note.created_at.as_deref());
             Some(MarkChange { id: note.id.unwrap_or_default(), at, actor: wire::actor(note.author), is_set })
         };
-        self.client.list(&path, &query, change).await
+        self.client.list_first(&path, &query, change).await
     }
 }
 

@@ -54,7 +54,7 @@ impl GitLab {
         ];
         let convert = |request: MergeRequest| request.is_from(branch).then(|| self.convert(request, project));
         let path = ["projects", project.as_str(), "merge_requests"];
-        let mut found = self.client.list(&path, &query, convert).await?.entries;
+        let mut found = self.client.list_first(&path, &query, convert).await?.entries;
         // Lists show the result of an old check; requesting a single merge request triggers a new one.
         for request in found.iter_mut().filter(|request| request.state.is_open()) {
             *request = self.get_pull(project, request.number).await?;

@@ -9,5 +9,6 @@ mod merge_requests;
 mod merging;
 mod project;
 mod reviews;
+mod versions;
 
 pub(super) use api::GITLAB;

@@ -193,10 +193,18 @@ impl Reading<'_> {
             ["approvals"] => {
                 let approved: Vec<Value> = decisions(pull)
                     .filter(|(_, verdict, _)| *verdict == Verdict::Approved)
-                    .map(|(login, _, at)| json!({ "user": user(base, Some(login)), "approved_at": time(at) }))
+                    .map(|(login, _, at)| {
+                        let mut approval = json!({ "user": user(base, Some(login)) });
+                        // Versions before 18.4 do not say when.
+                        if !self.forge.hides_times_of_approvals {
+                            approval["approved_at"] = time(at).into();
+                        }
+                        approval
+                    })
                     .collect();
                 Reply::ok(json!({ "approved": !approved.is_empty(), "approved_by": approved, "approvals_required": 0 }))
             }
+            ["versions"] => self.list(self.view().versions(number, pull)),
             ["reviewers"] => {
                 let state = |verdict: Verdict| match verdict {
                     Verdict::Approved => "approved",

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::forge_server::check::{Check, CheckState};
-use crate::forge_server::comment::{Comment, Thread};
+use crate::forge_server::comment::{Comment, Review, Thread, Verdict};
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
 use crate::forge_server::mark::{Mark, MarkChange};
-use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest};
+use crate::forge_server::pull_request::{BranchHome, PrState, PullRequest, Version};
 use crate::forge_server::reply::Reply;
 use crate::forge_server::state::{LONG_AGO, Project, id_of, time};
 
@@ -165,12 +165,42 @@ impl View<'_> {
         let mut notes: Vec<Value> = issue.comments.iter().map(|comment| self.note(subject, comment, None)).collect();
         notes.extend(issue.marks.iter().filter_map(|change| self.assignee_note(subject, change)));
         if let Subject::PullRequest(number) = subject {
-            for thread in self.project.pull_requests.get(&number).into_iter().flat_map(|pull| &pull.threads) {
+            let pull = self.project.pull_requests.get(&number);
+            for thread in pull.into_iter().flat_map(|pull| &pull.threads) {
                 notes.extend(thread.comments.iter().map(|comment| self.note(subject, comment, Some(thread))));
             }
+            let approvals = pull.into_iter().flat_map(|pull| &pull.reviews);
+            let approvals = approvals.filter(|review| review.verdict == Verdict::Approved);
+            notes.extend(approvals.map(|review| self.approval_note(subject, review)));
         }
         notes.sort_by_key(|note| (note["created_at"].as_str().unwrap_or_default().to_owned(), note["id"].as_u64()));
         Some(notes)
+    }
+
+    /// The heads of a merge request, newest first.
+    pub(super) fn versions(&self, number: u64, pull: &PullRequest) -> Vec<Value> {
+        let version = |version: &Version| {
+            json!({
+                "id": version.id, "head_commit_sha": version.sha, "base_commit_sha": null, "start_commit_sha": null,
+                "created_at": time(version.created), "merge_request_id": self.project.id * 1000 + number,
+                "state": "collected", "real_size": "1",
+            })
+        };
+        pull.versions.iter().rev().map(version).collect()
+    }
+
+    /// The note about an approval.
+    fn approval_note(&self, subject: Subject, review: &Review) -> Value {
+        let comment = Comment {
+            id: review.id,
+            author: review.author.clone(),
+            body: "approved this merge request".to_owned(),
+            reactions: Vec::new(),
+            created: review.submitted,
+            updated: review.submitted,
+            system: true,
+        };
+        self.note(subject, &comment, None)
     }
 
     pub(super) fn discussions(&self, number: u64, pull: &PullRequest) -> Vec<Value> {
