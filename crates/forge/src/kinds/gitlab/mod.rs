@@ -3,6 +3,7 @@
 mod api;
 mod checks;
 mod hooks;
+mod hunk;
 mod issues;
 mod marks;
 mod merge_requests;

@@ -7,8 +7,9 @@ use kugetsu_domain::reference::ProjectPath;
 use serde::Deserialize;
 
 use super::api::GitLab;
+use super::hunk::{Line, hunk};
 use super::issues::Note;
-use super::versions::head_at;
+use super::versions::{FileDiff, head_at};
 use crate::discussion::{Comment, Review, ReviewThread, ReviewVerdict};
 use crate::error::ForgeError;
 use crate::http::paging::PER_PAGE;
@@ -47,11 +48,16 @@ struct LineNote {
     resolved: Option<bool>,
 }
 
-#[derive(Deserialize)]
+/// A line of a version.
+#[derive(Clone, Deserialize)]
 struct Position {
+    /// The head of the version.
+    head_sha: Option<String>,
     new_path: Option<String>,
     old_path: Option<String>,
+    /// None for a line that was removed.
     new_line: Option<u64>,
+    old_line: Option<u64>,
 }
 
 impl GitLab {
@@ -118,6 +124,7 @@ impl GitLab {
         Ok(latest)
     }
 
+    /// A thread names a line of one version, whose changes are read for the lines around it.
     pub(super) async fn list_threads(
         &self,
         project: &ProjectPath,
@@ -125,18 +132,83 @@ impl GitLab {
     ) -> Result<Vec<ReviewThread>, ForgeError> {
         let per_page = PER_PAGE.to_string();
         let path = ["projects", project.as_str(), "merge_requests", &number.to_string(), "discussions"];
-        self.client.list(&path, &[("per_page", &per_page)], thread).await
+        let mut threads = self.client.list(&path, &[("per_page", &per_page)], thread).await?;
+        let mut open: BTreeMap<String, Vec<(Position, &mut ReviewThread)>> = BTreeMap::new();
+        for (position, thread) in &mut threads {
+            if let Some(head) = position.head_sha.clone().filter(|_| thread.is_resolved != Some(true)) {
+                open.entry(head).or_default().push((position.clone(), thread));
+            }
+        }
+        if !open.is_empty() {
+            let versions = wire::unless_missing(self.versions(project, number).await)?.unwrap_or_default();
+            for (head, threads) in open {
+                let changes = self.changes_of(project, number, &versions, &head).await?;
+                for (position, thread) in threads {
+                    thread.hunk = position.hunk(&changes).unwrap_or_default();
+                }
+            }
+        }
+        Ok(threads.into_iter().map(|(_, thread)| thread).collect())
+    }
+}
+
+impl Position {
+    /// The lines around it. A file may have been renamed.
+    fn hunk(&self, changes: &[FileDiff]) -> Option<String> {
+        let has_path = |at: Option<&str>, of: Option<&str>| at.is_some() && at == of;
+        let is_new = |file: &&FileDiff| has_path(self.new_path.as_deref(), file.new_path.as_deref());
+        let is_old = |file: &&FileDiff| has_path(self.old_path.as_deref(), file.old_path.as_deref());
+        let file = changes.iter().find(is_new).or_else(|| changes.iter().find(is_old))?;
+        let line = self.new_line.map(Line::New).or_else(|| self.old_line.map(Line::Old))?;
+        hunk(file.diff.as_deref()?, line)
     }
 }
 
 /// A discussion about a line; `None` for the others.
-fn thread(discussion: Discussion) -> Option<ReviewThread> {
+fn thread(discussion: Discussion) -> Option<(Position, ReviewThread)> {
     let notes = discussion.notes?;
-    let position = notes.first()?.position.as_ref()?;
+    let position = notes.first()?.position.clone()?;
     let path = position.new_path.clone().or_else(|| position.old_path.clone())?;
     let line = position.new_line;
     let mut resolvable = notes.iter().filter(|note| note.resolvable == Some(true)).peekable();
     let is_resolved = resolvable.peek().is_some().then(|| resolvable.all(|note| note.resolved == Some(true)));
     let comments = notes.into_iter().map(|note| Comment::from(note.note)).collect();
-    Some(ReviewThread { id: discussion.id, path, line, hunk: String::new(), comments, is_resolved })
+    let thread = ReviewThread { id: discussion.id, path, line, hunk: String::new(), comments, is_resolved };
+    Some((position, thread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renamed_and_deleted_files_are_found() {
+        let changes: Vec<FileDiff> = serde_json::from_value(serde_json::json!([
+            { "old_path": "a.rs", "new_path": "b.rs", "renamed_file": true, "diff": "@@ -1,2 +1,2 @@\n fn a() {}\n-x\n+y\n" },
+            { "old_path": "gone.rs", "new_path": "gone.rs", "deleted_file": true, "diff": "@@ -1 +0,0 @@\n-z\n" },
+            { "old_path": "large.rs", "new_path": "large.rs", "diff": "", "too_large": true },
+            { "new_path": "null.rs", "diff": null },
+        ]))
+        .unwrap();
+        let hunk = |json: serde_json::Value| serde_json::from_value::<Position>(json).unwrap().hunk(&changes);
+        let renamed = Some("@@ -1,2 +1,2 @@\n fn a() {}\n-x\n+y".to_owned());
+        for position in [
+            serde_json::json!({ "old_path": "a.rs", "new_path": "b.rs", "new_line": 2 }),
+            serde_json::json!({ "old_path": "a.rs", "new_path": "a.rs", "old_line": 2 }),
+            serde_json::json!({ "old_path": "a.rs", "new_path": "b.rs", "old_line": 1, "new_line": 1 }),
+        ] {
+            assert_eq!(hunk(position.clone()), renamed, "{position}");
+        }
+        let gone = serde_json::json!({ "old_path": "gone.rs", "new_path": "gone.rs", "old_line": 1 });
+        assert_eq!(hunk(gone), Some("@@ -1,1 +0,0 @@\n-z".to_owned()));
+        for position in [
+            serde_json::json!({ "old_path": "large.rs", "new_path": "large.rs", "new_line": 1 }),
+            serde_json::json!({ "new_path": "null.rs", "new_line": 1 }),
+            serde_json::json!({ "new_path": "other.rs", "new_line": 1 }),
+            serde_json::json!({ "new_path": "b.rs" }),
+            serde_json::json!({}),
+        ] {
+            assert_eq!(hunk(position.clone()), None, "{position}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Versions of a merge request: a push adds one.
+//! Versions of a merge request, of which every push adds one, and their changes.
 
 use jiff::Timestamp;
 use kugetsu_domain::reference::ProjectPath;
@@ -11,9 +11,23 @@ use crate::kinds::wire;
 
 #[derive(Deserialize)]
 pub(super) struct Version {
-    pub(super) id: u64,
+    id: u64,
     head_commit_sha: Option<String>,
     created_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Changes {
+    diffs: Option<Vec<FileDiff>>,
+}
+
+/// The change of a file.
+#[derive(Deserialize)]
+pub(super) struct FileDiff {
+    pub(super) old_path: Option<String>,
+    pub(super) new_path: Option<String>,
+    /// Empty if the server considers it too large.
+    pub(super) diff: Option<String>,
 }
 
 impl GitLab {
@@ -21,6 +35,27 @@ impl GitLab {
         let per_page = PER_PAGE.to_string();
         let path = ["projects", project.as_str(), "merge_requests", &number.to_string(), "versions"];
         self.client.list(&path, &[("per_page", &per_page)], Some::<Version>).await
+    }
+
+    /// The changes of the version with this head; none if the server does not keep them, or they are too large to be read.
+    pub(super) async fn changes_of(
+        &self,
+        project: &ProjectPath,
+        number: u64,
+        versions: &[Version],
+        head: &str,
+    ) -> Result<Vec<FileDiff>, ForgeError> {
+        let is_of_head = |version: &&Version| version.head_commit_sha.as_deref() == Some(head);
+        let Some(version) = versions.iter().filter(is_of_head).max_by_key(|version| version.id) else {
+            return Ok(Vec::new());
+        };
+        let (number, id) = (number.to_string(), version.id.to_string());
+        let path = ["projects", project.as_str(), "merge_requests", &number, "versions", &id];
+        match wire::unless_missing(self.client.get::<Changes>(&path).await) {
+            Ok(changes) => Ok(changes.and_then(|changes| changes.diffs).unwrap_or_default()),
+            Err(ForgeError::TooLarge { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -205,6 +205,7 @@ impl Reading<'_> {
                 Reply::ok(json!({ "approved": !approved.is_empty(), "approved_by": approved, "approvals_required": 0 }))
             }
             ["versions"] => self.list(self.view().versions(number, pull)),
+            ["versions", id] => self.view().version(number, pull, id).map_or_else(missing, Reply::ok),
             ["reviewers"] => {
                 let state = |verdict: Verdict| match verdict {
                     Verdict::Approved => "approved",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::forge_server::check::{Check, CheckState};
-use crate::forge_server::comment::{Comment, Review, Thread, Verdict};
+use crate::forge_server::comment::{Comment, HUNK, Review, Thread, Verdict};
 use crate::forge_server::hook::Hook;
 use crate::forge_server::issue::{Issue, Subject};
 use crate::forge_server::mark::{Mark, MarkChange};
@@ -123,8 +123,10 @@ impl View<'_> {
         if let Some(thread) = thread {
             note["type"] = "DiffNote".into();
             note["resolved"] = thread.resolved.into();
+            // The server moves the positions of lines that are not outdated to the newest version.
+            let head = self.project.pull_requests.get(&number).map(|pull| pull.sha.as_str());
             note["position"] = json!({
-                "base_sha": null, "start_sha": null, "head_sha": null, "position_type": "text",
+                "base_sha": null, "start_sha": null, "head_sha": head, "position_type": "text",
                 "old_path": thread.path, "new_path": thread.path, "new_line": thread.line,
                 "old_line": if thread.line.is_some() { None } else { Some(2) },
             });
@@ -187,6 +189,21 @@ impl View<'_> {
             })
         };
         pull.versions.iter().rev().map(version).collect()
+    }
+
+    /// A version with its changes: those of every file that has a thread.
+    pub(super) fn version(&self, number: u64, pull: &PullRequest, id: &str) -> Option<Value> {
+        let mut versions = self.versions(number, pull).into_iter();
+        let mut version = versions.find(|version| version["id"].to_string() == id)?;
+        let diff = |thread: &Thread| {
+            json!({
+                "old_path": thread.path, "new_path": thread.path, "a_mode": "100644", "b_mode": "100644",
+                "new_file": false, "renamed_file": false, "deleted_file": false, "diff": HUNK,
+            })
+        };
+        version["commits"] = json!([]);
+        version["diffs"] = pull.threads.iter().map(diff).collect();
+        Some(version)
     }
 
     /// The note about an approval.
