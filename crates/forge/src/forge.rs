@@ -12,7 +12,7 @@ use crate::discussion::{Comment, Comments, Reaction, Review, ReviewThread};
 use crate::error::ForgeError;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenRight};
 
 /// A boxed future, so that `dyn Forge` is possible.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ForgeError>> + Send + 'a>>;
@@ -46,6 +46,10 @@ pub trait Forge: Debug + Send + Sync {
 
     /// Returns the permissions of the token in the project.
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess>;
+
+    /// Returns the rights that the token lacks, if the server does not report its scopes. Its user has to have the role for them, and
+    /// `branch` is the default branch.
+    fn missing_rights<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<TokenRight>>;
 
     /// Returns a text file at the root of the default branch; `None` without such a file.
     ///

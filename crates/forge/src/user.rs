@@ -18,6 +18,15 @@ pub struct Account {
     pub scopes: Option<Vec<String>>,
 }
 
+/// A right that the token of a watched project needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRight {
+    /// What it allows, such as `push`.
+    pub action: &'static str,
+    /// The server's term for it.
+    pub name: &'static str,
+}
+
 /// The permission of the token in a project, and the settings that matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectAccess {
@@ -45,6 +54,8 @@ pub struct TokenNeeds {
     pub scopes: &'static str,
     /// Of the scopes that a server reports, one of these is enough. Empty if the server reports none.
     pub sufficient: &'static [&'static str],
+    /// A scope that pushes to these files need, too.
+    pub for_workflows: Option<(&'static str, &'static str)>,
     /// The page of the labels, below that of the project.
     pub labels_page: &'static str,
     /// Whether a label is found in any case of its letters.
@@ -56,6 +67,11 @@ impl TokenNeeds {
     pub fn role(&self, permission: Permission) -> &'static str {
         let known = self.roles.iter().rev().find(|(least, _)| permission >= *least);
         known.map_or("no role", |(_, name)| name)
+    }
+
+    /// The scope that pushes to some files need and a server does not report, and these files.
+    pub fn lacks_for_workflows(&self, reported: Option<&[String]>) -> Option<(&'static str, &'static str)> {
+        self.for_workflows.filter(|(scope, _)| reported.is_some_and(|scopes| !scopes.iter().any(|it| it == scope)))
     }
 
     /// Whether the scopes that a server reports are not enough.

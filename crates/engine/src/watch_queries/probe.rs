@@ -1,4 +1,4 @@
-//! Finds out whether a token is sufficient to watch a repository. Everything here only reads.
+//! Finds out whether a token is sufficient to watch a repository. Nothing here changes anything.
 
 use std::path::Path;
 
@@ -99,14 +99,23 @@ impl Probe {
         let account = forge.whoami().await?;
         self.object.login = Some(account.login.clone());
         if needs.lacks_scope(account.scopes.as_deref()) {
-            let reported = account.scopes.unwrap_or_default().join(", ");
+            let reported = account.scopes.as_deref().unwrap_or_default().join(", ");
             let reported = if reported.is_empty() { "none".to_owned() } else { reported };
             self.problem(
                 format!("the token in {} lacks a scope: it has {reported}", self.variable),
                 self.new_token(needs),
             );
         }
+        if let Some((scope, files)) = needs.lacks_for_workflows(account.scopes.as_deref()) {
+            self.warning(
+                format!("the token in {} lacks the scope `{scope}`: pushes that change {files} fail", self.variable),
+                Some(self.new_token(needs)),
+            );
+        }
         self.check_role(repo, &account.login, &access, needs);
+        if account.scopes.is_none() && access.permission >= Permission::Write && !access.is_archived {
+            self.check_rights(forge.as_ref(), repo, &access, needs).await?;
+        }
         if !matches!(trust, Trust::Names(_)) {
             self.check_look_up(forge.as_ref(), repo, (&account.login, access.permission), trust, needs).await?;
         }
@@ -160,6 +169,23 @@ impl Probe {
                 format!("give {login} the role {write}, or set the token of a user who has it"),
             );
         }
+    }
+
+    /// A user may have the role, and the token not the scope.
+    async fn check_rights(
+        &mut self,
+        forge: &dyn Forge,
+        repo: &RepoRef,
+        access: &ProjectAccess,
+        needs: &TokenNeeds,
+    ) -> Result<(), ForgeError> {
+        for right in forge.missing_rights(&repo.project, &access.default_branch).await? {
+            self.problem(
+                format!("the token in {} may not {} in {}", self.variable, right.action, repo.project),
+                format!("it needs {}: {}", right.name, self.new_token(needs)),
+            );
+        }
+        Ok(())
     }
 
     /// `own` is the user of the token with its permission.

@@ -10,5 +10,6 @@ mod github;
 mod gitlab;
 mod probe;
 mod repo_requests;
+mod rights;
 pub mod table;
 mod wire;

@@ -220,6 +220,11 @@ impl ForgeServer {
         });
     }
 
+    /// Sets the scopes of tokens that GitHub and GitLab report. With no scopes they report none, as of fine-grained tokens of GitHub.
+    pub fn set_scopes(&self, scopes: &str) {
+        self.state.change(|forge| forge.scopes = Some(scopes.to_owned()));
+    }
+
     /// Sets the requests that GitHub still answers, and the end of the window in Unix seconds.
     pub fn set_rate_limit(&self, limit: u64, remaining: u64, reset: i64) {
         self.state.change(|forge| forge.rate = RateLimit { limit, remaining, reset });

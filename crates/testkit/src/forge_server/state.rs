@@ -51,6 +51,8 @@ pub(super) struct ForgeState {
     pub(super) is_dated: bool,
     /// Whether GitLab leaves out when a merge request was approved.
     pub(super) hides_times_of_approvals: bool,
+    /// The scopes that GitHub and GitLab report, with commas between them; if empty, they report none. `None` stands for enough.
+    pub(super) scopes: Option<String>,
     last_id: u64,
     /// Not delivered yet.
     pub(super) events: Vec<Event>,
@@ -110,6 +112,7 @@ impl ForgeState {
             now: START,
             is_dated: false,
             hides_times_of_approvals: false,
+            scopes: None,
             last_id: 100,
             events: Vec::new(),
             changes: BTreeMap::new(),

@@ -14,3 +14,4 @@ mod restarts;
 mod scheduled;
 mod stage;
 mod story;
+mod tokens;

@@ -18,7 +18,7 @@ use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
 use crate::kinds::{repo_requests, wire};
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
+use crate::user::{Account, Permission, ProjectAccess, TokenNeeds, TokenRight};
 
 pub(in crate::kinds) static GITEA: Dialect = SHARED;
 
@@ -63,6 +63,7 @@ pub(super) const SHARED: Dialect = Dialect {
         merge: Permission::Write,
         scopes: "`write:repository`, `write:issue` and `read:user`",
         sufficient: &[],
+        for_workflows: None,
         labels_page: "labels",
         labels_ignore_case: false,
     },
@@ -106,6 +107,10 @@ impl Forge for Gitea {
 
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess> {
         Box::pin(self.access(project))
+    }
+
+    fn missing_rights<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<TokenRight>> {
+        Box::pin(self.refused_rights(project, branch))
     }
 
     fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>> {

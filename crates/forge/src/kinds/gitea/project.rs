@@ -1,13 +1,15 @@
 //! The project itself, the user of the token, and what users may do.
 
 use kugetsu_domain::reference::ProjectPath;
+use reqwest::Method;
 use serde::Deserialize;
 
 use super::api::Gitea;
 use crate::error::ForgeError;
+use crate::kinds::rights::{self, Trial};
 use crate::kinds::wire::{self, Me};
 use crate::pull_request::MergeMethod;
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenRight};
 
 #[derive(Deserialize)]
 struct Repository {
@@ -63,6 +65,20 @@ impl Gitea {
                 .collect(),
             is_archived: repository.archived == Some(true),
         })
+    }
+
+    /// The server reports no scopes. That of a request depends on its path, and on whether its method is one that changes something.
+    pub(super) async fn refused_rights(&self, project: &ProjectPath, _: &str) -> Result<Vec<TokenRight>, ForgeError> {
+        let trial = |rest: &[&'static str], action, name| Trial {
+            method: Method::PATCH,
+            path: wire::repo_path(project, rest),
+            right: TokenRight { action, name },
+        };
+        let trials = vec![
+            trial(&["issues", "comments", "0"], "write comments and labels", "the scope `write:issue`"),
+            trial(&["pulls", "0"], "push, read checks and merge", "the scope `write:repository`"),
+        ];
+        rights::refused(&self.client, trials).await
     }
 
     pub(super) async fn permission_of(&self, project: &ProjectPath, login: &str) -> Result<Permission, ForgeError> {

@@ -18,7 +18,7 @@ use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
 use crate::kinds::{repo_requests, wire};
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
+use crate::user::{Account, Permission, ProjectAccess, TokenNeeds, TokenRight};
 
 pub(in crate::kinds) static GITHUB: Dialect = Dialect {
     kind: ForgeKind::GitHub,
@@ -60,9 +60,10 @@ pub(in crate::kinds) static GITHUB: Dialect = Dialect {
         look_up: Permission::Write,
         hooks: Permission::Admin,
         merge: Permission::Write,
-        scopes: "`repo` and `workflow`; a fine-grained token needs Contents, Issues, Pull requests and Workflows (read and \
-                 write), and Actions, Checks and Commit statuses (read)",
+        scopes: "`repo` and `workflow` (for a public repository also a fine-grained one with Contents, Issues, Pull requests and \
+                 Workflows (read and write), and Actions and Commit statuses (read))",
         sufficient: &["repo", "public_repo"],
+        for_workflows: Some(("workflow", ".github/workflows")),
         labels_page: "labels",
         labels_ignore_case: true,
     },
@@ -104,6 +105,10 @@ impl Forge for GitHub {
 
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess> {
         Box::pin(self.access(project))
+    }
+
+    fn missing_rights<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<TokenRight>> {
+        Box::pin(self.refused_rights(project, branch))
     }
 
     fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>> {

@@ -1,13 +1,18 @@
 //! The project itself, the user of the token, and what users may do.
 
 use kugetsu_domain::reference::ProjectPath;
+use reqwest::Method;
 use serde::Deserialize;
 
 use super::api::GitHub;
 use crate::error::ForgeError;
+use crate::kinds::rights::{self, Trial};
 use crate::kinds::wire::{self, Me};
 use crate::pull_request::MergeMethod;
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenRight};
+
+/// Stands for the default branch in a path.
+const BRANCH: &str = "{branch}";
 
 #[derive(Deserialize)]
 struct Repository {
@@ -75,6 +80,49 @@ impl GitHub {
                 .collect(),
             is_archived: repository.archived == Some(true),
         })
+    }
+
+    /// A fine-grained token has no scopes.
+    pub(super) async fn refused_rights(
+        &self,
+        project: &ProjectPath,
+        branch: &str,
+    ) -> Result<Vec<TokenRight>, ForgeError> {
+        let trial = |method: Method, rest: &[&'static str], action, name| {
+            let rest: Vec<&str> = rest.iter().map(|part| if *part == BRANCH { branch } else { part }).collect();
+            Trial { method, path: wire::repo_path(project, &rest), right: TokenRight { action, name } }
+        };
+        let trials = vec![
+            // The permission Checks is one of apps: fine-grained tokens read check runs of public repositories only.
+            trial(
+                Method::GET,
+                &["commits", BRANCH, "check-runs"],
+                "read check runs",
+                "a classic token, because no fine-grained token can read those of a private repository",
+            ),
+            trial(
+                Method::GET,
+                &["commits", BRANCH, "status"],
+                "read commit statuses",
+                "the permission Commit statuses (read)",
+            ),
+            trial(Method::GET, &["actions", "runs"], "read the logs of jobs", "the permission Actions (read)"),
+            trial(
+                Method::PATCH,
+                &["issues", "comments", "0"],
+                "write comments and labels",
+                "the permission Issues (read and write)",
+            ),
+            trial(
+                Method::PATCH,
+                &["pulls", "0"],
+                "open and edit pull requests",
+                "the permission Pull requests (read and write)",
+            ),
+            // Releases belong to the contents.
+            trial(Method::PATCH, &["releases", "0"], "push and merge", "the permission Contents (read and write)"),
+        ];
+        rights::refused(&self.client, trials).await
     }
 
     pub(super) async fn permission_of(&self, project: &ProjectPath, login: &str) -> Result<Permission, ForgeError> {

@@ -18,7 +18,7 @@ use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
 use crate::kinds::wire;
 use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
-use crate::user::{Account, Permission, ProjectAccess, TokenNeeds};
+use crate::user::{Account, Permission, ProjectAccess, TokenNeeds, TokenRight};
 
 pub(in crate::kinds) static GITLAB: Dialect = Dialect {
     kind: ForgeKind::GitLab,
@@ -58,6 +58,7 @@ pub(in crate::kinds) static GITLAB: Dialect = Dialect {
         merge: Permission::Maintain,
         scopes: "`api`",
         sufficient: &["api"],
+        for_workflows: None,
         labels_page: "-/labels",
         labels_ignore_case: false,
     },
@@ -99,6 +100,10 @@ impl Forge for GitLab {
 
     fn project<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, ProjectAccess> {
         Box::pin(self.access(project))
+    }
+
+    fn missing_rights<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<TokenRight>> {
+        Box::pin(self.refused_rights(project, branch))
     }
 
     fn file<'a>(&'a self, project: &'a ProjectPath, name: &'a str) -> BoxFuture<'a, Option<String>> {

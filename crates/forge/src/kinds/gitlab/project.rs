@@ -1,13 +1,18 @@
 //! The project itself, the user of the token, and what users may do.
 
 use kugetsu_domain::reference::ProjectPath;
+use reqwest::Method;
 use serde::Deserialize;
 
 use super::api::GitLab;
 use crate::error::ForgeError;
+use crate::kinds::rights::{self, Trial};
 use crate::kinds::wire::{self, Me};
 use crate::pull_request::MergeMethod;
-use crate::user::{Account, Permission, ProjectAccess};
+use crate::user::{Account, Permission, ProjectAccess, TokenRight};
+
+/// Stands for the default branch in a path.
+const BRANCH: &str = "{branch}";
 
 #[derive(Deserialize)]
 struct Project {
@@ -70,6 +75,27 @@ impl GitLab {
             merge_methods: methods.to_vec(),
             is_archived: found.archived == Some(true),
         })
+    }
+
+    /// The scopes of a token that is no personal, project or group access token, such as one of OAuth, are not reported.
+    pub(super) async fn refused_rights(
+        &self,
+        project: &ProjectPath,
+        branch: &str,
+    ) -> Result<Vec<TokenRight>, ForgeError> {
+        let trial = |method: Method, rest: &[&'static str], action, name| {
+            let rest = rest.iter().map(|part| if *part == BRANCH { branch } else { part });
+            let path = ["projects", project.as_str()].into_iter().chain(rest).collect();
+            Trial { method, path, right: TokenRight { action, name } }
+        };
+        let api = "the scope `api`";
+        let trials = vec![
+            trial(Method::GET, &["pipelines"], "read pipelines", api),
+            trial(Method::GET, &["repository", "commits", BRANCH, "statuses"], "read commit statuses", api),
+            trial(Method::PUT, &["issues", "0"], "write comments and labels", api),
+            trial(Method::PUT, &["merge_requests", "0"], "open, edit and merge merge requests", api),
+        ];
+        rights::refused(&self.client, trials).await
     }
 
     pub(super) async fn permission_of(&self, project: &ProjectPath, login: &str) -> Result<Permission, ForgeError> {

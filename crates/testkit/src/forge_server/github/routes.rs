@@ -39,7 +39,11 @@ fn route(forge: &mut ForgeState, request: &ApiRequest) -> Reply {
         })),
         ["user"] if is_read => match request.login.as_deref() {
             Some(login) => {
-                Reply::ok(me(&request.base, &api(request), login)).header("x-oauth-scopes", "repo, workflow")
+                let reply = Reply::ok(me(&request.base, &api(request), login));
+                match &forge.scopes {
+                    Some(scopes) if scopes.is_empty() => reply,
+                    scopes => reply.header("x-oauth-scopes", scopes.as_deref().unwrap_or("repo, workflow")),
+                }
             }
             None => access::token_required(Flavor::GitHub),
         },

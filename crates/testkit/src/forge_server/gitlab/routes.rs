@@ -34,9 +34,13 @@ fn route(forge: &mut ForgeState, request: &ApiRequest) -> Reply {
             let found = forge.users.iter().filter(|login| login.eq_ignore_ascii_case(wanted));
             Reply::ok(found.map(|login| user(&request.base, Some(login))).collect())
         }
-        ("GET", ["personal_access_tokens", "self"], Some(_)) => Reply::ok(json!({
-            "id": 1, "name": "kugetsu", "revoked": false, "active": true, "scopes": ["api", "write_repository"],
-        })),
+        ("GET", ["personal_access_tokens", "self"], Some(_)) => match forge.scopes.as_deref() {
+            Some("") => Reply::error(404, "404 Not Found"),
+            scopes => Reply::ok(json!({
+                "id": 1, "name": "kugetsu", "revoked": false, "active": true,
+                "scopes": scopes.unwrap_or("api, write_repository").split(", ").collect::<Vec<_>>(),
+            })),
+        },
         (method, ["projects", path, rest @ ..], login) => {
             if let Some(new) = forge.moved.get(*path).and_then(|new| forge.projects.get(new)) {
                 if method != "GET" {
