@@ -7,6 +7,7 @@ use kugetsu_domain::reference::{ProjectPath, ServerBase};
 use kugetsu_domain::watch::selection::{MarkChange, Setting};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::discussion::Comment;
 use crate::error::ForgeError;
@@ -53,14 +54,18 @@ impl TryFrom<User> for Me {
 /// A user. GitHub calls the login `login`, GitLab `username`, and Gitea has both.
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
+    id: Option<Value>,
     login: Option<String>,
     username: Option<String>,
-    /// `Bot` for programs on GitHub.
+    /// `Bot` for programs on GitHub, and on Gitea since 2026.
     #[serde(rename = "type")]
     kind: Option<String>,
-    /// Of GitLab.
+    /// Of GitLab, which leaves it out of the authors of notes.
     bot: Option<bool>,
 }
+
+/// The user that Gitea and Forgejo have for their own workflows. No account has a negative ID.
+const WORKFLOWS: i64 = -2;
 
 /// The login of a user who may be gone.
 pub(super) fn login(user: Option<User>) -> Option<String> {
@@ -76,8 +81,12 @@ pub(super) fn logins(users: Option<Vec<User>>) -> Vec<String> {
 /// A user who may be gone. Only the server's own mark makes one a program.
 pub(super) fn user(user: Option<User>) -> Option<user::User> {
     let user = user?;
-    let is_bot = user.kind.as_deref() == Some("Bot") || user.bot == Some(true);
+    let is_bot = user.kind.as_deref() == Some("Bot") || user.bot == Some(true) || is_id(&user, WORKFLOWS);
     Some(user::User { login: login(Some(user))?, is_bot })
+}
+
+fn is_id(user: &User, id: i64) -> bool {
+    user.id.as_ref().and_then(Value::as_i64) == Some(id)
 }
 
 /// A permission by its name on GitHub and Gitea; `None` if this version does not know it.
