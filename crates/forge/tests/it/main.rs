@@ -15,6 +15,7 @@ mod issues;
 mod marks;
 mod merging;
 mod myworld;
+mod other_bodies;
 mod prism;
 mod pull_requests;
 mod refusals;
