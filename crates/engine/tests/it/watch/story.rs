@@ -1,6 +1,10 @@
 //! An issue from its label to its merge.
 
-use super::stage::{KINDS, Stage};
+use jiff::{SignedDuration, Timestamp};
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_testkit::forge_server::check::CheckState;
+
+use super::stage::{KINDS, PROJECT, Stage};
 
 #[tokio::test]
 async fn labeled_issue_is_merged_after_red_checks_and_a_review() {
@@ -12,4 +16,30 @@ async fn labeled_issue_is_merged_after_red_checks_and_a_review() {
         stage.check(&daemon, issue).await;
         daemon.kill().await;
     }
+}
+
+#[tokio::test]
+async fn pull_request_is_looked_at_until_the_time_that_why_names() {
+    let stage = Stage::new(ForgeKind::GitHub).await;
+    let daemon = stage.daemon();
+    let issue = stage.hand_over();
+    let number = stage.pull_request(&daemon, issue).await;
+    let head = stage.forge.pull_request_of(PROJECT, number).sha;
+    stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+    // Looks become rare while nothing changes.
+    for _ in 0..2 {
+        stage.pass(&daemon, SignedDuration::from_hours(4)).await;
+    }
+    stage.settle(&daemon).await;
+    let next = stage.explain(&daemon, issue).await.follow.unwrap().next_look.unwrap();
+    let next: Timestamp = next.parse().unwrap();
+    let before = stage.forge.request_count();
+    stage.pass(&daemon, next.duration_since(daemon.engine.clock().now())).await;
+    stage.settle(&daemon).await;
+    let requests = stage.forge.requests().split_off(before);
+    assert!(
+        requests.iter().any(|request| request.target.contains(&format!("/pulls/{number}"))),
+        "{next}: {requests:?}"
+    );
+    daemon.kill().await;
 }

@@ -59,7 +59,7 @@ impl Gitea {
         let number = number.to_string();
         let path = wire::repo_path(project, &["issues", &number, "timeline"]);
         // Without a page, the server sends the whole timeline.
-        let mut changes = self.client.list(&path, &[], Entry::change).await?.entries;
+        let mut changes = self.client.list(&path, &[], Entry::change).await?;
         changes.sort_by_key(|(id, _)| *id);
         let (mut scheduled, mut open) = (false, true);
         for (_, change) in changes {

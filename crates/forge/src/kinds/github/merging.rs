@@ -83,7 +83,7 @@ impl GitHub {
         let path = wire::repo_path(project, &["rules", "branches", branch]);
         let is_queue = |rule: Rule| (rule.kind == "merge_queue").then_some(());
         match self.client.list(&path, &[("per_page", &per_page)], is_queue).await {
-            Ok(rules) if !rules.entries.is_empty() => return Ok(true),
+            Ok(rules) if !rules.is_empty() => return Ok(true),
             Ok(_) => {}
             // The version, or the plan of the owner, has no rulesets.
             Err(ForgeError::NotFound { authenticated: true, .. }) => {}
