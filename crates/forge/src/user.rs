@@ -21,7 +21,7 @@ pub struct Account {
 /// A right that the token of a watched project needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenRight {
-    /// What it allows, such as `push`.
+    /// The action that it allows, such as `push`.
     pub action: &'static str,
     /// The server's term for it.
     pub name: &'static str,

@@ -8,12 +8,29 @@ use crate::error::ForgeError;
 use crate::http::client::Client;
 use crate::user::TokenRight;
 
+/// Placeholder of the default branch in a path.
+pub(super) const BRANCH: &str = "{branch}";
+
 /// A request that a server refuses to a token without the right.
 #[derive(Debug)]
 pub(super) struct Trial<'a> {
     pub(super) method: Method,
     pub(super) path: Vec<&'a str>,
     pub(super) right: TokenRight,
+}
+
+impl<'a> Trial<'a> {
+    /// `rest` is the path below that of the project.
+    pub(super) fn new(
+        method: Method,
+        project: &[&'a str],
+        rest: &[&'static str],
+        branch: &'a str,
+        right: TokenRight,
+    ) -> Self {
+        let rest = rest.iter().map(|part| if *part == BRANCH { branch } else { part });
+        Self { method, path: project.iter().copied().chain(rest).collect(), right }
+    }
 }
 
 /// Returns the rights whose requests are refused.

@@ -7,10 +7,9 @@ use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
 use kugetsu_testkit::ForgeServer;
-use kugetsu_testkit::forge_server::fault::Fault;
 use serde_json::{Value, json};
 
-use crate::stage::{all, client, project};
+use crate::stage::{Failure, all, client, project};
 
 fn recorded(name: &str) -> Value {
     let path = format!("{}/tests/data/octokit/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -24,7 +23,7 @@ fn stage(kind: ForgeKind) -> (Arc<dyn Forge>, ForgeServer) {
 }
 
 fn respond(server: &ForgeServer, body: &Value) {
-    server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.to_string() });
+    server.fail_next(Failure::Answer { status: 200, headers: vec![], body: body.to_string() });
 }
 
 async fn pull_request(kind: ForgeKind, body: &Value) -> PullRequest {
@@ -71,7 +70,7 @@ async fn recorded_pages_of_github_are_followed_on_the_same_host() {
     for exchange in exchanges {
         let link = exchange["headers"]["link"].as_str().unwrap().to_owned();
         let body = exchange["response"].to_string();
-        server.fail_next(Fault::Answer { status: 200, headers: vec![("link", link)], body });
+        server.fail_next(Failure::Answer { status: 200, headers: vec![("link", link)], body });
     }
     // Issues are not pull requests: all are read, none is kept.
     assert_eq!(forge.find_pull_requests(&project("octokit-fixture-org/paginate-issues"), "x").await.unwrap(), []);

@@ -8,10 +8,9 @@ use kugetsu_forge::discussion::ReviewVerdict;
 use kugetsu_forge::forge::{Forge, Subject};
 use kugetsu_forge::issue::IssueState;
 use kugetsu_testkit::ForgeServer;
-use kugetsu_testkit::forge_server::fault::Fault;
 use serde_json::{Value, json};
 
-use crate::stage::{LOGIN, TOKEN, client, project};
+use crate::stage::{Failure, LOGIN, TOKEN, client, project};
 
 const SHA: &str = "39af58f1eff02aa308e16913e887c8d50362b474";
 
@@ -24,7 +23,7 @@ fn responding(kind: ForgeKind, bodies: &[Value]) -> (Arc<dyn Forge>, ForgeServer
     };
     server.token(TOKEN, LOGIN);
     for body in bodies {
-        server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.to_string() });
+        server.fail_next(Failure::Answer { status: 200, headers: vec![], body: body.to_string() });
     }
     (client(kind, &server), server)
 }

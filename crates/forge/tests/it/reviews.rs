@@ -7,11 +7,10 @@ use kugetsu_forge::forge::Subject as On;
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::comment::Verdict;
-use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PullRequest;
 
-use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
+use crate::stage::{Failure, LOGIN, TOKEN, all, client, client_with, limits, project};
 
 #[tokio::test]
 async fn every_verdict_is_reported() {
@@ -141,7 +140,7 @@ async fn an_approval_without_a_time_is_dated_by_the_note_about_it() {
     assert_eq!(approved(ForgeKind::GitLab, &server, number).await, [aaa, Some("bbb".to_owned())]);
     server.fail_when(|request| {
         let notes = request.contains("/notes").then(|| "[]".to_owned());
-        notes.map(|body| Fault::Answer { status: 200, headers: vec![], body })
+        notes.map(|body| Failure::Answer { status: 200, headers: vec![], body })
     });
     assert_eq!(approved(ForgeKind::GitLab, &server, number).await, [None, None], "nothing says which head it was");
 }

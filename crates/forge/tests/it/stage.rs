@@ -12,6 +12,7 @@ use kugetsu_forge::http::transport::Transport;
 use kugetsu_forge::open::open;
 use kugetsu_forge::servers::Server;
 use kugetsu_testkit::ForgeServer;
+pub(crate) use kugetsu_testkit::forge_server::fault::Fault as Failure;
 
 /// The token of every test.
 pub(crate) const TOKEN: &str = "s3cret-t0ken";

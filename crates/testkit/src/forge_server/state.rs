@@ -51,7 +51,7 @@ pub(super) struct ForgeState {
     pub(super) is_dated: bool,
     /// Whether GitLab leaves out when a merge request was approved.
     pub(super) hides_times_of_approvals: bool,
-    /// The scopes that GitHub and GitLab report, with commas between them; if empty, they report none. `None` stands for enough.
+    /// The scopes that GitHub and GitLab report, with commas between them; if empty, they report none. `None` means enough.
     pub(super) scopes: Option<String>,
     last_id: u64,
     /// Not delivered yet.

@@ -6,13 +6,10 @@ use serde::Deserialize;
 
 use super::api::GitHub;
 use crate::error::ForgeError;
-use crate::kinds::rights::{self, Trial};
+use crate::kinds::rights::{self, BRANCH, Trial};
 use crate::kinds::wire::{self, Me};
 use crate::pull_request::MergeMethod;
 use crate::user::{Account, Permission, ProjectAccess, TokenRight};
-
-/// Stands for the default branch in a path.
-const BRANCH: &str = "{branch}";
 
 #[derive(Deserialize)]
 struct Repository {
@@ -88,9 +85,9 @@ impl GitHub {
         project: &ProjectPath,
         branch: &str,
     ) -> Result<Vec<TokenRight>, ForgeError> {
+        let repository = wire::repo_path(project, &[]);
         let trial = |method: Method, rest: &[&'static str], action, name| {
-            let rest: Vec<&str> = rest.iter().map(|part| if *part == BRANCH { branch } else { part }).collect();
-            Trial { method, path: wire::repo_path(project, &rest), right: TokenRight { action, name } }
+            Trial::new(method, &repository, rest, branch, TokenRight { action, name })
         };
         let trials = vec![
             // The permission Checks is one of apps: fine-grained tokens read check runs of public repositories only.

@@ -72,10 +72,10 @@ pub(super) fn hunk(diff: &str, line: Line) -> Option<String> {
 
 /// The first lines of a header such as `@@ -12,3 +14,5 @@ fn main() {`.
 fn start(header: &str) -> Option<Position> {
-    let mut words = header.split_whitespace().skip(1);
+    let mut ranges = header.split_whitespace().skip(1);
     let mut number = |sign: char| {
         let (first, count) =
-            words.next()?.strip_prefix(sign).map(|range| range.split_once(',').unwrap_or((range, "1")))?;
+            ranges.next()?.strip_prefix(sign).map(|range| range.split_once(',').unwrap_or((range, "1")))?;
         let first: u64 = first.parse().ok()?;
         // A range without lines names the line before it.
         Some(if count == "0" { first.saturating_add(1) } else { first })

@@ -6,13 +6,10 @@ use serde::Deserialize;
 
 use super::api::GitLab;
 use crate::error::ForgeError;
-use crate::kinds::rights::{self, Trial};
+use crate::kinds::rights::{self, BRANCH, Trial};
 use crate::kinds::wire::{self, Me};
 use crate::pull_request::MergeMethod;
 use crate::user::{Account, Permission, ProjectAccess, TokenRight};
-
-/// Stands for the default branch in a path.
-const BRANCH: &str = "{branch}";
 
 #[derive(Deserialize)]
 struct Project {
@@ -84,9 +81,7 @@ impl GitLab {
         branch: &str,
     ) -> Result<Vec<TokenRight>, ForgeError> {
         let trial = |method: Method, rest: &[&'static str], action, name| {
-            let rest = rest.iter().map(|part| if *part == BRANCH { branch } else { part });
-            let path = ["projects", project.as_str()].into_iter().chain(rest).collect();
-            Trial { method, path, right: TokenRight { action, name } }
+            Trial::new(method, &["projects", project.as_str()], rest, branch, TokenRight { action, name })
         };
         let api = "the scope `api`";
         let trials = vec![
