@@ -48,6 +48,8 @@ pub struct TokenNeeds {
     pub look_up: Permission,
     /// The least permission for webhooks.
     pub hooks: Permission,
+    /// The scope for webhooks.
+    pub hooks_scope: &'static str,
     /// The least permission for merging into a default branch whose protection is the usual one.
     pub merge: Permission,
     /// Scopes to give a token, as a part of a sentence.

@@ -267,7 +267,12 @@ impl Probe {
         };
         if is_refused {
             let message = "the token may not manage webhooks, so changes are noticed by polls only".to_owned();
-            let hint = format!("for a webhook, give its user the role {} in {}", needs.role(needs.hooks), repo.project);
+            let hint = match access.permission < needs.hooks {
+                true => {
+                    format!("for a webhook, give its user the role {} in {}", needs.role(needs.hooks), repo.project)
+                }
+                false => format!("for a webhook, the token needs {}", needs.hooks_scope),
+            };
             self.warning(message, Some(hint));
         }
         Ok(())

@@ -3,6 +3,7 @@
 use kugetsu_api::watch::{ProbeObject, ProbeRequest};
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_engine::watch_queries::probe::probe;
+use kugetsu_testkit::forge_server::permission::Permission;
 
 use super::stage::{Failure, KINDS, PROJECT, Stage};
 
@@ -87,6 +88,22 @@ async fn every_permission_that_a_fine_grained_token_lacks_is_named() {
         assert_eq!(problems.len(), 1, "{request}: {problems:?}");
         let expected = format!("the token in FORGE_TOKEN may not {action} in acme/api | it needs ");
         assert!(problems[0].starts_with(&expected) && problems[0].contains(name), "{problems:?}");
+    }
+}
+
+#[tokio::test]
+async fn token_without_the_scope_for_webhooks_gets_another_hint_than_a_user_without_the_role() {
+    for (role, hint) in [(Permission::Admin, "Webhooks, read and write"), (Permission::Write, "the role Admin")] {
+        let stage = Stage::new(ForgeKind::GitHub).await;
+        stage.forge.set_permission(PROJECT, "robot", role);
+        stage.forge.set_scopes("");
+        stage.forge.fail_when(|sent| {
+            let body = r#"{"message": "Resource not accessible by personal access token"}"#.to_owned();
+            sent.contains("/hooks").then_some(Failure::Answer { status: 403, headers: vec![], body })
+        });
+        let (problems, warnings) = texts(&probed(&stage).await);
+        assert_eq!(problems, [""; 0]);
+        assert!(warnings.iter().any(|text| text.contains("webhooks") && text.contains(hint)), "{warnings:?}");
     }
 }
 

@@ -60,6 +60,7 @@ pub(super) const SHARED: Dialect = Dialect {
         roles: &[(Permission::Read, "Read"), (Permission::Write, "Write"), (Permission::Admin, "Administrator")],
         look_up: Permission::Admin,
         hooks: Permission::Admin,
+        hooks_scope: "`write:repository`",
         merge: Permission::Write,
         scopes: "`write:repository`, `write:issue` and `read:user`",
         sufficient: &[],

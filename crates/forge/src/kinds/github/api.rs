@@ -59,6 +59,7 @@ pub(in crate::kinds) static GITHUB: Dialect = Dialect {
         ],
         look_up: Permission::Write,
         hooks: Permission::Admin,
+        hooks_scope: "`repo` (a fine-grained one: Webhooks, read and write)",
         merge: Permission::Write,
         scopes: "`repo` and `workflow` (for a public repository also a fine-grained one with Contents, Issues, Pull requests and \
                  Workflows (read and write), and Actions and Commit statuses (read))",

@@ -55,6 +55,7 @@ pub(in crate::kinds) static GITLAB: Dialect = Dialect {
         ],
         look_up: Permission::Read,
         hooks: Permission::Maintain,
+        hooks_scope: "`api`",
         merge: Permission::Maintain,
         scopes: "`api`",
         sufficient: &["api"],
