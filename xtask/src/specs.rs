@@ -46,11 +46,12 @@ const OF_REPOSITORY: &[(&str, &[&str])] = &[
     ("/pulls/{pull_number}/requested_reviewers", &["post"]),
     ("/pulls/{index}/requested_reviewers", &["post"]),
     ("/pulls/{pull_number}/merge", &["put"]),
-    ("/pulls/{index}/merge", &["post"]),
+    ("/pulls/{index}/merge", &["post", "delete"]),
     ("/commits/{ref}/status", &["get"]),
     ("/commits/{ref}/check-runs", &["get"]),
     ("/git/refs/{ref}", &["delete"]),
     ("/branches/{branch}", &["delete"]),
+    ("/rules/branches/{branch}", &["get"]),
     ("/hooks", &["get", "post"]),
 ];
 

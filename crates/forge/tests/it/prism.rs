@@ -1,9 +1,9 @@
 //! The client and the testkit's servers against the API descriptions that GitHub and Forgejo publish. Prism is a proxy between
 //! the two that refuses requests and responses that violate the description.
 //!
-//! Two calls of GitHub are not covered, because they use GraphQL, which the description leaves out: changing whether a pull
-//! request is a draft, and merging when the checks have passed. Neither are the logs of GitHub's jobs: Prism itself follows the
-//! redirect to them. There is no description of GitLab's API to use.
+//! Calls of GitHub that use GraphQL are not covered, because the description leaves it out: changing whether a pull request is
+//! a draft, and scheduled merges. Neither are the logs of GitHub's jobs: Prism itself follows the redirect to them. There is no
+//! description of GitLab's API to use.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
 use kugetsu_testkit::peer::program::{Peer, program};
 
-use crate::stage::{LOGIN, TOKEN, credentials, limits, project, server};
+use crate::stage::{self, LOGIN, TOKEN, credentials, limits, project, server};
 
 /// Starts Prism before `upstream`, with one of the descriptions in the tests' data.
 fn start_prism(description: &str, upstream: &ForgeServer) -> Option<Peer> {
@@ -154,6 +154,12 @@ async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
         assert_eq!(forge.job_log(&acme, job, 100).await.unwrap().as_deref(), Some("log"));
         assert_eq!(forge.job_log(&acme, "runs/99/jobs/0", 100).await.unwrap(), None, "there is no such run");
     }
+    upstream.set_merge_queue("acme/api", true);
+    assert_eq!(forge.has_merge_queue(&acme, "main").await.unwrap(), forge.kind() == ForgeKind::GitHub);
+    upstream.set_merge_queue("acme/api", false);
+    if forge.kind() == ForgeKind::Forgejo {
+        schedule_and_cancel(forge, upstream, pull.number, &pull.head_sha).await;
+    }
     let moved = Merge { head_sha: "0".repeat(40), method: MergeMethod::Squash, when_ready: false };
     let refused = forge.merge(&acme, pull.number, &moved).await;
     assert!(matches!(refused, Err(ForgeError::Refused { status: 409, .. })), "{refused:?}");
@@ -163,6 +169,21 @@ async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
     let url = "https://kugetsu.example.org/hooks/1".to_owned();
     forge.create_hook(&acme, &NewHook { url, secret: "webhook s3cret".into() }).await.unwrap();
     assert_eq!(forge.hooks(&acme).await.unwrap().len(), 1);
+}
+
+async fn schedule_and_cancel(forge: &dyn Forge, upstream: &ForgeServer, number: u64, head: &str) {
+    let acme = project("acme/api");
+    let merge = Merge { head_sha: head.to_owned(), method: MergeMethod::Squash, when_ready: true };
+    upstream.hold_merges("acme/api", true);
+    // The description lacks status 201, with which Forgejo schedules a merge.
+    stage::client(forge.kind(), upstream).merge(&acme, number, &merge).await.unwrap();
+    forge.merge(&acme, number, &merge).await.unwrap();
+    assert!(forge.is_merge_scheduled(&acme, number).await.unwrap());
+    for _ in 0..2 {
+        forge.cancel_merge(&acme, number).await.unwrap();
+        assert!(!forge.is_merge_scheduled(&acme, number).await.unwrap());
+    }
+    upstream.hold_merges("acme/api", false);
 }
 
 fn client(kind: ForgeKind, prism: &Peer) -> Arc<dyn Forge> {
