@@ -87,6 +87,8 @@ struct Inner {
     /// Held while kugetsu comments on an issue.
     announcements: Turns<IssueId>,
     commands: Turns<IssueRef>,
+    /// Held from counting what a watch works on to queueing the task of a further issue.
+    starts: Turns<RepoRef>,
     /// Held while a pull request of a repository is merged: the next one is looked at with the new base.
     merges: Turns<RepoRef>,
     /// The files of watched repositories that were read.
@@ -126,6 +128,7 @@ impl Engine {
             announcements: Turns::default(),
             commands: Turns::default(),
             merges: Turns::default(),
+            starts: Turns::default(),
             repo_files: RepoFiles::default(),
             looks: Looks::default(),
             notices: Notices::default(),
@@ -224,6 +227,10 @@ impl Engine {
 
     pub(crate) fn announcements(&self) -> &Turns<IssueId> {
         &self.0.announcements
+    pub(crate) fn starts(&self) -> &Turns<RepoRef> {
+        &self.0.starts
+    }
+
     }
 
     pub(crate) fn repo_files(&self) -> &RepoFiles {

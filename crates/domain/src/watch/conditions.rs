@@ -39,10 +39,7 @@ pub struct Facts {
     pub author: Option<Author>,
     /// Who set the label or the assignee; `None` if it was not read.
     pub selected_by: Option<SelectedBy>,
-    /// A hash of the title and description that the label approves: those with which it was first seen. `None` if it approves none.
-    pub approved: Option<String>,
-    /// The same now.
-    pub text: String,
+    pub text: LabeledText,
     /// The issues that have to be closed before; `None` if it is not known.
     pub open_dependencies: Option<Vec<u64>>,
     /// The pull request of the issue's branch, opened by any user.
@@ -56,6 +53,17 @@ pub struct Facts {
     pub is_complete: bool,
     /// When the server was read.
     pub read_at: Option<Timestamp>,
+}
+
+/// Title and description of an issue, compared with those that it had when the label or the assignee was set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LabeledText {
+    #[default]
+    Unchanged,
+    /// The server does not say who changed them.
+    Changed,
+    /// It was not known yet then.
+    Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,8 +137,8 @@ impl ConditionKind {
             Self::Label => "It has the label of the watch.",
             Self::Assignee => "It is assigned to the user of the watch.",
             Self::Trust => {
-                "Its author is trusted, as the server says; or the watch has a label, and title and description are as they were when \
-                 the label was first seen."
+                "Its author is trusted, as the server says, or the watch has a label. Title and description are as they were when the label \
+                 (without one, the assignee) was set; those of a trusted author also count if kugetsu has not seen the earlier ones."
             }
             Self::SelectedBy => {
                 "The user who set the label (without one, the assignee) is trusted, as the server says. If it was set when the issue was \
@@ -223,20 +231,15 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         None => ("a deleted user".to_owned(), Some(false)),
         Some(author) => (author.login.clone(), author.is_trusted),
     };
-    let (trusted, fact) = match (is_trusted, &facts.approved) {
+    let (trusted, fact) = match (is_trusted, facts.text) {
+        (_, LabeledText::Changed) => (Met::No, format!("title or description changed after {}", set_again(policy))),
         (Some(true), _) => (Met::Yes, format!("{author} wrote it, and is trusted ({})", policy.trust)),
         // A label that only trusted people can set, for exactly this text.
-        (_, Some(approved)) if policy.label.is_some() && *approved == facts.text => {
+        (_, LabeledText::Unchanged) if policy.label.is_some() => {
             (Met::Yes, format!("{author} wrote it, and the text is the one that was labeled"))
         }
-        (_, Some(_)) if policy.label.is_some() => {
-            let fact =
-                "title or description changed after it was labeled; remove the label and set it again".to_owned();
-            (Met::No, fact)
-        }
-        (_, None) if policy.label.is_some() && facts.is_complete && facts.author.is_some() => {
-            let fact = "title or description may have changed after it was labeled; remove the label and set it again";
-            (Met::No, fact.to_owned())
+        (_, LabeledText::Unknown) if policy.label.is_some() && facts.is_complete && facts.author.is_some() => {
+            (Met::No, format!("title or description may have changed after {}", set_again(policy)))
         }
         (Some(false), _) => (Met::No, format!("{author} wrote it, and is not trusted ({})", policy.trust)),
         (None, _) if !facts.is_complete => (Met::Unread, format!("{author} wrote it; {UNREAD}")),
@@ -277,15 +280,30 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         met(!load.is_paused),
         if load.is_paused { "it is paused" } else { "it is not paused" }.to_owned(),
     );
-    for (kind, count, max) in [
+    found.extend(limits(policy, load));
+    found
+}
+
+/// When the issue was handed over, and how it is handed over again.
+fn set_again(policy: &Policy) -> &'static str {
+    match policy.mark() {
+        Some(Mark::Assignee(_)) => "it was assigned; assign it again, or comment `/kugetsu start`",
+        Some(Mark::Label(_)) | None => "it was labeled; remove the label and set it again, or comment `/kugetsu start`",
+    }
+}
+
+/// Returns the conditions that depend on the load.
+pub fn limits(policy: &Policy, load: Load) -> Vec<Condition> {
+    let limit = |(kind, count, max): (ConditionKind, u32, Option<u32>)| {
+        let max = max?;
+        let met = if count < max { Met::Yes } else { Met::No };
+        Some(Condition { kind, met, fact: format!("{count} of at most {max}") })
+    };
+    let limited = [
         (ConditionKind::Running, load.running, policy.max_running),
         (ConditionKind::OpenPullRequests, load.open_pull_requests, policy.max_open_pull_requests),
-    ] {
-        if let Some(max) = max {
-            add(kind, met(count < max), format!("{count} of at most {max}"));
-        }
-    }
-    found
+    ];
+    limited.into_iter().filter_map(limit).collect()
 }
 
 /// Whether a trusted user handed the issue over.
@@ -351,8 +369,6 @@ mod tests {
             labels: vec!["agent".to_owned()],
             author: Some(Author { login: "kim".to_owned(), is_trusted: Some(true) }),
             selected_by: set_by(SetBy::User("kim".to_owned()), Some(true)),
-            approved: Some("text".to_owned()),
-            text: "text".to_owned(),
             open_dependencies: Some(vec![]),
             is_complete: true,
             ..Facts::default()
@@ -404,7 +420,7 @@ mod tests {
             ("new", Met::No, |facts| facts.is_stopped = true),
             ("trust", Met::No, |facts| {
                 facts.author = None;
-                facts.approved = None;
+                facts.text = LabeledText::Unknown;
             }),
         ];
         for (name, met, change) in changes {
@@ -425,14 +441,34 @@ mod tests {
         let stranger = |is_trusted| Facts { author: Some(Author { login: "eve".to_owned(), is_trusted }), ..facts() };
         assert_eq!(unmet(&policy(), &stranger(Some(false)), Load::default()), []);
         assert_eq!(unmet(&policy(), &stranger(None), Load::default()), []);
-        let edited = Facts { text: "other text".to_owned(), ..stranger(Some(false)) };
-        assert_eq!(unmet(&policy(), &edited, Load::default()), [("trust", Met::No)]);
+        for text in [LabeledText::Changed, LabeledText::Unknown] {
+            let edited = Facts { text, ..stranger(Some(false)) };
+            assert_eq!(unmet(&policy(), &edited, Load::default()), [("trust", Met::No)], "{text:?}");
+        }
         let by_assignee = Policy { label: None, ..policy() };
         assert_eq!(unmet(&by_assignee, &stranger(Some(false)), Load::default()), [("trust", Met::No)]);
         assert_eq!(
-            unmet(&by_assignee, &Facts { approved: None, ..stranger(None) }, Load::default()),
+            unmet(&by_assignee, &Facts { text: LabeledText::Unknown, ..stranger(None) }, Load::default()),
             [("trust", Met::Unknown)]
         );
+    }
+
+    #[test]
+    fn text_that_changed_after_the_label_or_assignment_is_no_ones() {
+        let by_assignee = Policy { label: None, assignee: Some("robot".to_owned()), ..policy() };
+        let assigned = || Facts { assignees: vec!["robot".to_owned()], ..facts() };
+        for (policy, facts, again) in
+            [(policy(), facts(), "set it again, or comment"), (by_assignee, assigned(), "assign it again, or comment")]
+        {
+            let trust = |text| {
+                let all = conditions(&policy, &Facts { text, ..facts.clone() }, Load::default());
+                all.into_iter().find(|condition| condition.kind == ConditionKind::Trust).unwrap()
+            };
+            let changed = trust(LabeledText::Changed);
+            assert!(changed.met == Met::No && changed.fact.contains(again), "{changed:?}");
+            // The author is trusted.
+            assert_eq!(trust(LabeledText::Unknown).met, Met::Yes);
+        }
     }
 
     #[test]

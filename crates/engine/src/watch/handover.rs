@@ -5,7 +5,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::watch::conditions::{
-    Author, Condition, ConditionKind, Facts, Load, Met, Policy, conditions, is_eligible,
+    Author, Condition, ConditionKind, Facts, LabeledText, Load, Met, Policy, conditions, is_eligible, limits,
 };
 use kugetsu_domain::watch::selection::{Mark, SelectedBy, SetBy, Setting};
 use kugetsu_forge::error::ForgeError;
@@ -15,7 +15,7 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::{Candidate, WatchLoad};
 use sha2::{Digest, Sha256};
 
-use super::task::{HandoverError, start};
+use super::task::{HandoverError, first_task, start};
 use super::trusted::is_trusted;
 use crate::engine::Engine;
 use crate::watches::Watch;
@@ -34,6 +34,8 @@ pub(crate) struct Considered {
 /// Facts as they were read.
 struct Read {
     facts: Facts,
+    /// The hash of title and description.
+    text: String,
     /// Whether it was when it was considered the last time.
     was_handed_over: bool,
     /// The server refused to say something, which concerns this issue alone, and the condition that depends on it.
@@ -60,13 +62,13 @@ pub(crate) async fn judge(
 ) -> Result<Judged, HandoverError> {
     let mut load = load(engine, watch).await?;
     load.running = load.running.saturating_add(also_running);
-    let Read { facts, was_handed_over, error } = facts(engine, watch, &watch.policy, forge, issue, load).await?;
+    let Read { facts, text, was_handed_over, error } = facts(engine, watch, &watch.policy, forge, issue, load).await?;
     let mut conditions = conditions(&watch.policy, &facts, load);
     if let Some((kind, error)) = &error {
         let unread = conditions.iter_mut().find(|condition| condition.kind == *kind);
         unread.into_iter().for_each(|unread| (unread.met, unread.fact) = (Met::Unknown, error.to_string()));
     }
-    Ok(Judged { conditions, text: facts.text, was_handed_over, error: error.map(|(_, error)| error) })
+    Ok(Judged { conditions, text, was_handed_over, error: error.map(|(_, error)| error) })
 }
 
 /// Returns the conditions that change in kugetsu only, as they are now.
@@ -87,7 +89,7 @@ pub(crate) async fn consider(
     forge: &dyn Forge,
     issue: &Issue,
 ) -> Result<Considered, HandoverError> {
-    let Judged { conditions: found, text, was_handed_over, error } = judge(engine, watch, forge, issue, 0).await?;
+    let Judged { conditions: mut found, text, was_handed_over, error } = judge(engine, watch, forge, issue, 0).await?;
     let candidate = is_handed_over(&found).then(|| Candidate {
         text_hash: text.clone(),
         // The server's time, to compare it with that of a setting.
@@ -99,7 +101,16 @@ pub(crate) async fn consider(
     if candidate.is_some() || was_handed_over {
         engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
     }
-    let has_started = is_eligible(&found) && start(engine, watch, forge, issue, &text).await?;
+    let mut has_started = false;
+    if is_eligible(&found) {
+        let task = first_task(engine, watch, forge, issue, &text).await?;
+        // Several issues are considered at once. Each of them counts before the next one is compared with the limits.
+        let _turn = engine.starts().take(&watch.repo).await;
+        let now = limits(&watch.policy, load(engine, watch).await?);
+        found.retain(|condition| now.iter().all(|limit| limit.kind != condition.kind));
+        found.extend(now);
+        has_started = is_eligible(&found) && start(engine, watch, task).await?;
+    }
     Ok(Considered { conditions: found, has_started, error })
 }
 
@@ -121,7 +132,7 @@ pub(crate) async fn on_request(
     let policy =
         Policy { label: None, assignee: None, max_running: None, max_open_pull_requests: None, ..watch.policy.clone() };
     let load = load(engine, watch).await?;
-    let Read { facts, error, .. } = facts(engine, watch, &policy, forge, &issue, load).await?;
+    let Read { facts, text, error, .. } = facts(engine, watch, &policy, forge, &issue, load).await?;
     if let Some((_, error)) = error {
         return Ok(Requested::Refused(error.to_string()));
     }
@@ -132,7 +143,7 @@ pub(crate) async fn on_request(
     if let Some(unmet) = found.iter().find(|condition| is_unmet(condition.met) && counts(condition.kind)) {
         return Ok(Requested::Refused(unmet.fact.clone()));
     }
-    start(engine, watch, forge, &issue, &facts.text).await?;
+    start(engine, watch, first_task(engine, watch, forge, &issue, &text).await?).await?;
     Ok(Requested::Started)
 }
 
@@ -149,8 +160,7 @@ async fn facts(
     let text = text_hash(issue);
     let candidate = store.candidate(watch.repo.clone(), issue.number).await?;
     let was_handed_over = candidate.is_some();
-    // The current text is approved, if none was before.
-    let approved = candidate.as_ref().map_or_else(|| text.clone(), |candidate| candidate.text_hash.clone());
+    let is_first = candidate.as_ref().is_none_or(|candidate| candidate.text_hash == text);
     let (task, is_stopped) = work(engine, watch, issue.number).await?;
     let facts = Facts {
         is_open: issue.state == IssueState::Open,
@@ -159,8 +169,7 @@ async fn facts(
         assignees: issue.assignees.clone(),
         author: issue.author.as_ref().map(|author| Author { login: author.login.clone(), is_trusted: None }),
         selected_by: None,
-        approved: Some(approved),
-        text,
+        text: if is_first { LabeledText::Unchanged } else { LabeledText::Changed },
         open_dependencies: Some(Vec::new()),
         pull_request: None,
         task,
@@ -173,7 +182,7 @@ async fn facts(
         let found = conditions(policy, facts, load);
         found.iter().any(|condition| condition.met == Met::No && condition.kind != ConditionKind::Trust)
     };
-    let mut read = Read { facts, was_handed_over, error: None };
+    let mut read = Read { facts, text, was_handed_over, error: None };
     if unmet(&read.facts) {
         return Ok(read);
     }
@@ -183,10 +192,12 @@ async fn facts(
         Err(error) if concerns_one(&error) => read.error = Some((ConditionKind::PullRequest, error)),
         Err(error) => return Err(error.into()),
     }
-    // The last request, and only if it decides. A label may approve a text of an author who is not trusted.
+    // The last request, and only if it decides. A label may approve a text of an author who is not trusted, and the mark may have been
+    // set again since a text changed.
+    let has_changed = read.facts.text == LabeledText::Changed;
     let decides = |condition: &Condition| match condition.kind {
         ConditionKind::SelectedBy => true,
-        ConditionKind::Trust => condition.met == Met::Yes || policy.label.is_some(),
+        ConditionKind::Trust => condition.met == Met::Yes || policy.label.is_some() || has_changed,
         _ => condition.met == Met::Yes,
     };
     let mark = policy.mark().filter(|_| read.error.is_none());
@@ -196,8 +207,7 @@ async fn facts(
         Ok((selected_by, set_at)) => {
             if let Some(set_at) = set_at {
                 let seen_at = candidate.map_or_else(|| changed_at(engine, issue), |candidate| candidate.seen_at);
-                read.facts.approved =
-                    approved_by(set_at, (read.facts.approved, seen_at), (&read.facts.text, issue.updated));
+                read.facts.text = labeled_text(set_at, (is_first, seen_at), issue.updated);
             }
             read.facts.selected_by = Some(selected_by);
         }
@@ -225,19 +235,19 @@ async fn selected_by(
     Ok((SelectedBy { set_by: by, is_trusted }, at))
 }
 
-/// The text that a setting of the label approves: `first`, which was first seen with the label, with the time of the issue's latest change
-/// then; or the current text with the time of the latest change now. Either counts if the setting is that change. `None` if
-/// another text may have been there when the label was set.
-fn approved_by(
-    set_at: Timestamp,
-    first: (Option<String>, Timestamp),
-    (text, updated): (&str, Option<Timestamp>),
-) -> Option<String> {
-    if updated.is_some_and(|updated| updated.duration_since(set_at).abs() <= SAME_CHANGE) {
-        return Some(text.to_owned());
+/// Compares the text with the one that a setting of the mark approves: the text that was first seen with the mark, or the current one.
+/// Either counts if the setting is the latest change of the issue at that time, `seen_at` or `updated`. `is_first` is whether both
+/// are the same.
+fn labeled_text(set_at: Timestamp, (is_first, seen_at): (bool, Timestamp), updated: Option<Timestamp>) -> LabeledText {
+    let since_seen = set_at.duration_since(seen_at);
+    if !is_first && since_seen <= SAME_CHANGE {
+        return LabeledText::Changed;
     }
-    let (first, seen_at) = first;
-    first.filter(|_| set_at.duration_since(seen_at).abs() <= SAME_CHANGE)
+    let is_latest = updated.is_some_and(|updated| updated.duration_since(set_at).abs() <= SAME_CHANGE);
+    match is_latest || is_first && since_seen.abs() <= SAME_CHANGE {
+        true => LabeledText::Unchanged,
+        false => LabeledText::Unknown,
+    }
 }
 
 /// The time of the latest change of an issue, by the server's clock.
@@ -309,16 +319,19 @@ mod tests {
 
     #[test]
     fn setting_of_a_label_approves_the_text_that_its_user_saw() {
+        use LabeledText::{Changed, Unchanged, Unknown};
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let approved = |set_at, seen_at, updated| {
-            approved_by(at(set_at), (Some("first".to_owned()), at(seen_at)), ("now", Some(at(updated))))
-        };
-        // It was first seen with this setting, and changed later.
-        assert_eq!(approved(100, 101, 200).as_deref(), Some("first"));
+        let text =
+            |is_first, set_at, seen_at, updated| labeled_text(at(set_at), (is_first, at(seen_at)), Some(at(updated)));
+        // It was first seen with this setting, and changed later or not at all.
+        assert_eq!((text(true, 100, 101, 200), text(false, 100, 101, 200)), (Unchanged, Changed));
+        assert_eq!(text(false, 100, 100, 101), Changed);
         // The label was set again, and nothing happened since.
-        assert_eq!(approved(200, 101, 200).as_deref(), Some("now"));
-        // It was set again before another change, or after the issue was read.
-        assert_eq!((approved(200, 101, 260), approved(200, 101, 150)), (None, None));
-        assert_eq!(approved_by(at(200), (Some("first".to_owned()), at(101)), ("now", None)), None);
+        assert_eq!(text(false, 200, 101, 200), Unchanged);
+        // It was set again before another change.
+        assert_eq!((text(true, 200, 101, 260), text(false, 200, 101, 260)), (Unknown, Unknown));
+        // It was set before the issue was first seen: a change since then is later than the label, and others are not known.
+        assert_eq!((text(true, 100, 150, 260), text(false, 100, 150, 260)), (Unknown, Changed));
+        assert_eq!(labeled_text(at(200), (true, at(101)), None), Unknown);
     }
 }

@@ -54,14 +54,14 @@ impl From<RepoFileError> for HandoverError {
     }
 }
 
-/// Returns whether it was started now, and not before.
-pub(crate) async fn start(
+/// The task that starts an issue with this text.
+pub(crate) async fn first_task(
     engine: &Engine,
     watch: &Watch,
     forge: &dyn Forge,
     issue: &OnServer,
     text: &str,
-) -> Result<bool, HandoverError> {
+) -> Result<Enqueue, HandoverError> {
     let settings = engine.settings();
     let prompt = issue_prompt::of(issue);
     let dispatch = watch.dispatch(&issue.labels, issue.kind.as_deref());
@@ -73,7 +73,7 @@ pub(crate) async fn start(
     };
     let (id, now) = (seeded_task_id(&format!("{}#{} {text}", watch.repo, issue.number), engine.now()), engine.now());
     let task = Task::queued(id, TaskKind::Start, agent, message, now);
-    let enqueue = Enqueue {
+    Ok(Enqueue {
         repo: repo(engine, watch)?,
         number: Some(issue.number),
         used_numbers: 0,
@@ -84,15 +84,19 @@ pub(crate) async fn start(
         task: Task { model: dispatch.model, base: dispatch.base, priority: dispatch.priority, ..task },
         precondition: Precondition::New,
         interrupt: false,
-    };
-    match engine.store().enqueue(enqueue, now).await {
+    })
+}
+
+/// Returns whether it was started now, and not before.
+pub(crate) async fn start(engine: &Engine, watch: &Watch, first_task: Enqueue) -> Result<bool, StoreError> {
+    match engine.store().enqueue(first_task, engine.now()).await {
         Ok(applied) => {
             tracing::info!(issue = %applied.issue.reference, watch = watch.name, "the issue was handed over");
             Ok(true)
         }
         // It was started meanwhile.
         Err(StoreError::Known) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

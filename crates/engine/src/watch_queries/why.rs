@@ -194,7 +194,10 @@ fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String
         ConditionKind::Label => format!("give {issue} the label {:?} on the server", watch.policy.label.as_ref()?),
         ConditionKind::Assignee => format!("assign {issue} to {} on the server", watch.policy.assignee.as_ref()?),
         ConditionKind::Trust if condition.met == Met::No => {
-            "let a trusted user remove the label and set it again, after reading the issue".to_owned()
+            format!(
+                "after reading the issue, let a trusted user set the {} again, or comment `/kugetsu start` on it",
+                watch.policy.mark()?
+            )
         }
         ConditionKind::SelectedBy if matches!(condition.met, Met::No | Met::Unknown) => format!(
             "after reading the issue, let a trusted user set the {} again, or comment `/kugetsu start` on it",

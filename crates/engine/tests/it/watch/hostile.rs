@@ -130,6 +130,46 @@ async fn text_that_was_changed_after_the_label_is_not_approved_by_closing_and_re
 }
 
 #[tokio::test]
+async fn title_or_description_that_changed_after_the_label_starts_nothing_whoever_wrote_it() {
+    for kind in KINDS {
+        let stage = Stage::new(kind).await;
+        let daemon = stage.daemon();
+        let first = stage.forge.issue(PROJECT, Issue::new("First").author("kim"));
+        let edits = [("It is slow", "EVIL"), ("EVIL", "Very.")];
+        let edited = edits.into_iter().flat_map(|edit| ["kim", "eve"].map(|author| (author, edit)));
+        let edited: Vec<(u64, (&str, &str))> = edited
+            .map(|(author, edit)| {
+                let new = Issue::new("It is slow").body("Very.").author(author).label("agent").labeled_by("kim");
+                (stage.forge.issue(PROJECT, new.blocked_by(first)), edit)
+            })
+            .collect();
+        wait(&stage, &daemon).await;
+        for (issue, (title, body)) in &edited {
+            stage.forge.edit(PROJECT, Subject::Issue(*issue), title, body);
+        }
+        wait(&stage, &daemon).await;
+        stage.forge.set_closed(PROJECT, Subject::Issue(first), true);
+        stage.hours(&daemon, 1).await;
+        assert_eq!(stage.world.machine.started(), Vec::<String>::new(), "{kind:?}");
+        for (issue, _) in &edited {
+            let why = stage.explain(&daemon, *issue).await;
+            let fact = "trust: title or description changed after it was labeled; remove the label and set it again, or comment \
+                        `/kugetsu start`";
+            assert!(why.because.iter().any(|reason| reason == fact), "{kind:?}: {why:?}");
+        }
+        // Both ways to approve the text.
+        let [labeled, requested] = [edited[0].0, edited[3].0];
+        stage.forge.unlabel_as(PROJECT, Subject::Issue(labeled), "kim", "agent");
+        stage.forge.label_as(PROJECT, Subject::Issue(labeled), "kim", "agent");
+        stage.forge.comment(PROJECT, Subject::Issue(requested), "kim", "/kugetsu start");
+        stage.pull_request(&daemon, labeled).await;
+        stage.pull_request(&daemon, requested).await;
+        assert_eq!(stage.world.machine.started().len(), 2, "{kind:?}");
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
 async fn remarks_that_do_not_fit_in_a_message_come_with_the_next_one() {
     let stage = Stage::new(ForgeKind::Gitea).await;
     let daemon = stage.daemon();

@@ -15,3 +15,4 @@ mod scheduled;
 mod stage;
 mod story;
 mod tokens;
+mod webhooks;

@@ -1,11 +1,9 @@
 //! A person closes a pull request without a merge, and opens it again.
 
-use kugetsu_api::repo::RepoQuery;
 use kugetsu_domain::watch::feedback::FeedbackKind;
-use kugetsu_engine::hooks::{self, Delivered};
+use kugetsu_engine::hooks::Delivered;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::Subject;
-use kugetsu_testkit::forge_server::permission::Permission;
 
 use super::stage::{KINDS, PROJECT, Stage};
 use crate::world::Daemon;
@@ -21,11 +19,7 @@ enum News {
 impl News {
     async fn begin(self, stage: &Stage, daemon: &Daemon) {
         if self == Self::Webhook {
-            stage.forge.set_permission(PROJECT, "robot", Permission::Admin);
-            // The test passes deliveries on.
-            stage.world.change_settings(|settings| settings.hooks.url = Some("http://127.0.0.1:1".to_owned()));
-            let repo = format!("{}/{PROJECT}", stage.forge.base_url());
-            hooks::create(&daemon.engine, &RepoQuery { repo, cwd: "/".to_owned() }).await.unwrap();
+            stage.create_hook(daemon).await;
         }
     }
 
@@ -36,11 +30,7 @@ impl News {
         }
         for delivery in stage.forge.deliveries().split_off(*passed) {
             *passed += 1;
-            let header = |name: &str| {
-                let mut headers = delivery.headers.iter();
-                headers.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-            };
-            let taken = hooks::deliver(&daemon.engine, "test", header, delivery.body.as_bytes()).await;
+            let taken = stage.deliver(daemon, &delivery).await;
             assert!(matches!(taken, Delivered::Accepted | Delivered::Repeated), "{taken:?}");
         }
     }

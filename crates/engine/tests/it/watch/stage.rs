@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_agent::environment::Variable;
+use kugetsu_api::repo::RepoQuery;
 use kugetsu_api::why::WhyObject;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
 use kugetsu_engine::Settings;
+use kugetsu_engine::hooks::{self, Delivered};
 use kugetsu_engine::queries::why::why;
 use kugetsu_engine::watch_queries::why::explain;
 use kugetsu_engine::watches::Watch;
@@ -20,6 +22,7 @@ use kugetsu_store::view::Repo;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::check::CheckState;
 pub(crate) use kugetsu_testkit::forge_server::fault::Fault as Failure;
+use kugetsu_testkit::forge_server::hook::Delivery;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
@@ -240,6 +243,18 @@ impl Stage {
         }
         self.settle(daemon).await;
         self.forge.requests().split_off(before)
+    }
+
+    /// Creates the webhook of the project, whose deliveries the test passes on.
+    pub(crate) async fn create_hook(&self, daemon: &Daemon) {
+        self.forge.set_permission(PROJECT, "robot", Permission::Admin);
+        self.world.change_settings(|settings| settings.hooks.url = Some("http://127.0.0.1:1".to_owned()));
+        let repo = format!("{}/{PROJECT}", self.forge.base_url());
+        hooks::create(&daemon.engine, &RepoQuery { repo, cwd: "/".to_owned() }).await.unwrap();
+    }
+
+    pub(crate) async fn deliver(&self, daemon: &Daemon, delivery: &Delivery) -> Delivered {
+        hooks::deliver(&daemon.engine, "test", |name| delivery.header(name), delivery.body.as_bytes()).await
     }
 
     /// The open or ended pull requests for an issue.
