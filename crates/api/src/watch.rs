@@ -29,7 +29,8 @@ pub struct WatchObject {
     pub polled_at: Option<String>,
     /// Seconds between two polls.
     pub poll: u64,
-    /// `works` if its webhook reported what there was to report, `missed` if a poll found what it did not report, or `none`.
+    /// `works` if its webhook reported what there was to report, `missed` if a poll found what it did not report, or
+    /// `none` before the first delivery.
     #[serde(default)]
     pub webhook: String,
     /// Why the last poll failed.

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::connections::RunnerConnections;
 use crate::hook_key::read_or_make_key;
 use crate::looks::Looks;
-use crate::reported::Notices;
+use crate::reported::{Notices, ReportTimes};
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
 use crate::turns::Turns;
@@ -96,6 +96,7 @@ struct Inner {
     looks: Looks,
     /// Reports of webhooks that wait.
     notices: Notices,
+    report_times: ReportTimes,
     /// The key of the webhooks; read on first use.
     hook_key: StdMutex<Option<HookKey>>,
     /// Why nothing can be stored at the moment.
@@ -127,11 +128,12 @@ impl Engine {
             home_sizes: StdMutex::default(),
             announcements: Turns::default(),
             commands: Turns::default(),
-            merges: Turns::default(),
             starts: Turns::default(),
+            merges: Turns::default(),
             repo_files: RepoFiles::default(),
             looks: Looks::default(),
             notices: Notices::default(),
+            report_times: ReportTimes::default(),
             hook_key: StdMutex::default(),
             trouble: StdMutex::default(),
             last_start: StdMutex::default(),
@@ -225,12 +227,12 @@ impl Engine {
         &self.0.commands
     }
 
-    pub(crate) fn announcements(&self) -> &Turns<IssueId> {
-        &self.0.announcements
     pub(crate) fn starts(&self) -> &Turns<RepoRef> {
         &self.0.starts
     }
 
+    pub(crate) fn announcements(&self) -> &Turns<IssueId> {
+        &self.0.announcements
     }
 
     pub(crate) fn repo_files(&self) -> &RepoFiles {
@@ -243,6 +245,10 @@ impl Engine {
 
     pub(crate) fn notices(&self) -> &Notices {
         &self.0.notices
+    }
+
+    pub(crate) fn report_times(&self) -> &ReportTimes {
+        &self.0.report_times
     }
 
     /// # Errors

@@ -12,12 +12,11 @@ use kugetsu_forge::forge::NewHook;
 use kugetsu_forge::servers::public_servers;
 use kugetsu_forge::webhook::delivery::{Rejected, verified};
 use kugetsu_store::error::StoreError;
-use kugetsu_store::view::HookNews;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::Engine;
 use crate::forges::forge;
-use crate::problems::{absolute, internal, problem, store_failed};
+use crate::problems::{absolute, internal, problem};
 use crate::resolve;
 use crate::watches::Watch;
 
@@ -109,8 +108,6 @@ pub async fn create(engine: &Engine, query: &RepoQuery) -> Result<HookObject, Pr
         let secret = secret(engine, &watch.repo.base).map_err(internal)?;
         let new = NewHook { url: url.clone(), secret };
         forge.create_hook(&watch.repo.project, &new).await.map_err(failed)?;
-        let noted = engine.store().set_hook(watch.repo.clone(), HookNews::Worked, engine.now()).await;
-        noted.map_err(store_failed)?;
     }
     Ok(HookObject { watch: watch.name, url, secret: None, created })
 }

@@ -1,10 +1,11 @@
-//! Reports of webhooks that wait to be looked into.
+//! Reports of webhooks: those that wait to be looked into, and when a pull request was reported the last time.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kugetsu_domain::reference::ServerBase;
+use jiff::{SignedDuration, Timestamp};
+use kugetsu_domain::reference::{RepoRef, ServerBase};
 use kugetsu_forge::webhook::notice::Notice;
 use tokio::sync::Notify;
 
@@ -57,5 +58,25 @@ impl Notices {
     /// Waits until one was added, or returns at once if one was since the last call.
     pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;
+    }
+}
+
+/// How long the report of a pull request is remembered: longer than the time between two polls.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+
+/// When pull requests were reported the last time, since the daemon started.
+#[derive(Debug, Default)]
+pub(crate) struct ReportTimes(Mutex<HashMap<(RepoRef, u64), Timestamp>>);
+
+impl ReportTimes {
+    pub(crate) fn set(&self, repo: &RepoRef, pull_request: u64, now: Timestamp) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.retain(|_, at| now.duration_since(*at) < REMEMBERED);
+        times.insert((repo.clone(), pull_request), now);
+    }
+
+    pub(crate) fn is_later(&self, repo: &RepoRef, pull_request: u64, than: Timestamp) -> bool {
+        let times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.get(&(repo.clone(), pull_request)).is_some_and(|at| *at > than)
     }
 }

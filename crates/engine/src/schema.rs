@@ -376,7 +376,7 @@ pub struct WatchEntry {
     /// set.
     #[schemars(extend("examples" = [true]))]
     pub state_labels: Option<bool>,
-    /// Time between two polls; 30 seconds if not set, and 5 minutes with a webhook.
+    /// Time between two polls; 30 seconds if not set, and with a webhook 5 minutes (10 on GitLab).
     #[serde(default, deserialize_with = "optional_length")]
     #[schemars(with = "Option<String>", extend("format" = "duration", "examples" = ["1m"]))]
     pub poll: Option<Duration>,

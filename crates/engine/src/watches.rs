@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::reference::{ForgeKind, RepoRef};
 use kugetsu_domain::watch::conditions::Policy;
 use kugetsu_domain::watch::feedback::{Budgets, MergePolicy, Rules};
 use kugetsu_domain::watch::publication::StateLabel;
@@ -14,6 +14,7 @@ use kugetsu_forge::pull_request::MergeMethod;
 use kugetsu_forge::references::address::Target;
 use kugetsu_forge::references::parser::parse;
 use kugetsu_forge::references::server_index::KnownServer;
+use kugetsu_forge::servers::public_servers;
 
 use crate::schema::{MergeMethodName, MergeWhen, RepoFile, WatchEntry, WatchRule};
 
@@ -25,6 +26,8 @@ pub const OPEN_MAX: u32 = 5;
 pub const POLL: Duration = Duration::from_secs(30);
 /// The same with a webhook: polls repair what it lost.
 pub const POLL_WITH_HOOK: Duration = Duration::from_secs(300);
+/// The same on GitLab, where a poll is two requests: issues and merge requests are separate lists.
+pub const POLL_WITH_HOOK_ON_GITLAB: Duration = Duration::from_secs(600);
 /// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
 pub const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
@@ -57,6 +60,7 @@ pub struct Watch {
     entry: WatchEntry,
 }
 
+    is_on_gitlab: bool,
 /// How one issue is worked on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatch {
@@ -79,10 +83,13 @@ impl Watch {
         if base.is_local() {
             return Err("repo must be on a server: a local repository has no labels".to_owned());
         }
-        Self::of(name, RepoRef { base, project: address.project }, entry)
+        let public = public_servers().find(|server| server.base == base).and_then(|server| server.kind);
+        let kind = servers.iter().find(|server| server.base == base).and_then(|server| server.kind).or(public);
+        let repo = RepoRef { base, project: address.project };
+        Self::of(name, repo, kind == Some(ForgeKind::GitLab), entry)
     }
 
-    fn of(name: &str, repo: RepoRef, entry: WatchEntry) -> Result<Self, String> {
+    fn of(name: &str, repo: RepoRef, is_on_gitlab: bool, entry: WatchEntry) -> Result<Self, String> {
         let whole = entry.clone();
         let (label, assignee) = (non_empty(entry.label), non_empty(entry.assignee));
         if label.is_none() && assignee.is_none() {
@@ -141,6 +148,7 @@ impl Watch {
     /// trust becomes narrower.
     ///
     /// # Errors
+            is_on_gitlab,
     /// Why the file is not valid, as a sentence: then nothing of it counts.
     pub fn with_file(&self, file: &RepoFile) -> Result<Self, String> {
         let own = &self.entry;
@@ -182,7 +190,7 @@ impl Watch {
             delete_branch: own.delete_branch.or(file.delete_branch),
             ..own.clone()
         };
-        Self::of(&self.name, self.repo.clone(), entry)
+        Self::of(&self.name, self.repo.clone(), self.is_on_gitlab, entry)
     }
 
     /// How an issue with these labels and of this type is worked on.
@@ -205,7 +213,14 @@ impl Watch {
 
     /// Time between two polls.
     pub fn poll(&self, has_hook: bool) -> Duration {
-        self.poll.unwrap_or(if has_hook { POLL_WITH_HOOK } else { POLL })
+        self.poll.unwrap_or(match (has_hook, self.is_on_gitlab) {
+            (true, true) => POLL_WITH_HOOK_ON_GITLAB,
+            (true, false) => POLL_WITH_HOOK,
+            (false, _) => POLL,
+        })
+    }
+}
+
     }
 }
 
@@ -340,3 +355,5 @@ mod tests {
         assert_eq!(watch(own).unwrap().poll(true), Duration::from_secs(7));
     }
 }
+        let on_gitlab = watch(json!({"repo": "https://gitlab.com/acme/api", "assignee": "robot"})).unwrap();
+        assert_eq!((on_gitlab.poll(true), on_gitlab.poll(false)), (2 * watched.poll(true), watched.poll(false)));

@@ -54,7 +54,7 @@ impl WatchState {
 /// A fact about the webhook of a watched repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookNews {
-    /// It was created, or a delivery came.
+    /// A delivery came.
     Worked,
     /// A poll found what it did not report.
     Missed,

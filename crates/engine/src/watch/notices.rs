@@ -78,23 +78,29 @@ async fn look(engine: &Engine, watch: &Watch, subject: &NoticeSubject) -> Result
         NoticeSubject::Ping => Ok(()),
         NoticeSubject::Issue(number) => {
             consider_number(engine, watch, *number).await?;
-            notify(engine, watch, |issue| issue.reference.number == *number).await
+            notify(engine, watch, |issue| issue.reference.number == *number).await?;
+            Ok(())
         }
         NoticeSubject::PullRequest(number) => {
-            notify(engine, watch, |issue| pull_request_number(engine, issue) == Some(*number)).await
+            engine.report_times().set(&watch.repo, *number, engine.now());
+            notify(engine, watch, |issue| pull_request_number(engine, issue) == Some(*number)).await?;
+            Ok(())
         }
         NoticeSubject::Checks { commit } => {
             let has_head = |issue: &Issue| {
                 let head = issue.follow.as_ref().and_then(|follow| follow.head.as_ref());
                 head == Some(commit) || issue.pushed.as_ref() == Some(commit)
             };
-            notify(engine, watch, has_head).await
+            notify(engine, watch, has_head).await?;
+            Ok(())
         }
         NoticeSubject::Push { branch } => {
             if !branch.starts_with(naming::BRANCHES) {
                 engine.repo_files().forget(&watch.repo);
             }
-            notify(engine, watch, |issue| issue.worktree.as_ref().is_some_and(|files| files.branch == *branch)).await
+            let has_branch = |issue: &Issue| issue.worktree.as_ref().is_some_and(|files| files.branch == *branch);
+            notify(engine, watch, has_branch).await?;
+            Ok(())
         }
     }
 }
@@ -113,13 +119,14 @@ async fn consider_number(engine: &Engine, watch: &Watch, number: u64) -> Result<
     }
 }
 
-/// Makes the followed issues of the watch look at their pull requests.
+/// Makes the followed issues of the watch look at their pull requests. Returns whether there are any.
 pub(crate) async fn notify(
     engine: &Engine,
     watch: &Watch,
     is_meant: impl Fn(&Issue) -> bool,
-) -> Result<(), HandoverError> {
+) -> Result<bool, HandoverError> {
     let open = engine.store().issues(IssueFilter::OpenIn(watch.repo.clone()), usize::MAX).await?.issues;
+    let mut is_any = false;
     for issue in open {
         // One that was closed may be open again.
         let is_followed = issue
@@ -127,6 +134,7 @@ pub(crate) async fn notify(
             .as_ref()
             .is_some_and(|follow| follow.is_open() && follow.look_at.is_some() || follow.is_closed());
         if is_followed && is_meant(&issue) {
+            is_any = true;
             match engine.apply(issue.id, Event::Followed(FollowEvent::Noticed)).await {
                 // It was destroyed meanwhile.
                 Ok(_) | Err(StoreError::Refused(_) | StoreError::NoSuchIssue) => {}
@@ -134,5 +142,5 @@ pub(crate) async fn notify(
             }
         }
     }
-    Ok(())
+    Ok(is_any)
 }

@@ -192,7 +192,7 @@ async fn poll_if_due(engine: &Engine, watch: &Watch) -> Polled {
     let stored = engine.store().set_poll(watch.repo.clone(), Poll { since: read.since, at: now, error }).await;
     let stored = match stored {
         Ok(()) if read.found_unreported && state.hooked_at.is_some() => {
-            tracing::info!(watch = watch.name, "a poll started an issue that no webhook reported");
+            tracing::info!(watch = watch.name, "a poll found a change that no webhook reported");
             engine.store().set_hook(watch.repo.clone(), HookNews::Missed, now).await
         }
         stored => stored,
@@ -207,7 +207,8 @@ async fn poll_if_due(engine: &Engine, watch: &Watch) -> Polled {
 struct Read {
     /// Every change up to this time was considered.
     since: Option<Timestamp>,
-    /// Whether a changed issue was started. A webhook that works would have reported it before.
+    /// Whether a changed issue was started, or a followed pull request has changed, that a webhook which works would have reported
+    /// before.
     found_unreported: bool,
     error: Option<HandoverError>,
     /// Whether nothing could be read before a person corrects something.
@@ -305,10 +306,8 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         // Once they were read, issues that were closed or lost the label have to be seen, too.
         open: state.since.is_none(),
         label: watch.policy.label.clone().filter(|_| state.since.is_none()),
-        // What people write there is a reason to look, of which webhooks report.
-        pull_requests: state.since.is_some()
-            && !state.has_hook()
-            && load.open_pull_requests + load.closed_pull_requests > 0,
+        // What people write there is a reason to look.
+        pull_requests: state.since.is_some() && load.open_pull_requests + load.closed_pull_requests > 0,
         since: state.since.map(|since| since.saturating_sub(OVERLAP).unwrap_or(since)),
     };
     let Changed { listed, since, clock } = match changed(engine, watch, forge.as_ref(), query, state).await {
@@ -332,10 +331,12 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         }
         has_news |= is_news;
         considered.insert(issue.number);
+        // The report of a change that was just made may be on its way.
+        let was_reported = is_recent || was_reported(engine, watch, state, issue.number);
         match one(engine, watch, forge.as_ref(), issue, state.since.is_some()).await {
-            Ok(One { has_started, error }) => {
+            Ok(One { has_started, is_followed, error }) => {
                 latest = latest.max(issue.updated);
-                read.found_unreported |= has_started && state.since.is_some();
+                read.found_unreported |= has_started && state.since.is_some() || is_followed && !was_reported;
                 if let Some(error) = error {
                     read.error.get_or_insert(error.into());
                 }
@@ -356,9 +357,20 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
     read
 }
 
-/// The result of reading one issue.
+/// Whether a webhook has reported the pull request since the last poll, as far as this daemon could notice.
+fn was_reported(engine: &Engine, watch: &Watch, state: &WatchState, pull_request: u64) -> bool {
+    match state.polled_at.filter(|polled| *polled >= engine.started_at()) {
+        // A server may list a change after it has reported it.
+        Some(polled) => engine.report_times().is_later(&watch.repo, pull_request, earlier(polled, RECENT)),
+        None => true,
+    }
+}
+
+/// The result of reading one issue or pull request.
 struct One {
     has_started: bool,
+    /// Whether it is the pull request of a followed issue.
+    is_followed: bool,
     /// It concerns this issue alone, which is read again later.
     error: Option<ForgeError>,
 }
@@ -373,8 +385,9 @@ async fn one(
     with_commands: bool,
 ) -> Result<One, HandoverError> {
     if issue.is_pull_request {
-        notify(engine, watch, |followed| pull_request_number(engine, followed) == Some(issue.number)).await?;
-        return Ok(One { has_started: false, error: None });
+        let is_its = |followed: &Stored| pull_request_number(engine, followed) == Some(issue.number);
+        let is_followed = notify(engine, watch, is_its).await?;
+        return Ok(One { has_started: false, is_followed, error: None });
     }
     if issue.state == IssueState::Open {
         // A person who opens it again may have opened its pull request, too.
@@ -389,9 +402,9 @@ async fn one(
         false => Ok(()),
     };
     match commanded {
-        Ok(()) => Ok(One { has_started, error }),
+        Ok(()) => Ok(One { has_started, is_followed: false, error }),
         Err(HandoverError::Forge(other)) if concerns_one(&other) => {
-            Ok(One { has_started, error: error.or(Some(other)) })
+            Ok(One { has_started, is_followed: false, error: error.or(Some(other)) })
         }
         Err(error) => Err(error),
     }

@@ -11,7 +11,7 @@ use kugetsu_domain::watch::conditions::ConditionKind;
 use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
 use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
-use kugetsu_engine::watches::{LOOK_LONGEST, OPEN_MAX, POLL, POLL_WITH_HOOK, Watch};
+use kugetsu_engine::watches::{LOOK_LONGEST, OPEN_MAX, POLL, POLL_WITH_HOOK, POLL_WITH_HOOK_ON_GITLAB, Watch};
 use serde_json::json;
 
 /// Set by `cargo xtask states`.
@@ -61,6 +61,7 @@ fn loop_page_matches_the_code() {
         .replace("{open_max}", &OPEN_MAX.to_string())
         .replace("{poll}", &seconds(POLL))
         .replace("{poll_with_hook}", &seconds(POLL_WITH_HOOK))
+        .replace("{poll_on_gitlab}", &seconds(POLL_WITH_HOOK_ON_GITLAB))
         .replace("{grace}", &signed(CHECKS_GRACE))
         .replace("{gather}", &signed(GATHER))
         .replace("{answer_max}", &(ANSWER_MAX / 1024).to_string())

@@ -13,14 +13,17 @@ use serde_json::json;
 
 use super::stage::{KINDS, PROJECT, START, Stage, settings_for};
 
-/// Requests in an hour of a repository with a webhook.
+/// Repositories, and the issues of each.
+const REPOSITORIES: usize = 20;
+const ISSUES: usize = 500;
+/// Requests in an hour of a repository with a webhook that works.
 const WITH_HOOK: usize = 12;
 /// Without one: a poll each 30 s.
 const WITHOUT_HOOK: usize = 120;
 /// The repository's own settings are read each 10 min.
 const FILE: usize = 6;
 /// Requests in an hour about an issue that waits for another one.
-const WAITING: usize = 8;
+const WAITING: usize = 5;
 /// Requests in an hour of an open pull request that has waited for hours.
 const OPEN: usize = 30;
 
@@ -28,58 +31,97 @@ fn api(requests: &[ForgeRequest]) -> Vec<&ForgeRequest> {
     requests.iter().filter(|request| request.target.starts_with("/api/")).collect()
 }
 
-#[tokio::test]
-async fn repositories_without_news_cost_few_requests() {
-    for kind in [ForgeKind::GitHub, ForgeKind::GitLab] {
-        let stage = Stage::new(kind).await;
-        let base = stage.forge.base_url();
-        let names: Vec<String> = (0..10).map(|number| format!("acme/repo{number}")).collect();
-        let mut watches = Vec::new();
-        // Long ago.
-        stage.forge.set_time(START.as_second() - 100_000);
-        stage.forge.set_time(START.as_second() - 100_000);
-        for name in &names {
-            stage.forge.set_permission(name, "kim", Permission::Write);
-            stage.forge.set_permission(name, "robot", Permission::Admin);
-            for number in 0..100 {
-                stage.forge.issue(name, Issue::new(&format!("Issue {number}")).author("kim"));
-            }
-            // It is handed over and waits for another one.
-            stage.forge.issue(name, Issue::new("It waits").author("kim").label("agent").blocked_by(1));
-            watches.push((name.as_str(), json!({ "repo": format!("{base}/{name}"), "label": "agent" })));
+/// Requests in an hour of one repository among these.
+fn per_repository(requests: &[ForgeRequest], names: &[String]) -> usize {
+    let is_of = |request: &ForgeRequest| {
+        let mut paths = names.iter().map(|name| name.rsplit('/').next().unwrap());
+        paths.any(|path| request.target.contains(path))
+    };
+    api(requests).into_iter().filter(|request| is_of(request)).count().div_ceil(names.len())
+}
+
+async fn repositories_without_news_cost_few_requests(kind: ForgeKind) {
+    let stage = Stage::new(kind).await;
+    let base = stage.forge.base_url();
+    let names: Vec<String> = (0..REPOSITORIES).map(|number| format!("acme/repo{number:02}")).collect();
+    let mut watches = Vec::new();
+    // Long ago.
+    stage.forge.set_time(START.as_second() - 100_000);
+    // In the others, an issue is handed over and waits for another one.
+    let (quiet, waiting) = names.split_at(REPOSITORIES / 2);
+    for name in &names {
+        stage.forge.set_permission(name, "kim", Permission::Write);
+        stage.forge.set_permission(name, "robot", Permission::Admin);
+        for number in 1..ISSUES {
+            stage.forge.issue(name, Issue::new(&format!("Issue {number}")).author("kim"));
         }
-        stage.forge.set_time(START.as_second());
-        let settings = settings_for(&stage.forge, kind, &watches);
-        stage.world.change_settings(|changed| *changed = settings);
-        let daemon = stage.daemon();
-        // The first polls read everything.
-        for _ in 0..4 {
-            stage.pass(&daemon, SignedDuration::from_secs(30)).await;
-        }
-        let without = stage.hours(&daemon, 1).await;
-        let per_repository = api(&without).len() / names.len();
-        assert!(per_repository <= WITHOUT_HOOK + FILE + WAITING, "{kind:?}: {per_repository} requests an hour");
-        let free = without.iter().filter(|request| request.status == Some(304)).count();
-        if kind == ForgeKind::GitHub {
-            // The polls are free. An issue that waits, and an answer that there is no file, are not.
-            let paid = (api(&without).len() - free) / names.len();
-            assert!(paid <= FILE + WAITING, "{paid} requests an hour count");
-        }
-        for name in &names {
-            let project = ProjectPath::new(name).unwrap();
-            let repo = RepoRef { base: ServerBase::new(&base).unwrap(), project };
-            daemon.store.set_hook(repo, HookNews::Worked, daemon.engine.clock().now()).await.unwrap();
-        }
-        stage.pass(&daemon, SignedDuration::from_secs(30)).await;
-        let with = api(&stage.hours(&daemon, 1).await).len() / names.len();
-        // Who labeled an issue is read only if nothing else prevents its start.
-        let is_record =
-            |request: &ForgeRequest| request.target.contains("events?") || request.target.contains("timeline");
-        assert!(!stage.forge.requests().iter().any(is_record), "{kind:?}");
-        eprintln!("{kind:?}: {per_repository} requests an hour without webhooks ({free} free), {with} with them");
-        assert!(with <= WITH_HOOK + WAITING, "{kind:?}: {with} requests an hour");
-        daemon.kill().await;
+        let last = Issue::new("It waits").author("kim").blocked_by(1);
+        stage.forge.issue(name, if waiting.contains(name) { last.label("agent") } else { last });
+        watches.push((name.as_str(), json!({ "repo": format!("{base}/{name}"), "label": "agent" })));
     }
+    stage.forge.set_time(START.as_second());
+    let settings = settings_for(&stage.forge, kind, &watches);
+    stage.world.change_settings(|changed| *changed = settings);
+    let daemon = stage.daemon();
+    // The first polls read everything.
+    for _ in 0..4 {
+        stage.pass(&daemon, SignedDuration::from_secs(30)).await;
+    }
+    let is_free = |request: &&&ForgeRequest| request.status == Some(304);
+    let without = stage.hours(&daemon, 1).await;
+    let without_hook = [quiet, waiting].map(|names| per_repository(&without, names));
+    assert!(without_hook[0] <= WITHOUT_HOOK + FILE, "{kind:?}: {without_hook:?} requests an hour");
+    assert!(without_hook[1] <= WITHOUT_HOOK + FILE + WAITING, "{kind:?}: {without_hook:?} requests an hour");
+    let free = api(&without).iter().filter(is_free).count();
+    if kind == ForgeKind::GitHub {
+        // The polls are free. An issue that waits, and an answer that there is no file, are not.
+        let paid = (api(&without).len() - free).div_ceil(names.len());
+        assert!(paid <= FILE + WAITING, "{paid} requests an hour count");
+    }
+    for name in &names {
+        let project = ProjectPath::new(name).unwrap();
+        let repo = RepoRef { base: ServerBase::new(&base).unwrap(), project };
+        daemon.store.set_hook(repo, HookNews::Worked, daemon.engine.clock().now()).await.unwrap();
+    }
+    stage.pass(&daemon, SignedDuration::from_secs(30)).await;
+    let with = stage.hours(&daemon, 1).await;
+    let with_hook = [quiet, waiting].map(|names| per_repository(&with, names));
+    // Who labeled an issue is read only if nothing else prevents its start.
+    let is_record = |request: &ForgeRequest| request.target.contains("events?") || request.target.contains("timeline");
+    assert!(!stage.forge.requests().iter().any(is_record), "{kind:?}");
+    let free_with = api(&with).iter().filter(is_free).count();
+    eprintln!(
+        "{kind:?}: requests an hour, without and with an issue that waits: {without_hook:?} without webhooks ({free} of {} free), \
+         {with_hook:?} with them ({free_with} of {} free)",
+        api(&without).len(),
+        api(&with).len()
+    );
+    assert!(with_hook[0] <= WITH_HOOK, "{kind:?}: {with_hook:?} requests an hour");
+    assert!(with_hook[1] <= WITH_HOOK + WAITING, "{kind:?}: {with_hook:?} requests an hour");
+    if kind == ForgeKind::GitHub {
+        assert!(2 * free_with > api(&with).len(), "most answers are free");
+    }
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn repositories_without_news_cost_few_requests_on_github() {
+    repositories_without_news_cost_few_requests(ForgeKind::GitHub).await;
+}
+
+#[tokio::test]
+async fn repositories_without_news_cost_few_requests_on_gitea() {
+    repositories_without_news_cost_few_requests(ForgeKind::Gitea).await;
+}
+
+#[tokio::test]
+async fn repositories_without_news_cost_few_requests_on_forgejo() {
+    repositories_without_news_cost_few_requests(ForgeKind::Forgejo).await;
+}
+
+#[tokio::test]
+async fn repositories_without_news_cost_few_requests_on_gitlab() {
+    repositories_without_news_cost_few_requests(ForgeKind::GitLab).await;
 }
 
 #[tokio::test]
@@ -99,7 +141,25 @@ async fn pull_request_that_waits_for_days_costs_few_requests() {
             .count();
         eprintln!("{kind:?}: {} in the first 8 hours, then {} an hour about the pull request", first.len(), looks / 4);
         assert!(looks / 4 <= OPEN, "{kind:?}: {} requests an hour", looks / 4);
-        // What people write is noticed by the next poll.
+        // With a webhook, the polls that also list pull requests are as many as without one.
+        daemon
+            .store
+            .set_hook(stage.world.repo.name.clone(), HookNews::Worked, daemon.engine.clock().now())
+            .await
+            .unwrap();
+        stage.pass(&daemon, SignedDuration::from_secs(30)).await;
+        let with = stage.hours(&daemon, 4).await;
+        let is_list =
+            |request: &&ForgeRequest| ["/issues?", "/merge_requests?"].iter().any(|list| request.target.contains(list));
+        let lists = with.iter().filter(is_list).count().div_ceil(4);
+        eprintln!("{kind:?}: with a webhook {lists} lists of {} requests an hour", with.len() / 4);
+        assert!(lists <= WITH_HOOK, "{kind:?}: {lists} lists an hour");
+        // What people write is noticed by the next poll; here, without a webhook again.
+        daemon
+            .store
+            .set_hook(stage.world.repo.name.clone(), HookNews::Missed, daemon.engine.clock().now())
+            .await
+            .unwrap();
         stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", "Please explain this.");
         let (pushed, before) = (stage.pushed.lock().unwrap().len(), daemon.engine.clock().now());
         let is_given = async || (stage.pushed.lock().unwrap().len() > pushed).then_some(());
