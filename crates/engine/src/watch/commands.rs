@@ -67,10 +67,11 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
     let authors = open.iter().filter_map(|(_, comment)| comment.author.as_ref());
     let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, authors).await?;
     for (id, comment) in open {
-        if people.voice(comment.author.as_ref(), &comment.body) == Voice::Trusted {
+        let author = comment.author.as_ref();
+        if people.includes_person(author) && people.voice(author, &comment.body) == Voice::Trusted {
             handle(engine, discussion, comment, &id).await?;
         }
-        // A stranger's command stays one, even if the stranger is trusted later.
+        // A stranger's or a program's command stays one, even if the stranger is trusted later.
         engine.store().add_handled(watch.repo.base.to_string(), id, None, Timestamp::UNIX_EPOCH).await?;
     }
     Ok(())

@@ -50,8 +50,7 @@ async fn take_answers(engine: &Engine, discussion: &Discussion<'_>) -> Result<()
     }
     let authors = later.iter().filter_map(|comment| comment.author.as_ref());
     let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, authors).await?;
-    // A program that the policy trusts decides nothing for a person.
-    let is_person = |comment: &&Comment| comment.author.as_ref().is_some_and(|author| !author.is_bot);
+    let is_person = |comment: &&Comment| people.includes_person(comment.author.as_ref());
     let is_trusted = |comment: &&Comment| people.voice(comment.author.as_ref(), &comment.body) == Voice::Trusted;
     let answers: Vec<&Comment> = later.into_iter().filter(is_person).filter(is_trusted).collect();
     if answers.is_empty() {

@@ -161,7 +161,8 @@ struct Decisions {
     is_approved: bool,
 }
 
-/// The latest decision of each trusted reviewer. An approval of another commit than the head approves nothing.
+/// The latest decision of each trusted reviewer. An approval of another commit than the head approves nothing, and neither does a
+/// program's.
 fn decisions(reviews: &[Review], people: &Trusted, head: &str) -> Decisions {
     let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
     for review in reviews {
@@ -176,11 +177,16 @@ fn decisions(reviews: &[Review], people: &Trusted, head: &str) -> Decisions {
             latest.insert(&author.login, review);
         }
     }
-    // An approval whose commit is not known may be that of another one.
-    let is_of_head = |review: &&Review| !head.is_empty() && review.commit.as_deref() == Some(head);
+    let approves = |review: &&Review| {
+        review.verdict == ReviewVerdict::Approved
+            && people.includes_person(review.author.as_ref())
+            // An approval whose commit is not known may be that of another one.
+            && !head.is_empty()
+            && review.commit.as_deref() == Some(head)
+    };
     Decisions {
         changes_requested: latest.values().any(|review| review.verdict == ReviewVerdict::ChangesRequested),
-        is_approved: latest.values().any(|review| review.verdict == ReviewVerdict::Approved && is_of_head(review)),
+        is_approved: latest.values().any(approves),
     }
 }
 

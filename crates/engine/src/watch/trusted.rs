@@ -69,6 +69,11 @@ impl Trusted {
         author.is_some_and(|author| self.by_login.get(&author.login).copied().unwrap_or(false))
     }
 
+    /// Whether it is a trusted person. A program that the policy trusts gives remarks, and decides nothing.
+    pub(crate) fn includes_person(&self, author: Option<&User>) -> bool {
+        author.is_some_and(|author| !author.is_bot) && self.includes(author)
+    }
+
     /// Whose text it is. A person may have lent kugetsu the own account, so what kugetsu wrote has its marker, too.
     pub(crate) fn voice(&self, author: Option<&User>, text: &str) -> Voice {
         match author {

@@ -352,3 +352,34 @@ async fn refusal_to_name_who_labeled_is_no_permission() {
         }
     }
 }
+
+#[tokio::test]
+async fn program_that_is_trusted_gives_no_command_and_no_approval() {
+    // Only this fake marks programs.
+    let stage = Stage::with(ForgeKind::GitHub, json!({ "trust": "kim,x[bot]" })).await;
+    let daemon = stage.daemon();
+    let other = stage.forge.issue(PROJECT, Issue::new("Other").author("kim"));
+    let issue = stage.hand_over();
+    let number = stage.pull_request(&daemon, issue).await;
+    stage.forge.comment(PROJECT, Subject::Issue(other), "x[bot]", "/kugetsu start");
+    stage.forge.comment(PROJECT, Subject::PullRequest(number), "x[bot]", "/kugetsu stop");
+    let pass = |head: &str| stage.forge.set_check(PROJECT, head, "test", CheckState::Success, None);
+    pass(&stage.forge.pull_request_of(PROJECT, number).sha);
+    stage.forge.approve(PROJECT, number, "x[bot]");
+    stage.hours(&daemon, 1).await;
+    assert_eq!(stage.pulls(other).len(), 0);
+    assert!(!daemon.issue(issue).await.follow.unwrap().is_stopped);
+    let is_open = || stage.forge.pull_request_of(PROJECT, number).state == PrState::Open;
+    assert!(is_open());
+    // Its remarks count.
+    stage.forge.review(PROJECT, number, "x[bot]", Verdict::ChangesRequested, "Say more.");
+    stage.until(&daemon, "the second run", async || (stage.pushed.lock().unwrap().len() == 2).then_some(())).await;
+    stage.settle(&daemon).await;
+    pass(&stage.forge.pull_request_of(PROJECT, number).sha);
+    stage.forge.approve(PROJECT, number, "kim");
+    stage.hours(&daemon, 1).await;
+    assert!(is_open(), "a program asks for changes");
+    stage.forge.approve(PROJECT, number, "x[bot]");
+    stage.until(&daemon, "the merge", async || (!is_open()).then_some(())).await;
+    daemon.kill().await;
+}
