@@ -72,6 +72,11 @@ pub trait Forge: Debug + Send + Sync {
     /// The numbers of issues that have to be closed before this one; empty if the server has no such relation.
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>>;
 
+    /// The numbers of the open sub-issues. Only worth a request if [`Issue::open_sub_issues`] counts some.
+    fn open_sub_issues<'a>(&'a self, _: &'a ProjectPath, _: u64) -> BoxFuture<'a, Vec<u64>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     /// The names of the labels that issues of the project can have.
     fn labels<'a>(&'a self, project: &'a ProjectPath) -> BoxFuture<'a, Vec<String>>;
 
@@ -79,6 +84,9 @@ pub trait Forge: Debug + Send + Sync {
     fn comments<'a>(&'a self, project: &'a ProjectPath, subject: Subject) -> BoxFuture<'a, Comments>;
 
     fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, PullRequest>;
+
+    /// Whether the project itself has a branch of this name.
+    fn has_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool>;
 
     /// Returns the pull requests, open or not, whose head is `branch` of the project itself (not of a fork), latest
     /// update first.

@@ -21,6 +21,8 @@ pub struct Issue {
     pub labels: Vec<String>,
     /// Its type, such as `bug` or `incident`, where the server has such types.
     pub kind: Option<String>,
+    /// Its sub-issues that are not closed, on servers that count them: GitHub.
+    pub open_sub_issues: u64,
     /// Address of the page.
     pub url: String,
     /// Whether it is a pull request, which most kinds of forges list as an issue too.

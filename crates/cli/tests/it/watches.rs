@@ -284,7 +284,7 @@ fn why_explains_every_condition_of_an_issue_without_a_task() {
     let names: Vec<&str> =
         why["conditions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     let (read, local) = (["open", "label", "trust", "selected by", "dependencies"], ["new", "repository"]);
-    assert_eq!(names, [read.as_slice(), &["pull request"], &local, &["open pull requests"]].concat());
+    assert_eq!(names, [read.as_slice(), &["pull request", "branch"], &local, &["open pull requests"]].concat());
     let text = world.run(["why", &page(labeled)]);
     for part in ["not started", "repository: it is paused", "kugetsu watch resume api", "(read "] {
         assert!(text.contains(part), "{part}: {text}");

@@ -44,6 +44,8 @@ pub struct Facts {
     pub open_dependencies: Option<Vec<u64>>,
     /// The pull request of the issue's branch, opened by any user.
     pub pull_request: Option<PrState>,
+    /// Whether the server has its branch, and kugetsu did not push it; `None` if it was not read.
+    pub has_branch: Option<bool>,
     /// The state of kugetsu's latest task for the issue.
     pub task: Option<String>,
     /// Whether a user stopped the issue and did not resume it.
@@ -92,6 +94,7 @@ pub enum ConditionKind {
     SelectedBy,
     Dependencies,
     PullRequest,
+    Branch,
     New,
     Repository,
     Running,
@@ -107,6 +110,7 @@ impl ConditionKind {
         Self::SelectedBy,
         Self::Dependencies,
         Self::PullRequest,
+        Self::Branch,
         Self::New,
         Self::Repository,
         Self::Running,
@@ -123,6 +127,7 @@ impl ConditionKind {
             Self::SelectedBy => "selected by",
             Self::Dependencies => "dependencies",
             Self::PullRequest => "pull request",
+            Self::Branch => "branch",
             Self::New => "new",
             Self::Repository => "repository",
             Self::Running => "running",
@@ -144,8 +149,9 @@ impl ConditionKind {
                 "The user who set the label (without one, the assignee) is trusted, as the server says. If it was set when the issue was \
                  created, that is the author."
             }
-            Self::Dependencies => "No issue that it depends on is open.",
+            Self::Dependencies => "No issue that it depends on is open, and no sub-issue.",
             Self::PullRequest => "Its branch has no pull request, open, merged or closed.",
+            Self::Branch => "The server does not have its branch, unless kugetsu pushed it.",
             Self::New => "kugetsu has not worked on it.",
             Self::Repository => "The watch is not paused.",
             Self::Running => "Fewer than `max_running` issues of the watch are worked on.",
@@ -269,6 +275,14 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         Some(state) => (Met::No, format!("the pull request of its branch is {}", state.name())),
     };
     add(ConditionKind::PullRequest, free, fact);
+    let (free, fact) = match facts.has_branch {
+        None => (Met::Unread, UNREAD.to_owned()),
+        Some(false) => (Met::Yes, "the server does not have its branch, or kugetsu pushed it".to_owned()),
+        Some(true) => {
+            (Met::No, "the server has its branch, which kugetsu did not push; delete or rename it".to_owned())
+        }
+    };
+    add(ConditionKind::Branch, free, fact);
     let (is_new, fact) = match (&facts.task, facts.is_stopped) {
         (_, true) => (Met::No, "it was stopped".to_owned()),
         (Some(task), false) => (Met::No, format!("kugetsu has worked on it: its latest task is {task}")),
@@ -370,6 +384,7 @@ mod tests {
             author: Some(Author { login: "kim".to_owned(), is_trusted: Some(true) }),
             selected_by: set_by(SetBy::User("kim".to_owned()), Some(true)),
             open_dependencies: Some(vec![]),
+            has_branch: Some(false),
             is_complete: true,
             ..Facts::default()
         }
@@ -407,7 +422,7 @@ mod tests {
         let (policy, none) = (policy(), Load::default());
         assert_eq!(unmet(&policy, &facts(), none), []);
         type Change = fn(&mut Facts);
-        let changes: [(&str, Met, Change); 11] = [
+        let changes: [(&str, Met, Change); 13] = [
             ("open", Met::No, |facts| facts.is_open = false),
             ("open", Met::No, |facts| facts.is_pull_request = true),
             ("label", Met::No, |facts| facts.labels = vec!["Agent".to_owned()]),
@@ -416,6 +431,8 @@ mod tests {
             ("dependencies", Met::No, |facts| facts.open_dependencies = Some(vec![7])),
             ("dependencies", Met::Unknown, |facts| facts.open_dependencies = None),
             ("pull request", Met::No, |facts| facts.pull_request = Some(PrState::Merged)),
+            ("branch", Met::No, |facts| facts.has_branch = Some(true)),
+            ("branch", Met::Unread, |facts| facts.has_branch = None),
             ("new", Met::No, |facts| facts.task = Some("failed".to_owned())),
             ("new", Met::No, |facts| facts.is_stopped = true),
             ("trust", Met::No, |facts| {

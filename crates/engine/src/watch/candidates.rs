@@ -33,7 +33,9 @@ fn may_be_met(condition: &Condition, has_news: bool, age: SignedDuration) -> boo
     match (condition.met, condition.kind) {
         (Met::Yes | Met::Unread, _) => true,
         (Met::Unknown, _) => age >= UNKNOWN_AGAIN,
-        (Met::No, ConditionKind::Dependencies | ConditionKind::PullRequest) => has_news || age >= ANSWER_AGAIN,
+        (Met::No, ConditionKind::Dependencies | ConditionKind::PullRequest | ConditionKind::Branch) => {
+            has_news || age >= ANSWER_AGAIN
+        }
         (Met::No, _) => age >= ANSWER_AGAIN,
     }
 }

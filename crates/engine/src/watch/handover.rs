@@ -172,6 +172,7 @@ async fn facts(
         text: if is_first { LabeledText::Unchanged } else { LabeledText::Changed },
         open_dependencies: Some(Vec::new()),
         pull_request: None,
+        has_branch: None,
         task,
         is_stopped,
         is_complete: false,
@@ -187,10 +188,12 @@ async fn facts(
         return Ok(read);
     }
     read.facts.is_complete = true;
-    match ask(watch, forge, issue, &mut read.facts).await {
+    match ask(engine, watch, forge, issue, &mut read.facts).await {
         Ok(()) => {}
-        Err(error) if concerns_one(&error) => read.error = Some((ConditionKind::PullRequest, error)),
-        Err(error) => return Err(error.into()),
+        Err(HandoverError::Forge(error)) if concerns_one(&error) => {
+            read.error = Some((ConditionKind::PullRequest, error));
+        }
+        Err(error) => return Err(error),
     }
     // The last request, and only if it decides. A label may approve a text of an author who is not trusted, and the mark may have been
     // set again since a text changed.
@@ -256,16 +259,35 @@ fn changed_at(engine: &Engine, issue: &Issue) -> Timestamp {
 }
 
 /// Asks the server for the facts that the issue itself does not contain.
-async fn ask(watch: &Watch, forge: &dyn Forge, issue: &Issue, facts: &mut Facts) -> Result<(), ForgeError> {
+async fn ask(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    issue: &Issue,
+    facts: &mut Facts,
+) -> Result<(), HandoverError> {
     let project = &watch.repo.project;
     // Until it is known.
     facts.open_dependencies = None;
     if let Some(author) = &mut facts.author {
         author.is_trusted = is_trusted(&watch.policy.trust, forge, project, &author.login).await?;
     }
-    facts.open_dependencies = Some(forge.open_dependencies(project, issue.number).await?);
-    let pulls = forge.find_pull_requests(project, &naming::branch(issue.number, &issue.title)).await?;
+    let mut open = forge.open_dependencies(project, issue.number).await?;
+    if issue.open_sub_issues > 0 {
+        open.extend(forge.open_sub_issues(project, issue.number).await?);
+    }
+    let is_free = open.is_empty();
+    facts.open_dependencies = Some(open);
+    let branch = naming::branch(issue.number, &issue.title);
+    let pulls = forge.find_pull_requests(project, &branch).await?;
     facts.pull_request = pulls.first().map(|pull| pull.state);
+    // Only if it decides.
+    if is_free && facts.pull_request.is_none() {
+        let reference = IssueRef { repo: watch.repo.clone(), number: issue.number };
+        let known = engine.store().issue(&reference).await?;
+        let is_own = known.is_some_and(|known| known.pushed.is_some());
+        facts.has_branch = Some(!is_own && forge.has_branch(project, &branch).await?);
+    }
     Ok(())
 }
 

@@ -215,6 +215,7 @@ fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String
         | ConditionKind::SelectedBy
         | ConditionKind::Dependencies
         | ConditionKind::PullRequest
+        | ConditionKind::Branch
         | ConditionKind::New => return None,
     })
 }

@@ -111,6 +111,11 @@ pub(super) fn unless_gone(removed: Result<(), ForgeError>, says_gone: impl Fn(&s
     }
 }
 
+/// Whether something is there.
+pub(super) fn exists<T>(found: Result<T, ForgeError>) -> Result<bool, ForgeError> {
+    unless_missing(found).map(|found| found.is_some())
+}
+
 /// A value that the server may not have: it was removed, or this version has none.
 pub(super) fn unless_missing<T>(value: Result<T, ForgeError>) -> Result<Option<T>, ForgeError> {
     match value {
@@ -208,6 +213,8 @@ pub(super) struct RepoIssue {
     /// Of GitHub.
     #[serde(rename = "type")]
     kind: Option<IssueType>,
+    /// Of GitHub.
+    sub_issues_summary: Option<SubIssues>,
     /// Present if the issue is a pull request.
     pull_request: Option<IgnoredAny>,
 }
@@ -215,6 +222,18 @@ pub(super) struct RepoIssue {
 #[derive(Debug, Deserialize)]
 struct IssueType {
     name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SubIssues {
+    total: Option<u64>,
+    completed: Option<u64>,
+}
+
+impl SubIssues {
+    fn open(&self) -> u64 {
+        self.total.unwrap_or_default().saturating_sub(self.completed.unwrap_or_default())
+    }
 }
 
 impl From<RepoIssue> for Issue {
@@ -228,6 +247,7 @@ impl From<RepoIssue> for Issue {
             assignees: logins(issue.assignees),
             labels: label_names(issue.labels),
             kind: issue.kind.and_then(|kind| kind.name),
+            open_sub_issues: issue.sub_issues_summary.map_or(0, |summary| summary.open()),
             url: issue.html_url.unwrap_or_default(),
             is_pull_request: issue.pull_request.is_some(),
             created: time(issue.created_at.as_deref()),

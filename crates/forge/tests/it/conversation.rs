@@ -353,3 +353,32 @@ async fn a_renamed_project_keeps_method_and_body() {
         assert_eq!(server.comments_of("acme/core", On::Issue(number)).len(), 1, "{kind:?}");
     }
 }
+
+#[tokio::test]
+async fn open_sub_issues_are_counted_and_listed_where_the_server_has_them() {
+    for (kind, server) in all() {
+        let (forge, acme) = (client(kind, &server), project("acme/api"));
+        let closed = server.issue("acme/api", Issue::new("Done").closed());
+        let open = server.issue("acme/api", Issue::new("Open"));
+        let number = server.issue("acme/api", Issue::new("All of it").sub_issue(closed).sub_issue(open));
+        let expected: &[u64] = if kind == ForgeKind::GitHub { &[open] } else { &[] };
+        let issue = forge.issue(&acme, number).await.unwrap();
+        assert_eq!(issue.open_sub_issues, expected.len() as u64, "{kind:?}");
+        assert_eq!(forge.open_sub_issues(&acme, number).await.unwrap(), expected, "{kind:?}");
+        assert_eq!(forge.issue(&acme, open).await.unwrap().open_sub_issues, 0, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_branch_exists_until_it_is_deleted() {
+    for (kind, server) in all() {
+        let (forge, acme) = (client(kind, &server), project("acme/api"));
+        server.pull_request("acme/api", PullRequest::new("Quick", "kugetsu/1-quick"));
+        assert!(forge.has_branch(&acme, "kugetsu/1-quick").await.unwrap(), "{kind:?}");
+        assert!(!forge.has_branch(&acme, "kugetsu/1").await.unwrap(), "{kind:?}");
+        server.push("acme/api", "kugetsu/2-slow", "6dcb09b5b57875f334f61aebed695e2e4193db5e");
+        assert!(forge.has_branch(&acme, "kugetsu/2-slow").await.unwrap(), "{kind:?}");
+        forge.delete_branch(&acme, "kugetsu/1-quick").await.unwrap();
+        assert!(!forge.has_branch(&acme, "kugetsu/1-quick").await.unwrap(), "{kind:?}");
+    }
+}

@@ -107,6 +107,7 @@ async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
     assert_eq!(forge.permission(&acme, "lee").await.unwrap(), user::Permission::Write);
     let number = upstream.issue("acme/api", Issue::new("Blocked").blocked_by(1).assignee("lee").label("bug"));
     forge.open_dependencies(&acme, number).await.unwrap();
+    forge.open_sub_issues(&acme, number).await.unwrap();
     let (label, assignee) = (Mark::Label("bug".to_owned()), Mark::Assignee("lee".to_owned()));
     for mark in [label, assignee] {
         assert_eq!(forge.last_setting(&acme, number, &mark).await.unwrap().by, SetBy::User("kim".to_owned()), "{mark}");
@@ -164,6 +165,7 @@ async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
     let refused = forge.merge(&acme, pull.number, &moved).await;
     assert!(matches!(refused, Err(ForgeError::Refused { status: 409, .. })), "{refused:?}");
     forge.merge(&acme, pull.number, &Merge { head_sha: pull.head_sha.clone(), ..moved }).await.unwrap();
+    assert!(forge.has_branch(&acme, "quick").await.unwrap());
     forge.delete_branch(&acme, "quick").await.unwrap();
     forge.delete_branch(&acme, "quick").await.unwrap();
     let url = "https://kugetsu.example.org/hooks/1".to_owned();

@@ -148,6 +148,11 @@ impl ForgeServer {
         self.state.change(|forge| forge.push(project, branch, commit));
     }
 
+    /// Deletes a branch of a project that has no repository.
+    pub fn remove_branch(&self, project: &str, branch: &str) {
+        self.with(project, |project| project.pushed.remove(branch));
+    }
+
     /// Deletes a comment.
     ///
     /// # Panics

@@ -22,6 +22,8 @@ pub struct Issue {
     pub assignees: Vec<String>,
     /// Numbers of the issues that have to be closed before.
     pub blocked_by: Vec<u64>,
+    /// Numbers of its sub-issues, on GitHub.
+    pub sub_issues: Vec<u64>,
     pub(super) comments: Vec<Comment>,
     /// Changes of labels and assignees, oldest first.
     pub(super) marks: Vec<MarkChange>,
@@ -61,6 +63,7 @@ impl Issue {
             kind: None,
             assignees: Vec::new(),
             blocked_by: Vec::new(),
+            sub_issues: Vec::new(),
             comments: Vec::new(),
             marks: Vec::new(),
             labeled_by: None,
@@ -101,6 +104,12 @@ impl Issue {
     /// The issue `number` has to be closed before.
     pub fn blocked_by(mut self, number: u64) -> Self {
         self.blocked_by.push(number);
+        self
+    }
+
+    /// The issue `number` is a part of it.
+    pub fn sub_issue(mut self, number: u64) -> Self {
+        self.sub_issues.push(number);
         self
     }
 

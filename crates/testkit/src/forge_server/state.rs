@@ -93,6 +93,19 @@ pub(super) struct Project {
     pub(super) pushed: BTreeMap<String, String>,
 }
 
+impl Project {
+    /// The commit of a branch. A project without a repository has those that were pushed, and those of pull requests.
+    pub(super) fn branch(&self, name: &str) -> Option<String> {
+        if let Some(branches) = &self.branches {
+            return branches.get(name).cloned();
+        }
+        let mut pulls = self.pull_requests.values().filter(|pull| pull.head == name);
+        let pushed = || self.pushed.get(name).filter(|_| !self.pull_requests.values().any(|pull| pull.head == name));
+        let of_pull = pulls.find(|pull| !pull.branch_gone).map(|pull| pull.sha.clone());
+        of_pull.or_else(|| pushed().cloned())
+    }
+}
+
 impl ForgeState {
     pub(super) fn new(flavor: Flavor) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! Watched repositories on servers that fail: nothing is lost, and nothing is done twice.
 
 mod answers;
+mod branches;
 mod clocks;
 mod cost;
 mod failures;

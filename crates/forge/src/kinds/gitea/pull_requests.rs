@@ -5,6 +5,7 @@ use std::time::Duration;
 use kugetsu_domain::reference::ProjectPath;
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::api::{Gitea, SHARED};
@@ -141,6 +142,11 @@ impl Gitea {
             body.insert("state".to_owned(), "closed".into());
         }
         self.client.change_only(Method::PATCH, &path, Some(body.into())).await
+    }
+
+    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<bool, ForgeError> {
+        let found = self.client.get::<IgnoredAny>(&wire::repo_path(project, &["branches", branch])).await;
+        wire::exists(found)
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

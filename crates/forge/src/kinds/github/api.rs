@@ -134,6 +134,10 @@ impl Forge for GitHub {
         Box::pin(self.setting_of(project, number, mark))
     }
 
+    fn open_sub_issues<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {
+        Box::pin(self.sub_issues(project, number))
+    }
+
     fn open_dependencies<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<u64>> {
         Box::pin(self.dependencies(project, number))
     }
@@ -237,6 +241,10 @@ impl Forge for GitHub {
 
     fn cancel_merge<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, ()> {
         Box::pin(self.unschedule(project, number))
+    }
+
+    fn has_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(self.find_branch(project, branch))
     }
 
     fn delete_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, ()> {

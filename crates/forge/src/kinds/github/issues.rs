@@ -49,6 +49,14 @@ impl GitHub {
         }
     }
 
+    pub(super) async fn sub_issues(&self, project: &ProjectPath, number: u64) -> Result<Vec<u64>, ForgeError> {
+        let number = number.to_string();
+        let path = wire::repo_path(project, &["issues", &number, "sub_issues"]);
+        let open = |issue: RepoIssue| Some(Issue::from(issue)).filter(|issue| issue.state == IssueState::Open);
+        let issues = self.client.list(&path, &[], open).await?;
+        Ok(issues.into_iter().map(|issue| issue.number).collect())
+    }
+
     pub(super) async fn list_comments(&self, project: &ProjectPath, subject: Subject) -> Result<Comments, ForgeError> {
         let (number, per_page) = (subject.number().to_string(), PER_PAGE.to_string());
         let path = wire::repo_path(project, &["issues", &number, "comments"]);

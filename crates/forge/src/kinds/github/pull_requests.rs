@@ -162,6 +162,12 @@ impl GitHub {
         self.client.graphql::<IgnoredAny>(&query, json!({ "id": pull.node_id })).await.map(drop)
     }
 
+    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<bool, ForgeError> {
+        let path: Vec<&str> = ["git", "ref", "heads"].into_iter().chain(branch.split('/')).collect();
+        let found = self.client.get::<IgnoredAny>(&wire::repo_path(project, &path)).await;
+        wire::exists(found)
+    }
+
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {
         let path: Vec<&str> = ["git", "refs", "heads"].into_iter().chain(branch.split('/')).collect();
         let deleted = self.client.change_only(Method::DELETE, &wire::repo_path(project, &path), None).await;

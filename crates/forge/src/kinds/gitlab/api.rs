@@ -241,6 +241,10 @@ impl Forge for GitLab {
         Box::pin(self.unschedule(project, number))
     }
 
+    fn has_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(self.find_branch(project, branch))
+    }
+
     fn delete_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(self.remove_branch(project, branch))
     }

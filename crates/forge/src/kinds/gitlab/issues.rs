@@ -241,6 +241,7 @@ impl From<IssueBody> for Issue {
             labels: wire::label_names(body.labels),
             url: body.web_url.unwrap_or_default(),
             kind: body.issue_type,
+            open_sub_issues: 0,
             is_pull_request: false,
             created: wire::time(body.created_at.as_deref()),
             updated: wire::time(body.updated_at.as_deref()),

@@ -3,6 +3,7 @@
 use kugetsu_domain::reference::ProjectPath;
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::api::{GITLAB, GitLab};
@@ -136,6 +137,12 @@ impl GitLab {
         }
         let path = ["projects", project.as_str(), "merge_requests", &number.to_string()];
         self.client.change_only(Method::PUT, &path, Some(json!({ "reviewer_ids": ids }))).await
+    }
+
+    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<bool, ForgeError> {
+        let path = ["projects", project.as_str(), "repository", "branches", branch];
+        let found = self.client.get::<IgnoredAny>(&path).await;
+        wire::exists(found)
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

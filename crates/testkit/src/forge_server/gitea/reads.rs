@@ -72,6 +72,9 @@ impl Reading<'_> {
                 let Some(issue) = issue else { return missing(self.request) };
                 self.list(issue.blocked_by.iter().filter_map(|number| view.subject(Subject::Issue(*number))).collect())
             }
+            ["branches", name] => self.found(self.project.branch(name).map(|commit| {
+                json!({ "name": name, "commit": { "id": commit, "message": "", "url": "" }, "protected": false })
+            })),
             ["labels"] => {
                 let label = |name: &String| label(&self.request.base, self.path, name);
                 self.list(self.project.label_names().iter().map(label).collect())

@@ -55,6 +55,11 @@ impl Reading<'_> {
                 let blocking = issue.blocked_by.iter().filter_map(|number| view.subject(Subject::Issue(*number)));
                 self.list(blocking.collect())
             }
+            ["issues", number, "sub_issues"] => {
+                let issue = number.parse().ok().and_then(|number: u64| self.project.issues.get(&number));
+                let Some(issue) = issue else { return missing() };
+                self.list(issue.sub_issues.iter().filter_map(|number| view.subject(Subject::Issue(*number))).collect())
+            }
             ["labels"] => {
                 let repo = format!("{}/repos/{}", api(self.request), self.path);
                 self.list(self.project.label_names().iter().map(|name| label(&repo, name)).collect())
@@ -103,16 +108,8 @@ impl Reading<'_> {
         }
     }
 
-    /// The branch of a pull request, or any branch if the project has a repository.
     fn branch(&self, name: &str) -> Option<Value> {
-        let of_pull = || {
-            let mut pulls = self.project.pull_requests.values();
-            pulls.find(|pull| pull.head == name && !pull.branch_gone).map(|pull| pull.sha.clone())
-        };
-        let commit = match &self.project.branches {
-            Some(branches) => branches.get(name).cloned(),
-            None => of_pull(),
-        };
+        let commit = self.project.branch(name);
         let repo = format!("{}/repos/{}", api(self.request), self.path);
         commit.map(|commit| {
             json!({

@@ -107,6 +107,8 @@ impl View<'_> {
     fn issue(&self, number: u64, issue: &Issue, closed: bool, page: &str) -> Map<String, Value> {
         let repo = self.url();
         let url = format!("{repo}/issues/{number}");
+        let is_closed = |sub: &&u64| self.project.issues.get(sub).is_none_or(|issue| issue.closed);
+        let (total, completed) = (issue.sub_issues.len(), issue.sub_issues.iter().filter(is_closed).count());
         object(json!({
             "id": self.project.id * 1000 + number,
             "node_id": format!("I_{}_{number}", self.project.id),
@@ -120,6 +122,9 @@ impl View<'_> {
             "assignee": issue.assignees.first().map(|login| self.user(Some(login))),
             "assignees": issue.assignees.iter().map(|login| self.user(Some(login))).collect::<Vec<_>>(),
             "type": issue.kind.as_ref().map(|name| json!({ "id": 1, "node_id": "IT_1", "name": name, "description": null })),
+            "sub_issues_summary": {
+                "total": total, "completed": completed, "percent_completed": (100 * completed).checked_div(total).unwrap_or(0),
+            },
             "milestone": null,
             "locked": false, "active_lock_reason": null, "comments": issue.comment_count(),
             "author_association": "MEMBER",
@@ -141,7 +146,9 @@ impl View<'_> {
         let statuses = format!("{repo}/statuses/{}", pull.sha);
         let merged = pull.state == PrState::Merged;
         let mut fields = self.issue(number, &pull.issue, !pull.is_open(), &page);
-        for only_of_issues in ["repository_url", "events_url", "labels_url", "state_reason", "closed_by"] {
+        for only_of_issues in
+            ["repository_url", "events_url", "labels_url", "state_reason", "closed_by", "sub_issues_summary"]
+        {
             fields.remove(only_of_issues);
         }
         let links: Map<String, Value> = [

@@ -81,6 +81,10 @@ impl Reading<'_> {
                 let wanted = commits.filter(|commit| self.request.get("sha").is_none_or(|sha| sha == *commit));
                 self.list(wanted.filter_map(|commit| view.pipeline(commit)).collect())
             }
+            ["repository", "branches", name] => match self.project.branch(name) {
+                Some(commit) => Reply::ok(json!({ "name": name, "commit": { "id": commit }, "merged": false })),
+                None => Reply::error(404, "404 Branch Not Found"),
+            },
             ["repository", "commits", commit, "statuses"] => {
                 let checks = self.project.checks.get(*commit).into_iter().flatten();
                 self.list(checks.map(|check| view.status(commit, check)).collect())
