@@ -89,15 +89,16 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
     let Some(number) = followed.pull_request(engine) else { return Err(Outcome::done()) };
     let now = engine.now();
     let look = Look::at(&followed, number, now).await?;
-    if !look.commands.is_empty() {
+    if look.has_commands() {
         let subject = Subject::PullRequest(number);
         let (watch, forge, issue) = (&followed.watch, followed.forge.as_ref(), followed.issue.reference.number);
-        carry_out(engine, &Discussion { watch, forge, issue, subject, comments: &look.commands })
+        let (comments, in_reviews) = (&look.commands, &look.review_commands);
+        carry_out(engine, &Discussion { watch, forge, issue, subject, comments, in_reviews })
             .await
             .map_err(Outcome::retry)?;
     }
     // A command, or a person, may have stopped the issue meanwhile, or have queued a task.
-    let followed = match !look.commands.is_empty() || has_changed(&mut events, issue) {
+    let followed = match look.has_commands() || has_changed(&mut events, issue) {
         true => Followed::read(engine, issue).await?,
         false => followed,
     };

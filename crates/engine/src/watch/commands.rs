@@ -30,6 +30,16 @@ use crate::watches::Watch;
 /// Commands of one comment that are carried out.
 const COMMANDS_MAX: usize = 5;
 
+/// The kind of text that a command is in. Each has IDs of its own on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Comment,
+    /// The text of a review.
+    Review,
+    /// A comment below a line.
+    Thread,
+}
+
 /// The discussion of an issue or of its pull request.
 pub(crate) struct Discussion<'a> {
     pub(crate) watch: &'a Watch,
@@ -40,12 +50,16 @@ pub(crate) struct Discussion<'a> {
     pub(crate) subject: Subject,
     /// At least those with commands.
     pub(crate) comments: &'a [Comment],
+    /// What was written in reviews, at least what has commands. It cannot get a reaction on every server, so it is answered in a comment.
+    pub(crate) in_reviews: &'a [(Origin, Comment)],
 }
 
 /// Carries out the commands that were not handled yet.
 pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> Result<(), HandoverError> {
-    let with_commands: Vec<&Comment> =
-        discussion.comments.iter().filter(|comment| !commands(&comment.body).is_empty()).collect();
+    let comments = discussion.comments.iter().map(|comment| (Origin::Comment, comment));
+    let in_reviews = discussion.in_reviews.iter().map(|(origin, comment)| (*origin, comment));
+    let with_commands: Vec<(Origin, &Comment)> =
+        comments.chain(in_reviews).filter(|(_, comment)| !commands(&comment.body).is_empty()).collect();
     if with_commands.is_empty() {
         return Ok(());
     }
@@ -54,22 +68,22 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
     let issue = IssueRef { repo: watch.repo.clone(), number: discussion.issue };
     let _turn = engine.commands().take(&issue).await;
     let mut open = Vec::new();
-    for comment in with_commands {
-        let id = identifier(discussion, comment);
+    for (origin, comment) in with_commands {
+        let id = identifier(discussion, origin, comment);
         if !engine.store().is_handled(watch.repo.base.to_string(), id.clone()).await? {
-            open.push((id, comment));
+            open.push((id, origin, comment));
         }
     }
     if open.is_empty() {
         return Ok(());
     }
     let own = forge.whoami().await?.login;
-    let authors = open.iter().filter_map(|(_, comment)| comment.author.as_ref());
+    let authors = open.iter().filter_map(|(_, _, comment)| comment.author.as_ref());
     let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, authors).await?;
-    for (id, comment) in open {
+    for (id, origin, comment) in open {
         let author = comment.author.as_ref();
         if people.includes_person(author) && people.voice(author, &comment.body) == Voice::Trusted {
-            handle(engine, discussion, comment, &id).await?;
+            handle(engine, discussion, (origin, comment), &id).await?;
         }
         // A stranger's or a program's command stays one, even if the stranger is trusted later.
         engine.store().add_handled(watch.repo.base.to_string(), id, None, Timestamp::UNIX_EPOCH).await?;
@@ -78,10 +92,12 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
 }
 
 /// Depends on the commands: one that is changed later is another one.
-fn identifier(discussion: &Discussion<'_>, comment: &Comment) -> String {
-    let kind = match discussion.subject {
-        Subject::Issue(_) => "issue",
-        Subject::PullRequest(_) => "pull request",
+fn identifier(discussion: &Discussion<'_>, origin: Origin, comment: &Comment) -> String {
+    let kind = match (origin, discussion.subject) {
+        (Origin::Review, _) => "review",
+        (Origin::Thread, _) => "thread",
+        (Origin::Comment, Subject::Issue(_)) => "issue",
+        (Origin::Comment, Subject::PullRequest(_)) => "pull request",
     };
     let text = fnv1a(format!("{:?}", commands(&comment.body)).as_bytes());
     format!("command {} {kind} {} {text:016x}", discussion.watch.repo.project, comment.id)
@@ -90,7 +106,7 @@ fn identifier(discussion: &Discussion<'_>, comment: &Comment) -> String {
 async fn handle(
     engine: &Engine,
     discussion: &Discussion<'_>,
-    comment: &Comment,
+    (origin, comment): (Origin, &Comment),
     id: &str,
 ) -> Result<(), HandoverError> {
     let mut refusals = Vec::new();
@@ -107,12 +123,20 @@ async fn handle(
     }
     let (forge, project) = (discussion.forge, &discussion.watch.repo.project);
     let reaction = if refusals.is_empty() { Reaction::ThumbsUp } else { Reaction::Confused };
-    forge.react(project, discussion.subject, comment.id, reaction).await?;
-    if refusals.is_empty() {
-        return Ok(());
+    if origin == Origin::Comment {
+        forge.react(project, discussion.subject, comment.id, reaction).await?;
     }
-    let reasons: Vec<String> = refusals.iter().map(|reason| format!("- {}", harmless(reason))).collect();
-    let text = format!("kugetsu did not do this:\n\n{}", reasons.join("\n"));
+    let text = match refusals.as_slice() {
+        [] if origin == Origin::Comment => return Ok(()),
+        [] => {
+            let author = comment.author.as_ref().map(|author| author.login.as_str()).unwrap_or_default();
+            format!("kugetsu has carried out what {author} wrote in a review.")
+        }
+        refusals => {
+            let reasons: Vec<String> = refusals.iter().map(|reason| format!("- {}", harmless(reason))).collect();
+            format!("kugetsu did not do this:\n\n{}", reasons.join("\n"))
+        }
+    };
     // The comments of the discussion may be a part of it, and older than an attempt before this one.
     OwnComment { project, subject: discussion.subject, text: &text, marker: id }.write(forge, 0).await?;
     Ok(())

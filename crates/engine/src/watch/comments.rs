@@ -27,7 +27,7 @@ pub(crate) async fn take_comments(
 ) -> Result<(), HandoverError> {
     let subject = Subject::Issue(issue);
     let comments = forge.comments(&watch.repo.project, subject).await?.entries;
-    let discussion = Discussion { watch, forge, issue, subject, comments: &comments };
+    let discussion = Discussion { watch, forge, issue, subject, comments: &comments, in_reviews: &[] };
     carry_out(engine, &discussion).await?;
     take_answers(engine, &discussion).await
 }

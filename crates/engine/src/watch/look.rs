@@ -13,6 +13,7 @@ use kugetsu_forge::forge::Subject;
 use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
 use kugetsu_forge::user::User;
 
+use super::commands::Origin;
 use super::followed::Followed;
 use super::trusted::{Trusted, Voice};
 
@@ -30,6 +31,8 @@ pub(crate) struct Look {
     pub(crate) left_out: usize,
     /// Comments that contain commands.
     pub(crate) commands: Vec<Comment>,
+    /// Those of reviews and below lines that contain commands.
+    pub(crate) review_commands: Vec<(Origin, Comment)>,
 }
 
 /// A remark of a reviewer.
@@ -72,6 +75,7 @@ impl Look {
                 .await?;
         let decisions = decisions(&reviews, &people, &pull.head_sha);
         let commands = comments.iter().filter(|comment| !commands(&comment.body).is_empty()).cloned().collect();
+        let review_commands = review_commands(&reviews, &threads);
         let (remarks, left_out) = remarks(reviews, threads, comments, &people);
         let ending = match pull.state {
             kugetsu_domain::pull_request::PrState::Merged => Some(Ending::Merged),
@@ -102,8 +106,23 @@ impl Look {
                 changed: pull.updated.and_then(|at| at.checked_sub(ahead).ok()),
             }),
         };
-        Ok(Self { pull, seen, ci, remarks, left_out, commands })
+        Ok(Self { pull, seen, ci, remarks, left_out, commands, review_commands })
     }
+
+    pub(crate) fn has_commands(&self) -> bool {
+        !self.commands.is_empty() || !self.review_commands.is_empty()
+    }
+}
+
+fn review_commands(reviews: &[Review], threads: &[ReviewThread]) -> Vec<(Origin, Comment)> {
+    let of_review = |review: &Review| {
+        let Review { id, author, body, submitted, .. } = review.clone();
+        (Origin::Review, Comment { id, author, body, created: submitted, updated: None })
+    };
+    let in_threads =
+        threads.iter().flat_map(|thread| &thread.comments).map(|comment| (Origin::Thread, comment.clone()));
+    let all = reviews.iter().map(of_review).chain(in_threads);
+    all.filter(|(_, comment)| !commands(&comment.body).is_empty()).collect()
 }
 
 fn checks(ci: &CiStatus) -> Checks {
@@ -211,7 +230,10 @@ fn remarks(
     for review in reviews {
         let asks_for_changes = review.verdict == ReviewVerdict::ChangesRequested;
         let says_something = asks_for_changes || !review.body.trim().is_empty();
-        let counts = says_something && !matches!(review.verdict, ReviewVerdict::Approved | ReviewVerdict::Dismissed);
+        let is_command = !commands(&review.body).is_empty();
+        let counts = says_something
+            && !is_command
+            && !matches!(review.verdict, ReviewVerdict::Approved | ReviewVerdict::Dismissed);
         if counts && voice(review.author.as_ref(), &review.body) == Voice::Trusted {
             let content = Content::Review { asks_for_changes, body: review.body };
             add(format!("review:{}", review.id), review.author.as_ref(), review.submitted, content);
@@ -220,6 +242,7 @@ fn remarks(
     for mut thread in threads.into_iter().filter(|thread| thread.is_resolved != Some(true)) {
         // A stranger's reply neither enters the prompt nor hides earlier comments.
         thread.comments.retain(|comment| voice(comment.author.as_ref(), &comment.body) != Voice::Other);
+        thread.comments.retain(|comment| commands(&comment.body).is_empty());
         let Some(last) = thread.comments.last().cloned() else { continue };
         // kugetsu has answered.
         if people.voice(last.author.as_ref(), &last.body) == Voice::Kugetsu {
