@@ -99,6 +99,11 @@ impl Machine {
         *self.0.agent.lock().unwrap() = Some(Arc::new(move |branch: &str| agent(branch).into()));
     }
 
+    /// From now on, messages are scripts.
+    pub(crate) fn follow_scripts(&self) {
+        *self.0.agent.lock().unwrap() = None;
+    }
+
     /// The texts that agents have read with their tools, oldest first.
     pub(crate) fn tool_texts(&self) -> Vec<ToolTexts> {
         self.0.read.lock().unwrap().clone()

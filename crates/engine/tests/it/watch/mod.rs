@@ -17,3 +17,4 @@ mod stage;
 mod story;
 mod tokens;
 mod webhooks;
+mod why;
