@@ -346,10 +346,14 @@ pub struct WatchEntry {
     /// Maximum number of open pull requests; 5 if not set. Further issues wait until some are merged or closed.
     #[schemars(range(max = 1000), extend("examples" = [5]))]
     pub max_open_prs: Option<u32>,
-    /// How many times the agent gets feedback of one kind (commands in `verify`, conflicts, checks, reviews of people, reviews of
-    /// programs) before a person has to decide; 3 if not set. The agent gets no refused merges: a person always decides about them.
-    #[schemars(range(max = 100), extend("examples" = [3]))]
-    pub max_feedback: Option<u32>,
+    /// How many times the agent gets feedback of one kind before a person has to decide; 3 if not set. A number for every kind, or a
+    /// table with some of `verify` (commands of this setting), `conflict`, `ci` (checks), `review` (people) and `bot_review`
+    /// (programs). A person always decides about refused merges.
+    #[schemars(with = "Option<u32>", range(max = 100), extend("format" = "number or table", "examples" = [3]))]
+    pub max_feedback: Option<MaxFeedback>,
+    /// Logins of at most 10 users whose review is requested, once for each pull request, when it is no draft and `verify` has passed.
+    #[schemars(extend("examples" = [["kim"]]))]
+    pub reviewers: Option<Vec<String>>,
     /// Commands that have to succeed at the head before a review is requested.
     #[schemars(extend("examples" = [["cargo test"]]))]
     pub verify: Option<Vec<String>>,
@@ -383,6 +387,47 @@ pub struct WatchEntry {
     /// Whether no further issues are started.
     #[schemars(extend("examples" = [true]))]
     pub paused: Option<bool>,
+}
+
+/// How many times the agent gets feedback.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum MaxFeedback {
+    /// Of every kind.
+    Each(#[serde(deserialize_with = "feedback_limit")] Option<u32>),
+    Kinds(FeedbackLimits),
+}
+
+/// Maximum for each kind; as if not set where it is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeedbackLimits {
+    #[serde(deserialize_with = "feedback_limit")]
+    pub verify: Option<u32>,
+    #[serde(deserialize_with = "feedback_limit")]
+    pub conflict: Option<u32>,
+    #[serde(deserialize_with = "feedback_limit")]
+    pub ci: Option<u32>,
+    #[serde(deserialize_with = "feedback_limit")]
+    pub review: Option<u32>,
+    #[serde(deserialize_with = "feedback_limit")]
+    pub bot_review: Option<u32>,
+    #[serde(deserialize_with = "feedback_limit")]
+}
+
+impl MaxFeedback {
+    /// The maximum for the kind that `kind` selects.
+    pub fn of(&self, kind: impl Fn(&FeedbackLimits) -> Option<u32>) -> Option<u32> {
+        match self {
+            Self::Each(limit) => *limit,
+            Self::Kinds(limits) => kind(limits),
+        }
+    }
+}
+
+fn feedback_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let limit = u32::deserialize(deserializer)?;
+    if limit <= 100 { Ok(Some(limit)) } else { Err(D::Error::custom("not an integer from 0 to 100")) }
 }
 
 /// How some of the issues are worked on. What a rule does not set is as the section says.
@@ -419,7 +464,7 @@ pub struct RepoFile {
     pub rules: Option<Vec<WatchRule>>,
     pub max_running: Option<u32>,
     pub max_open_prs: Option<u32>,
-    pub max_feedback: Option<u32>,
+    pub max_feedback: Option<MaxFeedback>,
     pub verify: Option<Vec<String>>,
     pub draft: Option<bool>,
     pub merge: Option<MergeWhen>,

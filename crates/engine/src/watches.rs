@@ -9,17 +9,19 @@ use kugetsu_domain::reference::{ForgeKind, RepoRef};
 use kugetsu_domain::watch::conditions::Policy;
 use kugetsu_domain::watch::feedback::{Budgets, MergePolicy, Rules};
 use kugetsu_domain::watch::publication::StateLabel;
-use kugetsu_domain::watch::trust::Trust;
+use kugetsu_domain::watch::trust::{Trust, login};
 use kugetsu_forge::pull_request::MergeMethod;
 use kugetsu_forge::references::address::Target;
 use kugetsu_forge::references::parser::parse;
 use kugetsu_forge::references::server_index::KnownServer;
 use kugetsu_forge::servers::public_servers;
 
-use crate::schema::{MergeMethodName, MergeWhen, RepoFile, WatchEntry, WatchRule};
+use crate::schema::{FeedbackLimits, MaxFeedback, MergeMethodName, MergeWhen, RepoFile, WatchEntry, WatchRule};
 
 /// Feedback of one kind before a person has to decide, if the entry does not say.
 pub const BUDGET: u32 = 3;
+/// Reviewers of a watch.
+const REVIEWERS_MAX: usize = 10;
 /// Open pull requests, if the entry does not say.
 pub const OPEN_MAX: u32 = 5;
 /// Time between two polls of a repository without a webhook, if the entry does not say.
@@ -46,6 +48,8 @@ pub struct Watch {
     pub base: Option<String>,
     /// Commands that have to succeed at the head before a review is requested: programs with their arguments.
     pub verify: Vec<Vec<String>>,
+    /// Logins of those whose review is requested.
+    pub reviewers: Vec<String>,
     pub is_draft: bool,
     pub method: Option<MergeMethod>,
     pub closes_issue: bool,
@@ -56,11 +60,11 @@ pub struct Watch {
     pub prompt: Option<String>,
     pub rules: Vec<WatchRule>,
     poll: Option<Duration>,
+    is_on_gitlab: bool,
     /// Its entry in `config.toml`.
     entry: WatchEntry,
 }
 
-    is_on_gitlab: bool,
 /// How one issue is worked on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatch {
@@ -102,8 +106,12 @@ impl Watch {
             ));
         }
         let trust = trust(entry.trust)?;
-        let budget = entry.max_feedback.unwrap_or(BUDGET);
-        let budgets = Budgets { verify: budget, conflict: budget, ci: budget, review: budget, bot_review: budget };
+        let reviewers = entry.reviewers.unwrap_or_default();
+        if reviewers.len() > REVIEWERS_MAX {
+            return Err(format!("reviewers must be at most {REVIEWERS_MAX} logins"));
+        }
+        let reviewers: Result<Vec<String>, String> = reviewers.iter().map(|text| login(text)).collect();
+        let reviewers = reviewers.map_err(|name| format!("reviewers: {name:?} is no login"))?;
         Ok(Self {
             name: name.to_owned(),
             repo,
@@ -115,7 +123,7 @@ impl Watch {
                 max_open_pull_requests: Some(entry.max_open_prs.unwrap_or(OPEN_MAX)),
             },
             feedback: Rules {
-                budgets,
+                budgets: budgets(entry.max_feedback.as_ref()),
                 merge: match entry.merge {
                     Some(MergeWhen::WhenGreen) => MergePolicy::WhenGreen,
                     Some(MergeWhen::WhenApproved) => MergePolicy::WhenApproved,
@@ -128,6 +136,7 @@ impl Watch {
             model: non_empty(entry.model),
             base: non_empty(entry.base),
             verify: entry.verify.unwrap_or_default().iter().map(|text| command(text)).collect::<Result<_, _>>()?,
+            reviewers,
             is_draft: entry.draft.unwrap_or(false),
             method: entry.merge_method.map(|method| match method {
                 MergeMethodName::Merge => MergeMethod::Merge,
@@ -140,6 +149,7 @@ impl Watch {
             prompt: non_empty(entry.prompt),
             rules: entry.rules.unwrap_or_default(),
             poll: entry.poll,
+            is_on_gitlab,
             entry: whole,
         })
     }
@@ -148,7 +158,6 @@ impl Watch {
     /// trust becomes narrower.
     ///
     /// # Errors
-            is_on_gitlab,
     /// Why the file is not valid, as a sentence: then nothing of it counts.
     pub fn with_file(&self, file: &RepoFile) -> Result<Self, String> {
         let own = &self.entry;
@@ -179,7 +188,7 @@ impl Watch {
             rules: own.rules.clone().or_else(|| file.rules.clone()),
             max_running: lower(own.max_running, file.max_running, u32::MAX),
             max_open_prs: lower(own.max_open_prs, file.max_open_prs, OPEN_MAX),
-            max_feedback: lower(own.max_feedback, file.max_feedback, BUDGET),
+            max_feedback: lower_feedback(own.max_feedback.as_ref(), file.max_feedback.as_ref()),
             verify: own.verify.clone().or_else(|| file.verify.clone()),
             draft: own.draft.or(file.draft),
             merge: own.merge.or(file.merge),
@@ -221,7 +230,31 @@ impl Watch {
     }
 }
 
+fn budgets(limits: Option<&MaxFeedback>) -> Budgets {
+    let own = |kind: fn(&FeedbackLimits) -> Option<u32>| limits.and_then(|limits| limits.of(kind)).unwrap_or(BUDGET);
+    Budgets {
+        verify: own(|limits| limits.verify),
+        conflict: own(|limits| limits.conflict),
+        ci: own(|limits| limits.ci),
+        review: own(|limits| limits.review),
+        bot_review: own(|limits| limits.bot_review),
     }
+}
+
+/// The limits of `own`, and those of the repository's file where they are lower.
+fn lower_feedback(own: Option<&MaxFeedback>, file: Option<&MaxFeedback>) -> Option<MaxFeedback> {
+    let Some(file) = file else { return own.cloned() };
+    let lower = |kind: fn(&FeedbackLimits) -> Option<u32>| {
+        let own = own.and_then(|own| own.of(kind)).unwrap_or(BUDGET);
+        Some(file.of(kind).map_or(own, |file| file.min(own)))
+    };
+    Some(MaxFeedback::Kinds(FeedbackLimits {
+        verify: lower(|limits| limits.verify),
+        conflict: lower(|limits| limits.conflict),
+        ci: lower(|limits| limits.ci),
+        review: lower(|limits| limits.review),
+        bot_review: lower(|limits| limits.bot_review),
+    }))
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {
@@ -324,6 +357,39 @@ mod tests {
     }
 
     #[test]
+    fn feedback_is_limited_by_kind_and_only_lowered_by_the_file() {
+        let entry = |limits: Value| {
+            watch(json!({"repo": "https://github.com/acme/api", "label": "agent", "max_feedback": limits}))
+        };
+        let own = entry(json!({ "ci": 5, "review": 2 })).unwrap();
+        let budgets = own.feedback.budgets;
+        assert_eq!((budgets.ci, budgets.review, budgets.verify), (5, 2, BUDGET));
+        assert_eq!(entry(json!(7)).unwrap().feedback.budgets.conflict, 7);
+        for invalid in [json!({ "ci": 101 }), json!({ "color": 1 }), json!("many"), json!(101)] {
+            assert!(entry(invalid.clone()).is_err(), "{invalid}");
+        }
+        let with = |limits: Value| {
+            let file = serde_json::from_value(json!({ "max_feedback": limits })).unwrap();
+            let budgets = own.with_file(&file).unwrap().feedback.budgets;
+            (budgets.ci, budgets.review, budgets.verify)
+        };
+        assert_eq!((with(json!(4)), with(json!(1))), ((4, 2, 3), (1, 1, 1)));
+        assert_eq!((with(json!({ "ci": 1, "review": 9 })), with(json!({ "verify": 50 }))), ((1, 2, 3), (5, 2, 3)));
+    }
+
+    #[test]
+    fn reviewers_are_a_few_logins_of_the_section() {
+        let entry = |reviewers: Value| {
+            watch(json!({"repo": "https://github.com/acme/api", "label": "agent", "reviewers": reviewers}))
+        };
+        assert_eq!(entry(json!(["@kim", "lee"])).unwrap().reviewers, ["kim", "lee"]);
+        for invalid in [json!(["a/b"]), json!([""]), json!(vec!["kim"; REVIEWERS_MAX + 1])] {
+            assert!(entry(invalid.clone()).unwrap_err().contains("reviewers"), "{invalid}");
+        }
+        assert!(serde_json::from_value::<RepoFile>(json!({ "reviewers": ["kim"] })).is_err());
+    }
+
+    #[test]
     fn first_rule_that_matches_decides() {
         let rules = json!([
             { "label": "bug", "type": "incident", "model": "big", "priority": 10 },
@@ -350,10 +416,10 @@ mod tests {
         let entry = json!({"repo": "https://github.com/acme/api", "assignee": "robot"});
         let watched = watch(entry.clone()).unwrap();
         assert!(watched.poll(true) > watched.poll(false));
+        let on_gitlab = watch(json!({"repo": "https://gitlab.com/acme/api", "assignee": "robot"})).unwrap();
+        assert_eq!((on_gitlab.poll(true), on_gitlab.poll(false)), (2 * watched.poll(true), watched.poll(false)));
         let mut own = entry;
         own["poll"] = "7s".into();
         assert_eq!(watch(own).unwrap().poll(true), Duration::from_secs(7));
     }
 }
-        let on_gitlab = watch(json!({"repo": "https://gitlab.com/acme/api", "assignee": "robot"})).unwrap();
-        assert_eq!((on_gitlab.poll(true), on_gitlab.poll(false)), (2 * watched.poll(true), watched.poll(false)));

@@ -84,6 +84,10 @@ impl Field {
                 "`0`, or a duration up to 365d, such as `90s`, `10m` or `1h30m`".to_owned()
             }
             (_, Some("path")) => "an absolute path".to_owned(),
+            (_, Some("number or table")) => {
+                let [min, max] = self.range();
+                format!("an integer from {min} to {max}, or a table of them such as `{{ ci = 5, review = 2 }}`")
+            }
             (Some("integer"), _) => {
                 let [min, max] = self.range();
                 format!("an integer from {min} to {max}")

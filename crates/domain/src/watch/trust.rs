@@ -75,16 +75,22 @@ impl FromStr for Trust {
             "collaborators" => return Ok(Self::Collaborators),
             _ => {}
         }
-        let names: Vec<String> = text.split(',').map(|name| name.trim().trim_start_matches('@').to_owned()).collect();
-        let is_login = |name: &String| {
-            let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']');
-            !name.is_empty() && name.len() <= 100 && name.chars().all(is_allowed)
-        };
-        match names.iter().find(|name| !is_login(name)) {
-            None => Ok(Self::Names(names)),
-            Some(name) => Err(format!("{name:?} is neither owners, members or collaborators, nor a login")),
-        }
+        let names: Result<Vec<String>, String> = text.split(',').map(login).collect();
+        names
+            .map(Self::Names)
+            .map_err(|name| format!("{name:?} is neither owners, members or collaborators, nor a login"))
     }
+}
+
+/// Returns a login, which may be written with `@`.
+///
+/// # Errors
+/// The text is none.
+pub fn login(text: &str) -> Result<String, String> {
+    let name = text.trim().trim_start_matches('@');
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']');
+    let is_login = !name.is_empty() && name.len() <= 100 && name.chars().all(is_allowed);
+    if is_login { Ok(name.to_owned()) } else { Err(name.to_owned()) }
 }
 
 impl fmt::Display for Trust {

@@ -25,6 +25,7 @@ use crate::watch::commands::{Discussion, carry_out};
 use crate::watch::followed::Followed;
 use crate::watch::look::Look;
 use crate::watch::message::{REMARKS_MAX, message};
+use crate::watch::reviewers::request_reviews;
 use crate::watch::task::continuation;
 use crate::watches::LOOK_LONGEST;
 
@@ -102,6 +103,7 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
         true => Followed::read(engine, issue).await?,
         false => followed,
     };
+    request_reviews(engine, &followed, &look).await;
     let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
     let seen = seen(&followed, &look);
     if let [Action::Wait { until, why }] = actions.as_slice() {

@@ -10,5 +10,6 @@ pub(crate) mod message;
 pub(crate) mod notices;
 pub(crate) mod own_comment;
 pub(crate) mod poll;
+pub(crate) mod reviewers;
 pub(crate) mod task;
 pub(crate) mod trusted;

@@ -12,6 +12,7 @@ mod races;
 mod refusals;
 mod reopened;
 mod restarts;
+mod reviews;
 mod scheduled;
 mod stage;
 mod story;
