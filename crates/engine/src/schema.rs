@@ -398,7 +398,7 @@ pub enum MaxFeedback {
     Kinds(FeedbackLimits),
 }
 
-/// Maximum for each kind; as if not set where it is `None`.
+/// Maximum for each kind; the default if not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeedbackLimits {

@@ -85,7 +85,7 @@ impl FromStr for Trust {
 /// Returns a login, which may be written with `@`.
 ///
 /// # Errors
-/// The text is none.
+/// The text, if it cannot be a login.
 pub fn login(text: &str) -> Result<String, String> {
     let name = text.trim().trim_start_matches('@');
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']');

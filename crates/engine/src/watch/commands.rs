@@ -30,7 +30,7 @@ use crate::watches::Watch;
 /// Commands of one comment that are carried out.
 const COMMANDS_MAX: usize = 5;
 
-/// The kind of text that a command is in. Each has IDs of its own on the server.
+/// The kind of text that a command is in. Servers number each kind separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Comment,
@@ -50,7 +50,7 @@ pub(crate) struct Discussion<'a> {
     pub(crate) subject: Subject,
     /// At least those with commands.
     pub(crate) comments: &'a [Comment],
-    /// What was written in reviews, at least what has commands. It cannot get a reaction on every server, so it is answered in a comment.
+    /// Texts of reviews and of threads, at least those with commands. Not every server lets kugetsu react to them, so a comment answers.
     pub(crate) in_reviews: &'a [(Origin, Comment)],
 }
 

@@ -130,7 +130,7 @@ async fn text_that_was_changed_after_the_label_is_not_approved_by_closing_and_re
 }
 
 #[tokio::test]
-async fn title_or_description_that_changed_after_the_label_starts_nothing_whoever_wrote_it() {
+async fn title_or_description_that_changed_after_the_label_starts_nothing() {
     for kind in KINDS {
         let stage = Stage::new(kind).await;
         let daemon = stage.daemon();
