@@ -412,7 +412,6 @@ pub struct FeedbackLimits {
     pub review: Option<u32>,
     #[serde(deserialize_with = "feedback_limit")]
     pub bot_review: Option<u32>,
-    #[serde(deserialize_with = "feedback_limit")]
 }
 
 impl MaxFeedback {
