@@ -463,6 +463,7 @@ pub struct RepoFile {
     pub rules: Option<Vec<WatchRule>>,
     pub max_running: Option<u32>,
     pub max_open_prs: Option<u32>,
+    #[schemars(with = "Option<u32>")]
     pub max_feedback: Option<MaxFeedback>,
     pub verify: Option<Vec<String>>,
     pub draft: Option<bool>,
