@@ -56,7 +56,7 @@ pub enum Effect {
         /// The issue's version when that was decided.
         version: u64,
     },
-    /// Keep the server from merging the pull request by itself.
+    /// Cancel the merge of a pull request that was left to the server.
     CancelMerge {
         /// The number of the pull request: a destroyed issue has none any more.
         number: u64,

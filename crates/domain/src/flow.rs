@@ -373,7 +373,7 @@ impl From<Next> for Effect {
     }
 }
 
-/// Keeps the server from merging what it was to merge by itself.
+/// Cancels the merge that was left to the server.
 fn cancellation(issue: &Issue) -> Option<Effect> {
     let scheduled = issue.follow.as_ref()?.scheduled.as_ref()?;
     Some(Effect::CancelMerge { number: scheduled.number, version: issue.version })

@@ -28,11 +28,10 @@ use tokio::sync::{Mutex, watch};
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
 use crate::hook_key::read_or_make_key;
-use crate::looks::Looks;
 use crate::reported::{Notices, ReportTimes};
 use crate::settings::{EnvFiles, Settings};
 use crate::sizes::Sizes;
-use crate::turns::Turns;
+use crate::turns::{Looks, Turns};
 use crate::watches::RepoFiles;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with

@@ -18,7 +18,6 @@ pub mod home;
 mod hook_key;
 pub mod hooks;
 pub mod intake;
-mod looks;
 mod main_loop;
 mod maintenance;
 pub mod moved_home;

@@ -1,10 +1,12 @@
-//! One at a time for each issue, or for each repository.
+//! Who may begin: one at a time for each issue or repository, and a few looks at pull requests at once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use jiff::Timestamp;
+use kugetsu_domain::ids::IssueId;
+use tokio::sync::{AcquireError, Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 type Locks<Key> = HashMap<Key, Arc<Mutex<()>>>;
 
@@ -29,5 +31,40 @@ impl<Key: Clone + Eq + Hash> Turns<Key> {
             Arc::clone(locks.entry(key.clone()).or_default())
         };
         lock.lock_owned().await
+    }
+}
+
+/// Maximum number of concurrent looks: servers limit concurrent requests, and after a start all pull requests are looked at.
+const LOOKS_MAX: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Looks {
+    permits: Semaphore,
+    /// When the pull request of an issue is looked at next, unless its server reports a change before.
+    next: StdMutex<HashMap<IssueId, Timestamp>>,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self { permits: Semaphore::new(LOOKS_MAX), next: StdMutex::default() }
+    }
+}
+
+impl Looks {
+    /// Waits until another look may begin. The semaphore is never closed.
+    pub(crate) async fn begin(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.permits.acquire().await
+    }
+
+    pub(crate) fn set_next(&self, issue: IssueId, at: Option<Timestamp>) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        match at {
+            Some(at) => next.insert(issue, at),
+            None => next.remove(&issue),
+        };
+    }
+
+    pub(crate) fn next(&self, issue: IssueId) -> Option<Timestamp> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).get(&issue).copied()
     }
 }

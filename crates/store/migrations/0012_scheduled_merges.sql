@@ -1,4 +1,4 @@
--- The number of the pull request that the server merges by itself, in its queue or when its own conditions are met.
+-- The number of the pull request whose merge was left to the server: to its queue, or until its own conditions are met.
 ALTER TABLE issues ADD COLUMN watch_merge INTEGER;
 -- The only head that it may merge.
 ALTER TABLE issues ADD COLUMN watch_merge_head TEXT;

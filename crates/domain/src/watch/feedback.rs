@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::TaskId;
-use crate::watch::scheduled::{SeenSchedule, reconsider};
+use crate::watch::scheduled::{Course, SeenSchedule, reconsider};
 
 /// How long checks may take to be reported after a push: nothing reported means that it is too early.
 pub const CHECKS_GRACE: SignedDuration = SignedDuration::from_mins(3);
@@ -202,7 +202,7 @@ pub enum Action {
     Stop { kind: FeedbackKind, fingerprint: String, reason: String },
     /// Merge exactly this head.
     Merge { head: String },
-    /// Keep the server from merging by itself: something speaks against it now.
+    /// Cancel the merge that was left to the server: something speaks against it now.
     CancelMerge,
     /// It was merged or closed, by any user.
     Complete(Ending),
@@ -227,7 +227,18 @@ pub fn decide(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>,
     let Some(scheduled) = &seen.scheduled else { return decide_open(seen, records, rules, hold, now) };
     // The server looks for conflicts again whenever the base moves, which in a queue is often.
     let seen = Seen { conflicts: seen.conflicts.or(Some(false)), ..seen.clone() };
-    vec![reconsider(scheduled, &decide_open(&seen, records, rules, hold, now), now)]
+    let actions = decide_open(&seen, records, rules, hold, now);
+    let due = match actions.as_slice() {
+        [Action::Merge { head }] => Some(head.as_str()),
+        _ => None,
+    };
+    vec![match reconsider(scheduled, due, now) {
+        Course::Wait { until, why } => Action::Wait { until, why },
+        Course::Cancel => Action::CancelMerge,
+        Course::GivenUp { reason } => {
+            Action::Stop { kind: FeedbackKind::Merge, fingerprint: scheduled.head.clone(), reason: reason.to_owned() }
+        }
+    }]
 }
 
 fn decide_open(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>, now: Timestamp) -> Vec<Action> {

@@ -73,11 +73,11 @@ pub enum FollowEvent {
     Exhausted { kind: FeedbackKind, fingerprint: String, reason: String },
     /// The head is to be merged.
     MergeDecided { head: String },
-    /// The server merges the head by itself from now on.
+    /// The merge of the head was left to the server.
     MergeScheduled(Scheduled),
     /// The merge that was left to the server is to be canceled.
     MergeCancelDecided,
-    /// The server does not merge it by itself any more.
+    /// The merge is not left to the server any more.
     MergeCanceled,
     /// A user stopped the issue.
     Stopped,
@@ -168,7 +168,7 @@ impl Follow {
         Some(Next::Look { at })
     }
 
-    /// Looks if the server is to merge the pull request by itself: what has happened may be a reason to cancel that.
+    /// Looks if a merge was left to the server: what has happened may be a reason to cancel it.
     pub(crate) fn reconsider_schedule(&mut self, now: Timestamp) -> Option<Next> {
         if self.scheduled.is_some() && self.is_open() { self.look(now) } else { None }
     }

@@ -1,8 +1,6 @@
-//! Merges that are left to the server, which merges by itself: in its queue, or when its own conditions are met.
+//! Merges that are left to the server: to its queue, or to its auto-merge, which waits until the server's own conditions are met.
 
 use jiff::{SignedDuration, Timestamp};
-
-use crate::watch::feedback::{Action, FeedbackKind};
 
 /// How long a pull request that left the server's queue may take to be reported as merged.
 pub const MERGE_GRACE: SignedDuration = SignedDuration::from_mins(1);
@@ -29,23 +27,31 @@ pub struct SeenSchedule {
     pub changed: Option<Timestamp>,
 }
 
-/// Decides what becomes of the merge. `otherwise` are the decisions about the pull request without it: if they are not to merge exactly
-/// this head, the merge is canceled before anything else, so that the server merges no other head and nothing that a person stopped.
-pub(crate) fn reconsider(scheduled: &SeenSchedule, otherwise: &[Action], now: Timestamp) -> Action {
-    if otherwise != [Action::Merge { head: scheduled.head.clone() }] {
-        return Action::CancelMerge;
+/// The further course of a merge that was left to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// The server merges, or may have merged. Nothing is to be done before `until`, or before the server reports a change.
+    Wait { until: Option<Timestamp>, why: &'static str },
+    /// Something speaks against it.
+    Cancel,
+    /// A person has to decide.
+    GivenUp { reason: &'static str },
+}
+
+/// Decides what becomes of the merge. `due` is the head that would be merged now if nothing was left to the server. If it is not the
+/// scheduled one, the merge is canceled before anything else, so that the server merges no other head and nothing that a person stopped.
+pub(crate) fn reconsider(scheduled: &SeenSchedule, due: Option<&str>, now: Timestamp) -> Course {
+    if due != Some(scheduled.head.as_str()) {
+        return Course::Cancel;
     }
     if scheduled.is_pending {
-        return Action::Wait { until: None, why: "the server merges it when its own conditions are met" };
+        return Course::Wait { until: None, why: "the server merges it when its own conditions are met" };
     }
     let grace = scheduled.changed.map(|changed| changed.saturating_add(MERGE_GRACE).unwrap_or(Timestamp::MAX));
     match grace.filter(|grace| now < *grace) {
-        Some(grace) => Action::Wait { until: Some(grace), why: "the server may report the merge later" },
-        None => Action::Stop {
-            kind: FeedbackKind::Merge,
-            fingerprint: scheduled.head.clone(),
-            reason: "the server does not merge it by itself any more: it left the queue, or a user canceled that"
-                .to_owned(),
+        Some(grace) => Course::Wait { until: Some(grace), why: "the server may report the merge later" },
+        None => Course::GivenUp {
+            reason: "the server has given up the merge that was left to it: it left the queue, or a user canceled it",
         },
     }
 }
@@ -58,21 +64,14 @@ mod tests {
         "2026-11-29T12:00:00Z".parse().unwrap()
     }
 
-    fn merge(head: &str) -> Action {
-        Action::Merge { head: head.to_owned() }
-    }
-
     #[test]
     fn merge_stays_with_the_server_while_nothing_speaks_against_it() {
         let scheduled = SeenSchedule { head: "c1".to_owned(), is_pending: true, changed: Some(now()) };
-        assert!(matches!(reconsider(&scheduled, &[merge("c1")], now()), Action::Wait { until: None, .. }));
-        let wait = Action::Wait { until: None, why: "a user stopped the issue" };
-        let give = Action::Give { kind: FeedbackKind::Ci, fingerprint: "c1 failed test".to_owned() };
+        assert!(matches!(reconsider(&scheduled, Some("c1"), now()), Course::Wait { until: None, .. }));
         for is_pending in [true, false] {
             let scheduled = SeenSchedule { is_pending, ..scheduled.clone() };
-            for otherwise in [vec![merge("c2")], vec![wait.clone()], vec![give.clone()], vec![]] {
-                let decided = reconsider(&scheduled, &otherwise, now());
-                assert_eq!(decided, Action::CancelMerge, "{is_pending} {otherwise:?}");
+            for due in [Some("c2"), None] {
+                assert_eq!(reconsider(&scheduled, due, now()), Course::Cancel, "{is_pending} {due:?}");
             }
         }
     }
@@ -80,12 +79,11 @@ mod tests {
     #[test]
     fn a_person_decides_when_the_server_gives_the_merge_up() {
         let left = SeenSchedule { head: "c1".to_owned(), is_pending: false, changed: Some(now()) };
-        let decided = |now| reconsider(&left, &[merge("c1")], now);
+        let decided = |now| reconsider(&left, Some("c1"), now);
         let grace = now() + MERGE_GRACE;
-        assert!(matches!(decided(now()), Action::Wait { until: Some(until), .. } if until == grace));
-        let stop = |action: &Action| matches!(action, Action::Stop { kind: FeedbackKind::Merge, fingerprint, .. } if fingerprint == "c1");
-        assert!(stop(&decided(grace)));
+        assert!(matches!(decided(now()), Course::Wait { until: Some(until), .. } if until == grace));
+        assert!(matches!(decided(grace), Course::GivenUp { .. }));
         let undated = SeenSchedule { changed: None, ..left.clone() };
-        assert!(stop(&reconsider(&undated, &[merge("c1")], now())));
+        assert!(matches!(reconsider(&undated, Some("c1"), now()), Course::GivenUp { .. }));
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps the server from merging the pull request of a followed issue by itself.
+//! Cancels the merge of a pull request that was left to the server.
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;

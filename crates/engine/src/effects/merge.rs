@@ -103,8 +103,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Decides about a refusal. It may mean that the pull request is merged already, was closed, or has another head. `None` if it is
-    /// none of these, and was repeated often enough.
+    /// Decides about a refusal. It may mean that the pull request is merged already, was closed, or has another head. `None` if
+    /// nothing of this holds, and it was repeated often enough.
     async fn retry_after(&self, refusal: &ForgeError) -> Option<Outcome> {
         match self.followed.forge.pull_request(self.followed.project(), self.number).await {
             Ok(pull) if is_over(pull.state) || pull.head_sha != self.merge.head_sha => {

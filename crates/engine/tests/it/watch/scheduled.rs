@@ -1,4 +1,4 @@
-//! The server merges by itself: in its queue, or when its own conditions are met.
+//! Merges that are left to the server: to its queue, or until its own conditions are met.
 
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_testkit::forge_server::issue::Subject;
@@ -13,7 +13,7 @@ const WITH_QUEUE: [ForgeKind; 2] = [ForgeKind::GitHub, ForgeKind::GitLab];
 /// Fewer changing requests than a story has; each is two steps.
 const CHANGES_LEAST: usize = 8;
 
-/// Plays the people until the server has to merge by itself. Returns the pull request.
+/// Plays the people until the merge is left to the server. Returns the pull request.
 async fn scheduled(stage: &Stage, daemon: &Daemon, issue: u64) -> u64 {
     stage
         .until(daemon, "the merge by the server", async || {
@@ -119,7 +119,7 @@ async fn server_merges_no_head_but_the_one_that_was_approved() {
             .until(&daemon, "the next head", async || {
                 let is_scheduled = stage.forge.is_scheduled(PROJECT, number);
                 let has_pushed = stage.pushed.lock().unwrap().len() > pushed;
-                assert!(!(is_scheduled && has_pushed), "{kind:?}: the server may merge what nobody has approved");
+                assert!(!(is_scheduled && has_pushed), "{kind:?}: the server may merge what no person has approved");
                 (stage.forge.pull_request_of(PROJECT, number).sha != approved).then_some(())
             })
             .await;
@@ -143,7 +143,7 @@ async fn person_decides_about_a_pull_request_that_the_queue_removed() {
             .until(&daemon, "the label", async || has_label(&stage, issue, "kugetsu/needs-person").then_some(()))
             .await;
         let why = stage.why(&daemon, issue).await;
-        assert!(why.contains("the server does not merge it by itself any more"), "{kind:?}: {why}");
+        assert!(why.contains("the server has given up the merge"), "{kind:?}: {why}");
         stage.hours(&daemon, 2).await;
         assert_eq!(stage.once().get("merge_when_ready"), Some(&1), "{kind:?}");
         stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu retry");
