@@ -67,8 +67,11 @@ impl Trust {
 impl FromStr for Trust {
     type Err = String;
 
-    /// Reads the name of a group, or logins with commas between them.
+    /// Reads the name of a group, or logins with commas between them. A login that resembles a group is written with `@`.
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(mistake) = text.split(',').find_map(|word| resembles_group(word.trim(), text.trim())) {
+            return Err(mistake);
+        }
         match text.trim() {
             "owners" => return Ok(Self::Owners),
             "members" => return Ok(Self::Members),
@@ -99,9 +102,40 @@ impl fmt::Display for Trust {
             Self::Owners => f.write_str("owners"),
             Self::Members => f.write_str("members"),
             Self::Collaborators => f.write_str("collaborators"),
-            Self::Names(names) => f.write_str(&names.join(",")),
+            Self::Names(names) => {
+                let written = names.iter().map(|name| match group_like(name) {
+                    Some(_) => format!("@{name}"),
+                    None => name.clone(),
+                });
+                f.write_str(&written.collect::<Vec<_>>().join(","))
+            }
         }
     }
+}
+
+const GROUPS: [&str; 3] = ["owners", "members", "collaborators"];
+/// Words for groups that do not exist.
+const NO_GROUPS: [&str; 7] = ["all", "any", "anybody", "anyone", "everybody", "everyone", "public"];
+
+/// The group that a word means, in another case or in the singular; `Some(None)` if there is no such group.
+fn group_like(word: &str) -> Option<Option<&'static str>> {
+    let word = word.to_ascii_lowercase();
+    let group = GROUPS.into_iter().find(|group| *group == word || group.strip_suffix('s') == Some(&word));
+    if group.is_some() {
+        return Some(group);
+    }
+    NO_GROUPS.contains(&word.as_str()).then_some(None)
+}
+
+/// Why a word of `all` is no login, if it looks like the name of a group and is none.
+fn resembles_group(word: &str, all: &str) -> Option<String> {
+    let group = group_like(word).filter(|group| *group != Some(all))?;
+    let login = format!("`@{word}` is the user of that name");
+    Some(match group {
+        Some(group) if word == group => format!("{group} cannot be combined with logins; {login}"),
+        Some(group) => format!("{word:?} is not a group; did you mean `{group}`? {login}"),
+        None => format!("{word:?} is not a group; the groups are owners, members and collaborators, and {login}"),
+    })
 }
 
 #[cfg(test)]
@@ -129,6 +163,26 @@ mod tests {
         for text in ["", "kim,", "all the others", "a/b", "*"] {
             assert!(text.parse::<Trust>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn words_that_resemble_groups_are_no_logins() {
+        for (text, part) in [
+            ("member", "did you mean `members`"),
+            ("Members", "did you mean `members`"),
+            ("OWNER", "did you mean `owners`"),
+            ("kim,collaborator", "did you mean `collaborators`"),
+            ("kim, members", "members cannot be combined"),
+            ("everybody", "owners, members and collaborators"),
+            ("Anyone", "owners, members and collaborators"),
+            ("all", "`@all` is the user"),
+        ] {
+            let error = text.parse::<Trust>().unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        let trust: Trust = "@member,kim".parse().unwrap();
+        assert!(trust.includes("member", None) && !trust.includes("lee", Some(Permission::Admin)));
+        assert_eq!(trust.to_string().parse::<Trust>().unwrap(), trust);
     }
 
     #[test]
