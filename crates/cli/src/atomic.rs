@@ -29,6 +29,11 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is no space left, or none that this user may use.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Writes the file unless it exists. Returns whether it was written.
 pub(crate) fn write_if_missing(path: &Path, text: &str) -> io::Result<bool> {
     if fs::symlink_metadata(path).is_ok() {

@@ -117,10 +117,11 @@ pub struct Hooks {
     /// Address and port on which the daemon accepts webhooks, and nothing else. Without it, watched repositories are polled. A proxy
     /// in front of it should add TLS.
     #[serde(default, deserialize_with = "socket_address")]
-    #[schemars(with = "Option<String>", extend("examples" = ["127.0.0.1:8790"]))]
+    #[schemars(with = "Option<String>", extend("format" = "socket address", "examples" = ["127.0.0.1:8790"]))]
     pub listen: Option<SocketAddr>,
     /// Address under which the servers reach it. Their deliveries go to `<url>/hooks/<server>`.
-    #[schemars(extend("examples" = ["https://kugetsu.example.com"]))]
+    #[serde(default, deserialize_with = "http_address")]
+    #[schemars(with = "Option<String>", extend("format" = "http address", "examples" = ["https://kugetsu.example.com"]))]
     pub url: Option<String>,
 }
 
@@ -323,7 +324,8 @@ pub struct WatchEntry {
     /// Whose text enters prompts, whose label or assignment hands an issue over, and whose comments are commands: `owners`, `members`
     /// (who may push), `collaborators` (who may label issues), or logins with commas between them; `members` if not set. An issue of
     /// another user needs the label.
-    #[schemars(extend("examples" = ["members"]))]
+    #[serde(default, deserialize_with = "optional_non_empty")]
+    #[schemars(with = "String", length(min = 1), extend("examples" = ["members"]))]
     pub trust: Option<String>,
     /// Agent; `agent.default` if not set.
     #[schemars(extend("examples" = ["claude"]))]
@@ -574,6 +576,17 @@ fn absolute_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pa
 fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     text.parse().map(Some).map_err(|_| D::Error::custom("not an IP address with a port, such as 127.0.0.1:8790"))
+}
+
+/// An empty text unsets it.
+fn http_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.trim_matches('/').is_empty() && !rest.contains(char::is_whitespace) => Ok(Some(text)),
+        None if text.is_empty() => Ok(None),
+        _ => Err(D::Error::custom("not an http or https address")),
+    }
 }
 
 fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -1,5 +1,7 @@
 //! `kugetsu config`: lists and changes settings.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use kugetsu_api::home::Home;
 use serde::Serialize;
@@ -12,6 +14,7 @@ use crate::config::schema::{self, Field, Key};
 use crate::editor::{Editor, draft};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::names::did_you_mean;
 use crate::{completions, connect, setup, ui};
 
 /// List and change settings.
@@ -125,17 +128,38 @@ fn list(home: &Home, json: bool) -> Result<(), Failure> {
 fn get(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
     let loaded = load(home, &own_environment)?;
     let rows = rows(&loaded);
-    let present =
-        Key::parse(name).and_then(|key| schema::find(&key)).map_or_else(|| name.to_owned(), |(key, _)| key.to_string());
-    let row = rows.iter().find(|row| row.key == present).ok_or_else(|| edit::unknown(name))?;
+    let known = Key::parse(name).and_then(|key| schema::find(&key));
+    let present = known.as_ref().map_or_else(|| name.to_owned(), |(key, _)| key.to_string());
+    let row = match (rows.into_iter().find(|row| row.key == present), known) {
+        (Some(row), _) => row,
+        (None, Some((key, _))) => unset_row(&loaded, &key)?,
+        (None, None) => return Err(edit::unknown(name)),
+    };
     if json {
-        ui::json(row)?
+        ui::json(&row)?
     } else {
         ui::value(&row.value)
     }
     warn_of_rename(name, &present);
     loaded.errors.iter().for_each(|error| ui::warning(error.to_string()));
     Ok(())
+}
+
+/// A field of a named entry that does not set it.
+///
+/// # Errors
+/// There is no such entry.
+fn unset_row(loaded: &Loaded, key: &Key) -> Result<Row, Failure> {
+    let names =
+        loaded.values.keys().filter(|other| other.section == key.section).filter_map(|other| other.entry.as_deref());
+    let names: BTreeSet<&str> = names.collect();
+    let entry = key.entry.as_deref().unwrap_or_default();
+    if !names.contains(entry) {
+        let near = did_you_mean(entry, names);
+        let message = format!("no section [{}.{entry}] in config.toml{near}", key.section);
+        return Err(Failure::usage(message).hint("list all settings with `kugetsu config list`"));
+    }
+    Ok(Row { key: key.to_string(), value: String::new(), parsed: Value::Null, source: Origin::Default.to_string() })
 }
 
 /// Changes a setting and reports it.

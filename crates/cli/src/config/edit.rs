@@ -17,7 +17,10 @@ use super::schema::{self, Key};
 pub(crate) fn set(home: &Home, name: &str, typed: &str) -> Result<Key, Failure> {
     let found = Key::parse(name).and_then(|key| Some((schema::find(&key)?, key)));
     let ((key, field), typed_key) = found.ok_or_else(|| unknown(name))?;
-    let value = field.parse(&key, typed).map_err(rejected)?;
+    let value = field.parse(&key, typed).map_err(|message| match field.typed_example() {
+        Some(example) => Failure::usage(message).hint(format!("for example, `kugetsu config set {key} {example}`")),
+        None => rejected(message),
+    })?;
     edit(home, |text| {
         let mut document: DocumentMut = text.parse()?;
         let earlier = field.renamed_from().map(|name| Key { field: name.to_owned(), ..key.clone() });
@@ -57,7 +60,7 @@ pub(crate) fn unset(home: &Home, name: &str) -> Result<(Key, bool), Failure> {
 /// Replaces the whole file by what the user made of it. Returns the first mistake if it has one; then nothing is changed.
 pub(crate) fn replace(home: &Home, before: &str, after: &str) -> Result<Option<ConfigError>, Failure> {
     let path = home.config();
-    let failed = |error: io::Error| Failure::new(format!("could not change {}: {error}", path.display()));
+    let failed = |error: io::Error| not_changed(home, &error);
     let _lock = atomic::lock_directory(home.path()).map_err(failed)?;
     if let Some(error) = errors_in(home, after)?.into_iter().next() {
         return Ok(Some(error));
@@ -115,11 +118,21 @@ fn rejected(message: String) -> Failure {
     Failure::usage(message).hint("list the current values with `kugetsu config list`")
 }
 
+fn not_changed(home: &Home, error: &io::Error) -> Failure {
+    let path = home.config();
+    match atomic::is_full(error) {
+        // The error names a temporary file.
+        true => Failure::new(format!("could not change {}: its disk is full", path.display()))
+            .hint(format!("free space on the disk of {}, for example with `kugetsu gc`", home.path().display())),
+        false => Failure::new(format!("could not change {}: {error}", path.display())),
+    }
+}
+
 /// Changes the text of the file while it is locked. A change that makes another setting invalid is rejected; what was
 /// invalid before does not matter.
 fn edit(home: &Home, change: impl FnOnce(&str) -> Result<Option<String>, TomlError>) -> Result<bool, Failure> {
     let path = home.config();
-    let failed = |error: io::Error| Failure::new(format!("could not change {}: {error}", path.display()));
+    let failed = |error: io::Error| not_changed(home, &error);
     let _lock = atomic::lock_directory(home.path()).map_err(failed)?;
     let before = read(home).map_err(failed)?;
     let known = errors_in(home, &before)?;
@@ -272,6 +285,29 @@ mod tests {
         let text = after("[agents.x]\nprogram = \"x\"\n", "agents.x.args", "[\"acp\"]").unwrap();
         assert!(text.ends_with("args = [\"acp\"]\n"), "{text}");
         assert!(after("", "servers.b.kind", "gitea").is_err(), "a server without an address");
+    }
+
+    #[test]
+    fn rejected_list_has_an_example_that_is_accepted() {
+        let (_directory, home) =
+            home("[watch.api]\nrepo = \"https://github.com/acme/api\"\nlabel = \"agent\"\n[agents.claude]\n");
+        for name in ["watch.api.verify", "watch.api.rules", "agents.claude.env"] {
+            let hint = set(&home, name, "x").unwrap_err().hints.remove(0);
+            let typed = hint.split('\'').nth(1).unwrap();
+            set(&home, name, typed).unwrap_or_else(|failure| panic!("{typed}: {}", failure.message));
+        }
+    }
+
+    #[test]
+    fn full_disk_is_named_without_the_temporary_file() {
+        let (_directory, home) = home("");
+        let full = |kind| not_changed(&home, &io::Error::new(kind, "no space at path /h/.tmpQ"));
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let failure = full(kind);
+            assert!(failure.message.ends_with("config.toml: its disk is full"), "{}", failure.message);
+            assert!(failure.hints[0].contains("kugetsu gc"), "{:?}", failure.hints);
+        }
+        assert!(full(io::ErrorKind::PermissionDenied).message.contains("tmpQ"));
     }
 
     #[test]

@@ -88,17 +88,25 @@ impl Field {
                 let [min, max] = self.range();
                 format!("an integer from {min} to {max}, or a table of them such as `{{ ci = 5, review = 2 }}`")
             }
+            (_, Some("socket address")) => format!("an IP address and a port, such as `{}`", text(self.example())),
+            (_, Some("http address")) => format!("an http or https address, such as `{}`", text(self.example())),
             (Some("integer"), _) => {
                 let [min, max] = self.range();
                 format!("an integer from {min} to {max}")
             }
             (Some("boolean"), _) => "`true` or `false`".to_owned(),
             (Some("array"), _) if self.schema["items"]["type"] == "object" => "an array of tables".to_owned(),
-            (Some("array"), _) => "an array of strings".to_owned(),
+            (Some("array"), _) => format!("an array of strings, such as `{}`", toml(self.example())),
             (Some("object"), _) => "a table of strings".to_owned(),
             _ if self.schema.get("minLength").is_some() => "a string that is not empty".to_owned(),
             _ => "a string".to_owned(),
         }
+    }
+
+    /// The example as an argument of `kugetsu config set`, if that is neither a text nor a number.
+    pub(crate) fn typed_example(&self) -> Option<String> {
+        let example = self.example();
+        (example.is_array() || example.is_object()).then(|| format!("'{}'", toml(example)))
     }
 
     /// A value for programs: a duration as its number of seconds, and null for an empty text, which unsets a setting.
@@ -224,6 +232,19 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// A value as `config.toml` has it.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::String(text) => toml_edit::Value::from(text).to_string(),
+        Value::Array(values) => format!("[{}]", values.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Value::Object(table) => {
+            let fields = table.iter().map(|(name, value)| format!("{name} = {}", toml(value)));
+            format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
 fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
     schema["properties"].as_object().into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
 }
@@ -266,7 +287,27 @@ mod tests {
             ("run.timeout", "1h30m", "60", "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`, not \"60\""),
             ("run.temp_dir", "/tmp", "tmp", "an absolute path, not \"tmp\""),
             ("servers.a.kind", "gitea", "svn", one_kind.as_str()),
-            ("agents.mine.args", "[\"a\"]", "[1]", "an array of strings"),
+            (
+                "hooks.listen",
+                "127.0.0.1:8790",
+                "127.0.0.1:80999",
+                "an IP address and a port, such as `127.0.0.1:8790`, not \"127.0.0.1:80999\"",
+            ),
+            (
+                "hooks.url",
+                "http://10.0.0.1:80/k",
+                "ftp://x",
+                "an http or https address, such as `https://kugetsu.example.com`, not \"ftp://x\"",
+            ),
+            (
+                "hooks.url",
+                "",
+                "https://",
+                "an http or https address, such as `https://kugetsu.example.com`, not \"https://\"",
+            ),
+            ("agents.mine.args", "[\"a\"]", "[1]", "an array of strings, such as `[\"acp\"]`"),
+            ("watch.api.verify", "[\"make\"]", "make", "an array of strings, such as `[\"cargo test\"]`"),
+            ("watch.api.trust", "kim", "", "a string that is not empty"),
             ("agents.mine.env", "{ A = \"b\" }", "A=secret", "a table of strings"),
             ("watch.api.merge", "when-green", "null", "one of `never`, `when-green`, `when-approved`"),
             ("watch.api.rules", "[{ label = \"bug\" }]", "[\"bug\"]", "an array of tables"),

@@ -11,6 +11,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::check::{Check, Fix};
+use crate::atomic::is_full;
 use crate::connect;
 use crate::format::size;
 use crate::setup::SCRIPT_FILES;
@@ -27,6 +28,10 @@ const BYTES: Thresholds = Thresholds { warning: 2 << 30, bad: 200 << 20 };
 /// In inodes. The worktree of an ordinary repository may need 50,000.
 const INODES: Thresholds = Thresholds { warning: 50_000, bad: 1000 };
 
+const ELSEWHERE: &str = "set KUGETSU_HOME to a writable directory";
+const FREE_SPACE: &str =
+    "remove what is old: `kugetsu gc --dry-run`, then `kugetsu gc`; remove finished issues: `kugetsu destroy --merged`";
+
 pub(crate) fn checks(home: &Home) -> Vec<Check> {
     let mut checks = access_checks(home);
     checks.extend(space_checks(home));
@@ -36,7 +41,7 @@ pub(crate) fn checks(home: &Home) -> Vec<Check> {
 fn access_checks(home: &Home) -> Vec<Check> {
     let (id, path) = ("home.place", home.path());
     let shown = path.display().to_string();
-    let repair = "set KUGETSU_HOME to a writable directory";
+    let repair = ELSEWHERE;
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -54,7 +59,7 @@ fn access_checks(home: &Home) -> Vec<Check> {
         return vec![Check::bad(id, shown, "it is not a directory", repair)];
     }
     let mut checks = vec![match home.probe() {
-        Err(error) => Check::bad(id, shown.clone(), format!("it is not writable: {error}"), repair),
+        Err(error) => unwritable(&shown, &error),
         Ok(()) => match home.missing() {
             missing if missing.is_empty() => Check::ok(id, shown.clone(), "it is writable"),
             missing => {
@@ -74,6 +79,14 @@ fn access_checks(home: &Home) -> Vec<Check> {
             .with_fix(Fix::Private(path.to_owned()))
     });
     checks
+}
+
+fn unwritable(shown: &str, error: &io::Error) -> Check {
+    let (message, repair) = match is_full(error) {
+        true => (format!("its disk is full: {error}"), FREE_SPACE),
+        false => (format!("it is not writable: {error}"), ELSEWHERE),
+    };
+    Check::bad("home.place", shown, message, repair)
 }
 
 /// Whether the home is where its last daemon found it. `None` if none has run yet.
@@ -134,10 +147,9 @@ fn space_checks(home: &Home) -> Vec<Check> {
 fn space(id: &'static str, path: &Path, shown: &str, free: u64, thresholds: &Thresholds) -> Check {
     let path = path.display().to_string();
     let message = format!("{shown} free");
-    let repair = "remove what is old: `kugetsu gc --dry-run`, then `kugetsu gc`; remove finished issues: `kugetsu destroy --merged`";
     match free {
-        free if free < thresholds.bad => Check::bad(id, path, message, repair),
-        free if free < thresholds.warning => Check::warning(id, path, message, repair),
+        free if free < thresholds.bad => Check::bad(id, path, message, FREE_SPACE),
+        free if free < thresholds.warning => Check::warning(id, path, message, FREE_SPACE),
         _ => Check::ok(id, path, message),
     }
 }
@@ -160,6 +172,14 @@ pub(crate) fn script_check(home: &Home) -> Option<Check> {
 mod tests {
     use super::super::check::State;
     use super::*;
+
+    #[test]
+    fn full_disk_is_no_reason_for_another_home() {
+        let full = unwritable("/h", &io::ErrorKind::StorageFull.into());
+        assert!(full.message.contains("disk is full") && full.repair.unwrap().contains("kugetsu gc"));
+        let denied = unwritable("/h", &io::ErrorKind::PermissionDenied.into());
+        assert!(denied.message.contains("not writable") && denied.repair.unwrap().contains("KUGETSU_HOME"));
+    }
 
     #[test]
     fn free_space_has_two_thresholds() {

@@ -76,6 +76,12 @@ fn settings_have_names_defaults_and_sources() {
         assert_eq!(failed.status.code(), Some(2), "{name}={value}: {}", shown(&failed));
     }
     assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "20s");
+    // A field of an entry that does not set it.
+    world.run(["config", "set", "servers.work.url", "https://git.example.com"]);
+    assert_eq!(world.run(["config", "get", "servers.work.kind"]).trim(), "");
+    assert_eq!(typed("servers.work.kind"), Value::Null);
+    let failed = shown(&world.attempt(["config", "get", "servers.wrk.kind"]));
+    assert!(failed.contains("no section [servers.wrk]") && failed.contains("did you mean `work`?"), "{failed}");
 }
 
 #[test]
