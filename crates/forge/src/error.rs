@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use thiserror::Error;
 
 /// A failed call of a forge's API. `server` is the address at which its API begins, `request` a method and a path.
@@ -178,5 +179,6 @@ fn invisible(variable: &str, authenticated: bool) -> String {
 }
 
 fn formatted(until: Option<Timestamp>) -> String {
-    until.map(|until| format!(" until {until:.0}")).unwrap_or_default()
+    let local = |until: Timestamp| until.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    until.map(|until| format!(" until {}", local(until))).unwrap_or_default()
 }

@@ -72,9 +72,10 @@ impl BaseError {
                 Some(format!("name the branch to start from: `kugetsu start <issue> \"<message>\" --base {base}`"))
             }
             Self::Git(error) => error.hint(),
-            Self::Unknown { wanted, .. } => {
-                Some(format!("name one of its branches with --base, or push {wanted} to it first"))
-            }
+            Self::Unknown { wanted, .. } => Some(format!(
+                "name one of its branches (--base, or `base` of its watch or of .kugetsu.toml), or push {wanted} to \
+                     it first"
+            )),
             Self::Source(error) => error.hint(),
         }
     }
