@@ -150,10 +150,11 @@ pub(crate) async fn run_turn(
         }
         Err(interruption) => return AgentOutcome::without_turn(interruption.into()),
     };
-    run.spool.step(format!("starting {}", run.spec.agent.name));
     if let Some(withheld) = agent.withheld(run) {
         run.spool.step(withheld);
     }
+    // Last, because `kugetsu why` shows the latest step.
+    run.spool.step(format!("starting {}", run.spec.agent.name));
     let mut tree = match start(run, launch, agent).await {
         Ok(tree) => tree,
         Err(error) => return AgentOutcome::failed(error),
