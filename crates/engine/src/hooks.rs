@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::Engine;
 use crate::forges::forge;
-use crate::problems::{absolute, internal, problem};
+use crate::problems::{absolute, internal, no_watch, problem};
 use crate::resolve;
 use crate::watches::Watch;
 
@@ -145,7 +145,12 @@ async fn watched(engine: &Engine, reference: &str, cwd: &Path) -> Result<Watch, 
     if let Some(watch) = settings.watch(reference) {
         return Ok(watch.clone());
     }
-    let repo = resolve::repo_on_server(engine, reference, cwd).await?;
+    let repo = match resolve::repo_on_server(engine, reference, cwd).await {
+        Ok(repo) => repo,
+        // It can only be meant as a name.
+        Err(_) if !reference.contains(['/', '.', ':']) => return Err(no_watch(reference)),
+        Err(problem) => return Err(problem),
+    };
     let watch = settings.watches.iter().find(|watch| watch.repo == repo).cloned();
     watch.ok_or_else(|| {
         problem(

@@ -54,6 +54,12 @@ pub(crate) fn problem(kind: ProblemKind, error: impl Display, hint: Option<impl 
     }
 }
 
+/// No watch has this name.
+pub(crate) fn no_watch(name: &str) -> Problem {
+    Problem::new(ProblemKind::NotFound, format!("no watch {name:?}"))
+        .hint("list the watches with `kugetsu watch list`, or add one with `kugetsu watch add <repo>`")
+}
+
 /// The store failed.
 pub(crate) fn store_failed(error: StoreError) -> Problem {
     problem(ProblemKind::Failed, &error, error.hint())

@@ -67,6 +67,8 @@ pub struct WatchLoad {
     pub running: u32,
     /// Those whose pull request is open, or about to be opened.
     pub open_pull_requests: u32,
+    /// Those of them whose pull request is not opened yet.
+    pub unopened_pull_requests: u32,
     /// Those whose pull request was closed without a merge, and may be opened again.
     pub closed_pull_requests: u32,
 }

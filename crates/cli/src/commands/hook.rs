@@ -5,6 +5,7 @@ use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::repo::RepoQuery;
 
+use crate::config::load::{load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
@@ -49,12 +50,24 @@ Examples:
     },
 }
 
+/// If the address is in use, the daemon warns.
+fn warn_if_not_listening(home: &Home) -> Result<(), Failure> {
+    if load(home, &own_environment)?.settings.hooks.listen.is_none() {
+        ui::warning(
+            "hooks.listen is not set, so the daemon accepts no webhooks; set it with `kugetsu config set hooks.listen \
+             127.0.0.1:8790`",
+        );
+    }
+    Ok(())
+}
+
 pub(crate) async fn run(home: &Home, arguments: Hook) -> Result<Exit, Failure> {
     match arguments.action {
         Action::Create { repo, json } => {
             let query = RepoQuery { repo, cwd: paths::cwd()? };
             // A webhook that exists is not created again.
             let hook = connect::call(home, &endpoints::CREATE_HOOK, &query).await?;
+            warn_if_not_listening(home)?;
             if json {
                 ui::json(&hook)?;
             } else if hook.created {
@@ -66,6 +79,7 @@ pub(crate) async fn run(home: &Home, arguments: Hook) -> Result<Exit, Failure> {
         Action::Show { repo, json } => {
             let query = RepoQuery { repo, cwd: paths::cwd()? };
             let hook = connect::call(home, &endpoints::SHOW_HOOK, &query).await?;
+            warn_if_not_listening(home)?;
             if json {
                 ui::json(&hook)?;
             } else {

@@ -79,7 +79,10 @@ pub struct Author {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     pub running: u32,
+    /// Also those that are about to be opened.
     pub open_pull_requests: u32,
+    /// Those of them that are not opened yet.
+    pub unopened_pull_requests: u32,
     /// Whether the repository is paused.
     pub is_paused: bool,
 }
@@ -308,14 +311,18 @@ fn set_again(policy: &Policy) -> &'static str {
 
 /// Returns the conditions that depend on the load.
 pub fn limits(policy: &Policy, load: Load) -> Vec<Condition> {
-    let limit = |(kind, count, max): (ConditionKind, u32, Option<u32>)| {
+    let unopened = match load.unopened_pull_requests {
+        0 => String::new(),
+        count => format!(", {count} of them not opened yet"),
+    };
+    let limit = |(kind, count, max, note): (ConditionKind, u32, Option<u32>, &str)| {
         let max = max?;
         let met = if count < max { Met::Yes } else { Met::No };
-        Some(Condition { kind, met, fact: format!("{count} of at most {max}") })
+        Some(Condition { kind, met, fact: format!("{count} of at most {max}{note}") })
     };
     let limited = [
-        (ConditionKind::Running, load.running, policy.max_running),
-        (ConditionKind::OpenPullRequests, load.open_pull_requests, policy.max_open_pull_requests),
+        (ConditionKind::Running, load.running, policy.max_running, ""),
+        (ConditionKind::OpenPullRequests, load.open_pull_requests, policy.max_open_pull_requests, unopened.as_str()),
     ];
     limited.into_iter().filter_map(limit).collect()
 }
@@ -447,6 +454,10 @@ mod tests {
         }
         assert_eq!(unmet(&policy, &facts(), Load { running: 2, ..none }), [("running", Met::No)]);
         assert_eq!(unmet(&policy, &facts(), Load { open_pull_requests: 5, ..none }), [("open pull requests", Met::No)]);
+        let load = Load { open_pull_requests: 5, unopened_pull_requests: 4, ..none };
+        let found = conditions(&policy, &facts(), load);
+        let limit = found.iter().find(|condition| condition.kind == ConditionKind::OpenPullRequests).unwrap();
+        assert_eq!(limit.fact, "5 of at most 5, 4 of them not opened yet");
         assert_eq!(unmet(&policy, &facts(), Load { is_paused: true, ..none }), [("repository", Met::No)]);
         let assigned = Policy { assignee: Some("Robot".to_owned()), ..policy.clone() };
         assert_eq!(unmet(&assigned, &facts(), none), [("assignee", Met::No)]);

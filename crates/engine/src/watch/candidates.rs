@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn waiting_issue_is_read_again_when_its_conditions_may_have_changed() {
-        let free = Load { running: 1, open_pull_requests: 2, is_paused: false };
+        let free = Load { running: 1, open_pull_requests: 2, ..Load::default() };
         for kind in [ConditionKind::Running, ConditionKind::OpenPullRequests, ConditionKind::Repository] {
             assert!(due(&[(kind, Met::No)], free, false, 0), "{kind:?}");
         }

@@ -320,9 +320,9 @@ pub(crate) fn is_handed_over(found: &[Condition]) -> bool {
 
 /// The load of the repository.
 pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreError> {
-    let WatchLoad { running, open_pull_requests, .. } =
+    let WatchLoad { running, open_pull_requests, unopened_pull_requests, .. } =
         engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await?;
-    Ok(Load { running, open_pull_requests, is_paused: watch.is_paused })
+    Ok(Load { running, open_pull_requests, unopened_pull_requests, is_paused: watch.is_paused })
 }
 
 /// A hash of title and description: what a label approves.

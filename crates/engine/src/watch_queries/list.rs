@@ -1,6 +1,6 @@
 //! The watched repositories with their states.
 
-use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::problem::Problem;
 use kugetsu_api::watch::WatchObject;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::text::rfc3339;
@@ -9,7 +9,7 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::WatchState;
 
 use crate::engine::Engine;
-use crate::problems::store_failed;
+use crate::problems::{no_watch, store_failed};
 use crate::repo_file::with_known_file;
 use crate::watch::handover::load;
 use crate::watches::Watch;
@@ -34,8 +34,7 @@ pub(super) fn selected(engine: &Engine, name: Option<&str>) -> Result<Vec<Watch>
     let Some(name) = name else { return Ok(all) };
     let found: Vec<Watch> = all.into_iter().filter(|watch| watch.name == name).collect();
     match found.is_empty() {
-        true => Err(Problem::new(ProblemKind::NotFound, format!("no watch {name:?}"))
-            .hint("list the watches with `kugetsu watch list`, or add one with `kugetsu watch add <repo>`")),
+        true => Err(no_watch(name)),
         false => Ok(found),
     }
 }
@@ -68,7 +67,7 @@ async fn object(engine: &Engine, watch: &Watch) -> Result<WatchObject, StoreErro
         waiting: waiting(engine, watch).await?.len() as u64,
         running: load.running.into(),
         max_running: policy.max_running,
-        open_prs: load.open_pull_requests.into(),
+        open_prs: load.open_pull_requests.saturating_sub(load.unopened_pull_requests).into(),
         max_open_prs: policy.max_open_pull_requests,
     })
 }

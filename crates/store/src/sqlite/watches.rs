@@ -67,18 +67,24 @@ pub(super) fn set_hook(
 pub(super) fn load(connection: &Connection, repo: &RepoRef, watch: &str) -> Result<WatchLoad, StoreError> {
     let count = "SELECT \
             count(*) FILTER (WHERE is_live), \
-            count(*) FILTER (WHERE change_state IN ('open', 'draft', 'conflict') \
-                OR change_url IS NULL AND (is_live OR pushed_sha IS NOT NULL AND is_active)), \
+            count(*) FILTER (WHERE change_state IN ('open', 'draft', 'conflict') OR is_unopened), \
+            count(*) FILTER (WHERE is_unopened), \
             count(*) FILTER (WHERE watch_ended = ?4) \
-        FROM (SELECT i.watch_ended, i.change_state, i.change_url, i.pushed_sha, \
+        FROM (SELECT *, change_url IS NULL AND (is_live OR pushed_sha IS NOT NULL AND is_active) AS is_unopened \
+            FROM (SELECT i.watch_ended, i.change_state, i.change_url, i.pushed_sha, \
                 i.watch_ended IS NULL AND i.watch_stopped = 0 AS is_active, \
                 EXISTS (SELECT 1 FROM tasks t WHERE t.issue = i.id AND t.state IN ('queued', 'running')) AS is_live \
             FROM repos p JOIN issues i ON i.repo = p.id \
-            WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch = ?3)";
+            WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch = ?3))";
     let mut statement = connection.prepare_cached(count)?;
     let params = [repo.base.as_str(), repo.project.as_str(), watch, Ending::ClosedUnmerged.name()];
     let load = |row: &Row<'_>| {
-        Ok(WatchLoad { running: row.get(0)?, open_pull_requests: row.get(1)?, closed_pull_requests: row.get(2)? })
+        Ok(WatchLoad {
+            running: row.get(0)?,
+            open_pull_requests: row.get(1)?,
+            unopened_pull_requests: row.get(2)?,
+            closed_pull_requests: row.get(3)?,
+        })
     };
     Ok(statement.query_row(params, load)?)
 }

@@ -2,6 +2,7 @@
 
 use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
@@ -13,6 +14,26 @@ use kugetsu_store::view::{Candidate, HookNews, Poll, WatchState};
 use kugetsu_store::write::{Enqueue, Precondition};
 
 use crate::world::{World, later, now, start};
+
+#[tokio::test]
+async fn issue_without_a_pull_request_counts_as_one_that_is_not_opened() {
+    let world = World::new().await;
+    let mut issues = Vec::new();
+    for number in [1, 2] {
+        let (issue, _) = world.queued(number).await;
+        let started = FollowEvent::Started { watch: "api".to_owned() };
+        world.store().apply(issue.id, Event::Followed(started), now()).await.unwrap();
+        issues.push(issue);
+    }
+    let load = async || {
+        let load = world.store().watch_load(issues[0].reference.repo.clone(), "api".to_owned()).await.unwrap();
+        (load.running, load.open_pull_requests, load.unopened_pull_requests)
+    };
+    assert_eq!(load().await, (2, 2, 2));
+    let checked = Event::PrChecked { url: "https://h/acme/shop/pulls/3".to_owned(), state: PrState::Open };
+    world.store().apply(issues[0].id, checked, now()).await.unwrap();
+    assert_eq!(load().await, (2, 2, 1));
+}
 
 #[tokio::test]
 async fn followed_issue_reads_back_as_stored() {
