@@ -18,6 +18,7 @@ use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::command::Cause;
 use kugetsu_git::mirror::{BaseError, SourceError};
 use kugetsu_git::names::BranchName;
+use kugetsu_store::error::StoreError;
 use kugetsu_store::view::{Repo, RunView};
 use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
@@ -226,6 +227,10 @@ fn message(request: &TaskRequest) -> Result<Option<String>, Problem> {
     if message.is_empty() && is_optional {
         return Ok(None);
     }
+    if message.is_empty() && request.is_answer {
+        let hint = format!("run `kugetsu answer {} \"<text>\"`", request.reference);
+        return Err(usage("the text of the answer is required").hint(hint));
+    }
     if message.is_empty() {
         return Err(usage("a message is required").hint(format!(
             "run `kugetsu {} {} \"<message>\"`",
@@ -305,6 +310,10 @@ async fn continue_issue(
     refuse_cycle(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue, WireKind::Continue)?;
     if request.is_answer {
+        // An answer continues, and there is nothing to continue.
+        if issue.state == IssueState::Destroyed {
+            return Err(not_stored(&issue.reference, StoreError::NothingToContinue("it was destroyed")));
+        }
         draft.message = Some(answer(engine, &issue, draft.message.unwrap_or_default()).await?);
     }
     let settings = engine.settings();
