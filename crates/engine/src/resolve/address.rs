@@ -45,10 +45,10 @@ pub(super) async fn read(
     }
 }
 
-/// Completes `name#12`, where `name` is the last part of the name of one stored repository.
+/// Completes `name#12`, where `name` is the last part of the name of one stored repository, or the name of a watch.
 ///
 /// # Errors
-/// Several repositories have that name.
+/// Several repositories have that name, and no watch.
 async fn issue_by_repo_name(engine: &Engine, reference: &str) -> Result<Option<String>, Problem> {
     let Some((name, number)) = reference.split_once('#') else { return Ok(None) };
     let is_plain = !name.is_empty() && !name.contains(['/', ':']) && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -56,7 +56,12 @@ async fn issue_by_repo_name(engine: &Engine, reference: &str) -> Result<Option<S
     let stored = engine.store().repos().await.map_err(store_failed)?;
     let named = |repo: &Repo| repo.name.project.name().eq_ignore_ascii_case(name) && !repo.name.base.is_coordinator();
     let found = stored.into_iter().filter(named).map(|repo| IssueRef { repo: repo.name, number }.to_string());
-    only_named(name, found.collect())
+    let found: Vec<String> = found.collect();
+    let settings = engine.settings();
+    match settings.watch(name).filter(|_| found.len() != 1) {
+        Some(watch) => Ok(Some(IssueRef { repo: watch.repo.clone(), number }.to_string())),
+        None => only_named(name, found),
+    }
 }
 
 /// Returns the only one of the `found` references to repositories called `name`, or to their issues.

@@ -40,6 +40,25 @@ const PAUSED_MAX: u32 = 100;
 /// # Errors
 /// kugetsu has not worked on the issue, and its repository is not watched.
 pub async fn explain(engine: &Engine, reference: &str, cwd: &Path) -> Result<WhyObject, Problem> {
+    match explain_exactly(engine, reference, cwd).await {
+        Err(problem) if problem.kind == ProblemKind::NotFound => match in_watched_repo(engine, reference) {
+            Some(issue) => explain_exactly(engine, &issue.to_string(), cwd).await,
+            None => Err(problem),
+        },
+        explained => explained,
+    }
+}
+
+/// The issue `owner/repo#12` of the only watched repository with this path, on whichever server it is.
+fn in_watched_repo(engine: &Engine, reference: &str) -> Option<IssueRef> {
+    let (path, number) = reference.rsplit_once('#')?;
+    let settings = engine.settings();
+    let mut repos = settings.watches.iter().map(|watch| &watch.repo).filter(|repo| repo.project.as_str() == path);
+    let only = repos.next().filter(|_| repos.next().is_none())?;
+    Some(IssueRef { repo: only.clone(), number: number.parse().ok()? })
+}
+
+async fn explain_exactly(engine: &Engine, reference: &str, cwd: &Path) -> Result<WhyObject, Problem> {
     match why(engine, reference, cwd).await {
         Ok(known) => {
             let mut object = WhyObject {
