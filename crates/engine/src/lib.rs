@@ -26,7 +26,7 @@ pub mod pull_requests;
 pub mod queries;
 pub mod queue;
 pub mod rebuild;
-mod repo_file;
+pub mod repo_file;
 mod reported;
 pub mod repos;
 mod repositories;

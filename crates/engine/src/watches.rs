@@ -105,6 +105,9 @@ impl Watch {
                 "label must be another one than {label:?}, with which kugetsu shows the state of an issue"
             ));
         }
+        if let Some(label) = label.as_ref().filter(|label| label.chars().any(char::is_control)) {
+            return Err(format!("label must not contain control characters: {label:?}"));
+        }
         let trust = trust(entry.trust)?;
         let reviewers = entry.reviewers.unwrap_or_default();
         if reviewers.len() > REVIEWERS_MAX {
@@ -168,7 +171,7 @@ impl Watch {
         };
         let narrower = match &file.trust {
             Some(text) => {
-                let wanted: Trust = text.parse()?;
+                let wanted: Trust = text.parse().map_err(|error| format!("trust: {error}"))?;
                 if !wanted.is_within(&self.policy.trust) {
                     return Err(format!(
                         "trust: {wanted} is not within {}, which config.toml allows",
@@ -262,7 +265,7 @@ fn non_empty(text: Option<String>) -> Option<String> {
 }
 
 fn trust(text: Option<String>) -> Result<Trust, String> {
-    non_empty(text).map_or(Ok(Trust::Members), |trust| trust.parse())
+    non_empty(text).map_or(Ok(Trust::Members), |trust| trust.parse().map_err(|error| format!("trust: {error}")))
 }
 
 /// The files of watched repositories that were read. A daemon that starts reads them again.
@@ -322,7 +325,12 @@ mod tests {
             (json!({"repo": "https://github.com/acme/api", "label": "Kugetsu/Review"}), "another one"),
             (json!({"repo": "https://github.com/acme/api/issues/1", "label": "a"}), "a repository"),
             (json!({"repo": "local/x", "label": "a"}), "repo"),
-            (json!({"repo": "https://github.com/acme/api", "label": "a", "trust": "every one"}), "every one"),
+            (
+                json!({"repo": "https://github.com/acme/api", "label": "a", "trust": "every one"}),
+                "trust: \"every one\"",
+            ),
+            (json!({"repo": "https://github.com/acme/api", "label": "a", "trust": ""}), "empty"),
+            (json!({"repo": "https://github.com/acme/api", "label": "a\u{1b}[2Jb"}), "control characters: \"a\\u{1b}"),
         ] {
             let error = watch(entry.clone()).unwrap_err();
             assert!(error.contains(reason), "{entry}: {error}");
