@@ -42,7 +42,7 @@ pub struct WatchObject {
     pub running: u64,
     #[serde(default)]
     pub max_running: Option<u32>,
-    /// Number of its open pull requests.
+    /// Number of its open pull requests. `max_open_prs` also limits those that are about to be opened.
     pub open_prs: u64,
     #[serde(default)]
     pub max_open_prs: Option<u32>,
@@ -60,6 +60,9 @@ pub struct ProbeRequest {
     pub assignee: Option<String>,
     #[serde(default)]
     pub trust: Option<String>,
+    /// The branch that work starts from.
+    #[serde(default)]
+    pub base: Option<String>,
     /// Whether its pull requests will be merged.
     #[serde(default)]
     pub merges: bool,

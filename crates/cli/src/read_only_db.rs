@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use kugetsu_api::home::Home;
 use kugetsu_domain::ids::RunId;
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_engine::home::open::compare;
 use kugetsu_store::error::{OpenError, StoreError};
 use kugetsu_store::open;
 use kugetsu_store::query::{IssueFilter, ViewFilter, ViewQuery};
 use kugetsu_store::store::Store;
-use kugetsu_store::view::{Repo, RunView};
+use kugetsu_store::view::{Repo, RunView, WatchState};
 
 #[derive(Debug)]
 pub(crate) struct ReadOnlyDb(Store);
@@ -74,6 +74,11 @@ impl ReadOnlyDb {
     /// Every repository that an issue belongs to.
     pub(crate) async fn repositories(&self) -> Result<Vec<Repo>, StoreError> {
         self.0.repos().await
+    }
+
+    /// The last poll of a watched repository.
+    pub(crate) async fn watch(&self, repo: RepoRef) -> Result<WatchState, StoreError> {
+        self.0.watch(repo).await
     }
 
     /// The projects on the server with this base address.

@@ -5,7 +5,7 @@ use kugetsu_api::home::Home;
 
 use crate::config::load::{load, own_environment};
 use crate::doctor::check::{Check, Fix, State};
-use crate::doctor::{agents, daemon, database, home as home_checks, host, orphans, repair, servers, settings};
+use crate::doctor::{agents, daemon, database, home as home_checks, host, orphans, repair, servers, settings, watches};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
@@ -81,6 +81,9 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
             _ => None,
         };
         checks.extend(servers::checks(loaded, repositories.as_deref(), offline).await);
+    }
+    if let (Ok(loaded), Ok(Some(db))) = (&loaded, db) {
+        checks.extend(watches::checks(loaded, db).await);
     }
     checks.extend(orphans::checks(home, db, pid.is_some()).await);
     checks.extend(home_checks::script_check(home));

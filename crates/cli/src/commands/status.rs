@@ -8,6 +8,7 @@ use kugetsu_api::home::Home;
 use kugetsu_api::issue::{IssueCounts, IssuesQuery};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::status::StatusObject;
+use kugetsu_api::watch::WatchObject;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::ui::{self, Tone};
 
-use super::{gc, list};
+use super::{gc, list, watch};
 
 /// How many issues are listed where stdout is not a terminal, whose height limits them otherwise.
 const LISTED_MAX: usize = 30;
@@ -53,6 +54,8 @@ struct StatusJson {
     attention: Vec<RunObject>,
     open: Vec<RunObject>,
     ended: Vec<RunObject>,
+    /// The watches whose last poll failed.
+    failing_watches: Vec<WatchObject>,
 }
 
 pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure> {
@@ -60,13 +63,15 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
     let status = connect::call(home, &endpoints::STATUS, &NoFields {}).await?;
     let height = if arguments.json { None } else { ui::height() };
     let max = height.map_or(LISTED_MAX, |height| height.saturating_sub(OTHER_LINES).max(LISTED_MIN));
-    let (issues, mut attention, mut open, queued, mut ended) = tokio::try_join!(
+    let (issues, mut failing_watches, mut attention, mut open, queued, mut ended) = tokio::try_join!(
         connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}),
+        connect::call(home, &endpoints::LIST_WATCHES, &NoFields {}),
         newest(home, ATTENTION, max),
         newest(home, &[TaskState::Running], max),
         newest(home, &[TaskState::Queued], max),
         newest(home, ENDED, max),
     )?;
+    failing_watches.retain(|watch| watch.error.is_some() && !watch.paused);
     // Running issues are shown even if the queue is long.
     open.extend(queued);
     // No group hides the others.
@@ -74,10 +79,14 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
     open.truncate((max / 3).max(max.saturating_sub(attention.len() + ended.len())));
     ended.truncate(max.saturating_sub(attention.len() + open.len()));
     if arguments.json {
-        ui::json(&StatusJson { status, issues, attention, open, ended })?;
+        ui::json(&StatusJson { status, issues, attention, open, ended, failing_watches })?;
         return Ok(Exit::Done);
     }
     print_daemon(&status);
+    for watch in &failing_watches {
+        let error = watch.error.as_deref().unwrap_or_default();
+        ui::warning(format!("{}; check it with `kugetsu validate`", watch::failed_poll(watch, error)));
+    }
     print_coordinator(&status);
     let mut shown = 0;
     for (heading, runs) in [("\nneed attention", &attention), ("\nopen", &open), ("\nended", &ended)] {

@@ -1,12 +1,10 @@
 //! `kugetsu validate`: reads the settings, and explains what would happen with them. It changes nothing and starts no daemon.
 
 use clap::Args;
-use kugetsu_agent::{find_program, profile};
 use kugetsu_api::home::Home;
-use kugetsu_api::watch::{Finding, PollObject, PollRequest, ProbeRequest};
+use kugetsu_api::watch::{Finding, PollObject, PollRequest};
 use kugetsu_domain::text::counted;
-use kugetsu_domain::watch::feedback::MergePolicy;
-use kugetsu_engine::Settings;
+use kugetsu_engine::repo_file::with_known_file;
 use kugetsu_engine::watch_queries::polls::{self, Mode};
 use kugetsu_engine::watch_queries::probe;
 use kugetsu_engine::watches::Watch;
@@ -15,12 +13,13 @@ use serde::Serialize;
 use super::{doctor, watch};
 use crate::config::load::{Loaded, load, own_environment};
 use crate::doctor::check::{Check, State};
+use crate::doctor::watches::{agent_check, agents_of};
 use crate::doctor::{agents, servers, settings};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::read_only_db;
 use crate::read_only_engine::{self, ReadOnlyEngine};
 use crate::ui::{self, Tone};
-use crate::{paths, read_only_db};
 
 const SETTINGS: &str = "settings";
 const WATCH: &str = "watch";
@@ -88,17 +87,29 @@ async fn validate(home: &Home, is_offline: bool) -> Result<(Validation, Option<u
     };
     validation.checks.extend(servers::checks(&loaded, repositories.as_deref(), is_offline).await);
     let watches = loaded.settings.watches.clone();
-    validation.checks.extend(watches.iter().filter_map(|watch| agent_check(&loaded.settings, watch)));
+    for watch in &watches {
+        let name = &watch.name;
+        let repair = format!(
+            "list the agents with `kugetsu agents`, or set another: kugetsu config set watch.{name}.agent <name>"
+        );
+        let checks = agents_of(watch).filter_map(|agent| agent_check(&loaded.settings, watch, agent, &repair));
+        validation.checks.extend(checks);
+    }
     if is_offline || watches.is_empty() {
         return Ok((validation, None));
     }
     let max = loaded.settings.agents.max;
     let engine = read_only_engine::open(home, loaded.settings).await?;
-    for watch in &watches {
-        validation.checks.extend(probe_checks(&engine, watch).await?);
-    }
+    // It reads the repositories' own files.
     let polled = polls::poll(&engine, &PollRequest::default(), Mode::Dry).await;
     validation.watches = polled.map_err(|problem| Failure::new(problem.message).hints(problem.hint))?;
+    for watch in &watches {
+        let whole = with_known_file(&engine, watch);
+        let of_file = agents_of(&whole).filter(|agent| !agents_of(watch).any(|own| own == *agent));
+        let repair = "correct `agent` in .kugetsu.toml on the default branch";
+        validation.checks.extend(of_file.filter_map(|agent| agent_check(&engine.settings(), watch, agent, repair)));
+        validation.checks.extend(probe_checks(&engine, &whole).await?);
+    }
     let in_use = engine.store().queue(0).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
     Ok((validation, Some(max.saturating_sub(in_use.slots_in_use))))
 }
@@ -115,45 +126,21 @@ fn settings_checks(home: &Home, loaded: &Loaded) -> Vec<Check> {
     checks
 }
 
-/// A watch whose agent cannot run.
-fn agent_check(settings: &Settings, watch: &Watch) -> Option<Check> {
-    let name = watch.agent.as_ref()?;
-    let repair = format!(
-        "list the agents with `kugetsu agents`, or set another: kugetsu config set watch.{}.agent <name>",
-        watch.name
-    );
-    let profile = match profile(name, &settings.profiles) {
-        Ok(profile) => profile,
-        Err(error) => return Some(Check::bad(WATCH, &watch.name, error.to_string(), repair)),
-    };
-    let missing = find_program(&profile, &settings.search_path()).err()?;
-    Some(Check::bad(WATCH, &watch.name, missing.to_string(), repair))
-}
-
-async fn probe_checks(engine: &ReadOnlyEngine, watch: &Watch) -> Result<Vec<Check>, Failure> {
-    let request = ProbeRequest {
-        repo: format!("{}/{}", watch.repo.base, watch.repo.project),
-        cwd: paths::cwd()?,
-        label: watch.policy.label.clone(),
-        assignee: watch.policy.assignee.clone(),
-        trust: Some(watch.policy.trust.to_string()),
-        merges: watch.feedback.merge != MergePolicy::Never,
-        watch: Some(watch.name.clone()),
-    };
-    let probed = match probe::probe(engine, &request).await {
+async fn probe_checks(engine: &ReadOnlyEngine, configured: &Watch) -> Result<Vec<Check>, Failure> {
+    let probed = match probe::probe(engine, &watch::probe_request(configured)?).await {
         Ok(probed) => probed,
         Err(problem) => {
-            let check = Check::bad(WATCH, &watch.name, problem.message, problem.hint.unwrap_or_default());
+            let check = Check::bad(WATCH, &configured.name, problem.message, problem.hint.unwrap_or_default());
             return Ok(vec![check]);
         }
     };
     let hint = |finding: &Finding| finding.hint.clone().unwrap_or_default();
     let mut checks: Vec<Check> =
-        probed.problems.iter().map(|one| Check::bad(WATCH, &watch.name, &one.message, hint(one))).collect();
-    checks.extend(probed.warnings.iter().map(|one| Check::warning(WATCH, &watch.name, &one.message, hint(one))));
+        probed.problems.iter().map(|one| Check::bad(WATCH, &configured.name, &one.message, hint(one))).collect();
+    checks.extend(probed.warnings.iter().map(|one| Check::warning(WATCH, &configured.name, &one.message, hint(one))));
     if checks.is_empty() {
         let message = format!("the token may do what {} needs", probed.repo);
-        checks.push(Check::ok(WATCH, &watch.name, message));
+        checks.push(Check::ok(WATCH, &configured.name, message));
     }
     Ok(checks)
 }

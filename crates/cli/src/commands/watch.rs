@@ -1,5 +1,6 @@
 //! `kugetsu watch`: repositories whose issues are started when they get a label or an assignee.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use kugetsu_agent::profile;
@@ -10,7 +11,9 @@ use kugetsu_api::watch::{
     ConditionObject, ConsideredObject, Finding, PollObject, PollRequest, ProbeObject, ProbeRequest, WatchObject,
 };
 use kugetsu_domain::text::counted;
+use kugetsu_domain::watch::feedback::MergePolicy;
 use kugetsu_engine::watch_queries::polls::{self, Mode};
+use kugetsu_engine::watches;
 use serde::Serialize;
 use toml_edit::{Array, Value};
 
@@ -121,13 +124,13 @@ struct Add {
     /// The repository: its address, owner/repo, or a directory.
     repo: String,
     /// Start issues that have this label; `agent` if neither a label nor an assignee is given.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     label: Option<String>,
     /// Start issues that are assigned to this user.
-    #[arg(long, value_name = "LOGIN")]
+    #[arg(long, value_name = "LOGIN", value_parser = NonEmptyStringValueParser::new())]
     assignee: Option<String>,
     /// Whose issues and comments the agent gets: owners, members (the default), collaborators, or logins with commas.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     trust: Option<String>,
     /// A name for the watch; defaults to that of the repository.
     #[arg(long)]
@@ -168,7 +171,12 @@ pub(crate) async fn run(home: &Home, arguments: Watch) -> Result<Exit, Failure> 
         Action::Add(arguments) => add(home, *arguments).await?,
         Action::List { json } => {
             let watches = connect::call(home, &endpoints::LIST_WATCHES, &NoFields {}).await?;
-            if json { ui::json(&watches)? } else { print_watches(&watches) }
+            if json {
+                ui::json(&watches)?
+            } else {
+                print_watches(&watches)
+            }
+            load(home, &own_environment)?.warnings.iter().for_each(ui::warning);
         }
         Action::Rm { name, json } => remove(home, &name, json).await?,
         Action::Pause { name, json } => set_paused(home, &name, true, json).await?,
@@ -201,19 +209,22 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
         label,
         assignee: arguments.assignee.clone(),
         trust: arguments.trust.clone(),
+        base: arguments.base.clone(),
         merges: arguments.merge.as_deref().is_some_and(|merge| merge != "never"),
         watch: None,
     };
-    let probing = connect::call(home, &endpoints::PROBE_REPO, &request);
-    let probed = ui::notify_if_slow("checking what the token may do", probing).await?;
+    let mut probed = probe(home, &request).await?;
     let fields = fields(&arguments, &probed);
     let name = match known(&loaded, &arguments, &probed, &fields)? {
-        Known::Same(name) => {
-            ui::note(format!("{} is watched already, as {name}", probed.repo));
-            name
+        Known::Same(watch) => {
+            probed = probe(home, &probe_request(watch)?).await?;
+            let known = format!("{} is watched already, as {}", probed.repo, watch.name);
+            refuse_problems(&probed, &format!("{known}, but the check failed"))?;
+            ui::note(known);
+            watch.name.clone()
         }
         Known::New(name) => {
-            refuse_problems(&probed)?;
+            refuse_problems(&probed, &format!("could not watch {}", probed.repo))?;
             setup::ensure_home(home)?;
             edit::set_entry(home, SECTION, &name, &fields)?;
             name
@@ -239,6 +250,25 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn probe(home: &Home, request: &ProbeRequest) -> Result<ProbeObject, Failure> {
+    let probing = connect::call(home, &endpoints::PROBE_REPO, request);
+    ui::notify_if_slow("checking what the token may do", probing).await
+}
+
+/// The check of a watch that exists, with its settings.
+pub(crate) fn probe_request(watch: &watches::Watch) -> Result<ProbeRequest, Failure> {
+    Ok(ProbeRequest {
+        repo: format!("{}/{}", watch.repo.base, watch.repo.project),
+        cwd: paths::cwd()?,
+        label: watch.policy.label.clone(),
+        assignee: watch.policy.assignee.clone(),
+        trust: Some(watch.policy.trust.to_string()),
+        base: watch.base.clone(),
+        merges: watch.feedback.merge != MergePolicy::Never,
+        watch: Some(watch.name.clone()),
+    })
+}
+
 fn with_hint(finding: &Finding) -> String {
     match &finding.hint {
         Some(hint) => format!("{}; {hint}", finding.message),
@@ -246,13 +276,13 @@ fn with_hint(finding: &Finding) -> String {
     }
 }
 
-fn refuse_problems(probed: &ProbeObject) -> Result<(), Failure> {
+fn refuse_problems(probed: &ProbeObject, refusal: &str) -> Result<(), Failure> {
     if probed.problems.is_empty() {
         return Ok(());
     }
     let messages: Vec<&str> = probed.problems.iter().map(|problem| problem.message.as_str()).collect();
     let hints = probed.problems.iter().filter_map(|problem| problem.hint.clone());
-    Err(Failure::new(format!("could not watch {}: {}", probed.repo, messages.join("; "))).hints(hints))
+    Err(Failure::new(format!("{refusal}: {}", messages.join("; "))).hints(hints))
 }
 
 /// The settings of the new entry.
@@ -275,8 +305,8 @@ fn fields(arguments: &Add, probed: &ProbeObject) -> Vec<(&'static str, Value)> {
 }
 
 /// Whether a watch is to be added.
-enum Known {
-    Same(String),
+enum Known<'a> {
+    Same(&'a watches::Watch),
     New(String),
 }
 
@@ -284,12 +314,12 @@ enum Known {
 ///
 /// # Errors
 /// The repository has another watch, or the name belongs to another repository.
-fn known(
-    loaded: &Loaded,
+fn known<'a>(
+    loaded: &'a Loaded,
     arguments: &Add,
     probed: &ProbeObject,
     fields: &[(&'static str, Value)],
-) -> Result<Known, Failure> {
+) -> Result<Known<'a>, Failure> {
     let watches = &loaded.settings.watches;
     if let Some(same) = watches.iter().find(|watch| watch.repo.to_string() == probed.repo) {
         let name = &same.name;
@@ -301,7 +331,7 @@ fn known(
             .collect();
         let is_renamed = arguments.name.as_ref().is_some_and(|other| other != name);
         if differ.is_empty() && !is_renamed {
-            return Ok(Known::Same(name.clone()));
+            return Ok(Known::Same(same));
         }
         let mut failure = Failure::usage(format!("{} is watched already, as {name}", probed.repo));
         for (field, value) in differ {
@@ -327,9 +357,10 @@ fn known(
     match names.iter().find(|name| !name.is_empty() && !taken(name)) {
         Some(name) => Ok(Known::New(name.clone())),
         None => {
-            let other = watches.iter().find(|watch| watch.name == names[0]).map(|watch| format!(" of {}", watch.repo));
-            Err(Failure::usage(format!("the watch {} exists already{}", names[0], other.unwrap_or_default()))
-                .hint("choose a name with `--name`"))
+            let name = &names[0];
+            let other = watches.iter().find(|watch| watch.name == *name).map(|watch| format!(" of {}", watch.repo));
+            let message = format!("the name {name:?} is taken by the watch{}", other.unwrap_or_default());
+            Err(Failure::usage(message).hint("choose a name with `--name`"))
         }
     }
 }
@@ -387,7 +418,8 @@ async fn remove(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
     }
     if let Some(watch) = watches.iter().find(|watch| watch.name == name).filter(|watch| watch.open_prs > 0) {
         let open = counted(watch.open_prs, "open pull request");
-        ui::warning(format!("{open} of {} no longer followed: nothing answers checks and reviews", watch.repo));
+        let are = if watch.open_prs == 1 { "is" } else { "are" };
+        ui::warning(format!("{open} of {} {are} no longer followed: nothing answers checks and reviews", watch.repo));
     }
     connect::reload_if_running(home).await
 }
@@ -430,7 +462,7 @@ fn print_watches(watches: &[WatchObject]) {
     ui::table_with_tones(&columns, &rows, tone);
     for watch in watches {
         if let Some(error) = &watch.error {
-            ui::warning(format!("{}: the last poll failed: {error}", watch.name));
+            ui::warning(failed_poll(watch, error));
         }
         if watch.webhook == "missed" {
             let name = &watch.name;
@@ -439,6 +471,10 @@ fn print_watches(watches: &[WatchObject]) {
             ));
         }
     }
+}
+
+pub(crate) fn failed_poll(watch: &WatchObject, error: &str) -> String {
+    format!("{}: the last poll failed: {error}", watch.name)
 }
 
 /// The label and the assignee of the issues that are handed over.

@@ -10,3 +10,4 @@ pub(crate) mod orphans;
 pub(crate) mod repair;
 pub(crate) mod servers;
 pub(crate) mod settings;
+pub(crate) mod watches;

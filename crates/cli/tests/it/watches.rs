@@ -1,6 +1,7 @@
 //! `kugetsu watch`, `validate`, and `why` for issues of watched repositories.
 
 use std::fs;
+use std::net::TcpListener;
 
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
@@ -124,6 +125,87 @@ fn watch_is_added_once_and_every_comment_stays() {
         let (code, error) = stage.refused(&["watch", "rm", "api"]);
         assert!(code == Some(2) && error.contains("no watch \"api\""), "{error}");
     }
+}
+
+#[test]
+fn repeated_add_makes_the_same_check() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let (world, address) = (&stage.world, stage.address());
+    world.run(["watch", "add", &address]);
+    let config = stage.config();
+    let refused = |part: &str| {
+        let (code, error) = stage.refused(&["watch", "add", &address]);
+        assert!(code == Some(1) && error.contains("watched already, as api, but the check failed"), "{error}");
+        assert!(error.contains(part), "{part}: {error}");
+    };
+    for token in ["two words", "another-token-123456"] {
+        world.run(["env", "set", stage.variable, token]);
+        refused("token");
+    }
+    world.run(["env", "set", stage.variable, TOKEN]);
+    // The trust of the watch counts, not the default.
+    world.run(["config", "set", "watch.api.trust", "kim"]);
+    stage.forge.set_permission(PROJECT, "robot", Permission::Write);
+    world.run(["watch", "add", &address]);
+    world.run(["config", "unset", "watch.api.trust"]);
+    refused("role Administrator");
+    assert_eq!(stage.config(), config);
+}
+
+#[test]
+fn mistakes_in_the_options_of_a_watch_are_named_before_it_is_added() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let (address, before) = (stage.address(), stage.config());
+    for (arguments, code, part) in [
+        (["--base", "nobranch"], 1, "has no branch nobranch"),
+        (["--trust", "member"], 2, "did you mean `members`?"),
+        (["--trust", "Everyone"], 2, "owners, members and collaborators"),
+        (["--label", ""], 2, "--label"),
+        (["--label", "a\u{1b}[2Jb"], 2, "control characters"),
+    ] {
+        let (found, error) = stage.refused(&[&["watch", "add", &address][..], &arguments].concat());
+        assert!(found == Some(code) && error.contains(part) && !error.contains('\u{1b}'), "{arguments:?}: {error}");
+    }
+    assert_eq!(stage.config(), before);
+    stage.world.run(["watch", "add", &address, "--trust", "@member", "--base", "main"]);
+    stage.configure("[watch.other]\nrepo = \"https://github.com/acme/other\"\nlabel = \"x\"\ncolour = 1\n");
+    stage.world.run(["watch", "rm", "api"]);
+    let (code, error) = stage.refused(&["watch", "add", &address, "--name", "other"]);
+    assert!(code == Some(2) && error.contains("is taken by the watch of github.com/acme/other"), "{error}");
+    let listed = shown(&stage.world.attempt(["watch", "list"]));
+    assert!(listed.contains("unknown setting `watch.other.colour`"), "{listed}");
+}
+
+#[test]
+fn webhook_needs_a_watch_and_a_port() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let world = &stage.world;
+    stage.watch("paused = true");
+    stage.configure("[hooks]\nurl = \"https://kugetsu.example.com\"\n");
+    let (code, error) = stage.refused(&["hook", "create", "nope"]);
+    assert!(code == Some(2) && error.contains("no watch \"nope\"") && error.contains("kugetsu watch list"), "{error}");
+    let created = shown(&world.attempt(["hook", "create", "api"]));
+    assert!(created.contains("created") && created.contains("kugetsu config set hooks.listen"), "{created}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    world.run(["config", "set", "hooks.listen", &taken.local_addr().unwrap().to_string()]);
+    let warned = || shown(&world.attempt(["hook", "create", "api"]));
+    eventually("the port to be tried", || Some(warned()).filter(|text| text.contains("cannot listen on 127.0.0.1")));
+    assert!(!warned().contains("hooks.listen is not set"));
+}
+
+#[test]
+fn failing_polls_are_in_status_and_doctor() {
+    let stage = Stage::ready(ForgeKind::Gitea);
+    let world = &stage.world;
+    stage.forge.set_file(PROJECT, ".kugetsu.toml", "\nverify = \"cargo test\"\n");
+    stage.configure(&format!("[watch.api]\nrepo = \"{}\"\nlabel = \"agent\"\npoll = \"1s\"\n", stage.address()));
+    let failed = "api: the last poll failed: .kugetsu.toml on its default branch is not valid: line 2: verify: ";
+    let status =
+        eventually("the poll", || Some(shown(&world.attempt(["status"]))).filter(|text| text.contains(failed)));
+    assert!(status.contains("kugetsu validate"), "{status}");
+    assert_eq!(world.json(["status", "--json"])["failing_watches"][0]["name"], "api");
+    let doctor = shown(&world.attempt(["doctor", "--offline"]));
+    assert!(doctor.contains("line 2: verify: "), "{doctor}");
 }
 
 #[test]
@@ -289,6 +371,10 @@ fn why_explains_every_condition_of_an_issue_without_a_task() {
     for part in ["not started", "repository: it is paused", "kugetsu watch resume api", "(read "] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    // The watch has a name, and no other watched repository has the path.
+    for short in [format!("api#{labeled}"), format!("{PROJECT}#{labeled}")] {
+        assert_eq!(world.json(["why", &short, "--json"])["issue"], why["issue"], "{short}");
+    }
     // Nothing is stored about an issue without the label; its server is read now.
     let text = world.run(["why", &page(other)]);
     assert!(text.contains("does not have the label \"agent\"") && text.contains("give "), "{text}");
@@ -347,6 +433,13 @@ fn validate_names_each_problem_with_its_hint_and_changes_nothing() {
     let wrong = validation["checks"].as_array().unwrap().iter().find(|check| check["state"] == "bad").unwrap();
     assert!(wrong.to_string().contains("label or assignee") && wrong["repair"].is_string(), "{wrong}");
     world.run(["watch", "rm", "b"]);
+    forge.set_file(PROJECT, ".kugetsu.toml", "base = \"nobranch\"\n[[rules]]\nlabel = \"bug\"\nagent = \"nope\"\n");
+    let output = world.attempt(["validate"]);
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    for part in ["nope", "correct `agent` in .kugetsu.toml", "has no branch nobranch"] {
+        assert!(shown(&output).contains(part), "{part}: {}", shown(&output));
+    }
+    forge.set_file(PROJECT, ".kugetsu.toml", "");
     forge.set_permission(PROJECT, "robot", Permission::Read);
     let output = world.attempt(["validate"]);
     assert!(
@@ -446,6 +539,11 @@ fn agent_reads_its_issue_asks_on_it_and_continues_with_the_answer() {
     let (code, error) = stage.refused(&["answer", &page, "again"]);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("has no open question") && error.contains("kugetsu continue"), "{error}");
+    let (code, error) = stage.refused(&["answer", &page]);
+    assert!(code == Some(2) && error.contains(&format!("`kugetsu answer {page} \"<text>\"`")), "{error}");
+    world.run(["destroy", &page, "--yes", "--discard"]);
+    let (code, error) = stage.refused(&["answer", &page, "again"]);
+    assert!(code == Some(1) && error.contains("kugetsu start") && !error.contains("kugetsu continue"), "{error}");
 }
 
 #[test]

@@ -6,13 +6,17 @@ use kugetsu_api::problem::Problem;
 use kugetsu_api::watch::{Finding, ProbeObject, ProbeRequest};
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::watch::trust::{Permission, Trust};
+use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_forge::issue::IssueQuery;
 use kugetsu_forge::kinds::table::{pull_request_name, token_needs};
+use kugetsu_forge::references::parser::parse;
 use kugetsu_forge::user::{ProjectAccess, TokenNeeds};
+use kugetsu_git::mirror::BaseError;
+use kugetsu_git::names::BranchName;
 
-use crate::credentials::{token, token_variable};
+use crate::credentials::{source, token, token_variable, with_token};
 use crate::engine::Engine;
 use crate::forges::known;
 use crate::problems::{absolute, usage};
@@ -120,6 +124,9 @@ impl Probe {
             self.check_look_up(forge.as_ref(), repo, (&account.login, access.permission), trust, needs).await?;
         }
         self.check_label(forge.as_ref(), repo, needs).await?;
+        if let Some(base) = &request.base {
+            self.check_base(engine, repo, base).await;
+        }
         if let Some(assignee) = &request.assignee {
             self.check_assignee(forge.as_ref(), repo, assignee).await?;
         }
@@ -238,6 +245,24 @@ impl Probe {
         Ok(())
     }
 
+    /// Only an answer that lacks the branch counts: git may reach the server in another way than the requests do.
+    async fn check_base(&mut self, engine: &Engine, repo: &RepoRef, base: &str) {
+        let settings = engine.settings();
+        let hint = format!("name another branch with {}, or push {base} first", self.setting("base", "<branch>"));
+        let branch = match BranchName::new(base.to_owned()) {
+            Ok(branch) => branch,
+            Err(error) => return self.problem(error.to_string(), hint),
+        };
+        let Ok(address) = parse(&self.object.url, &settings.servers.known(), None) else { return };
+        let Ok(location) = clone_source(&address, &settings.repositories, &settings.servers) else { return };
+        let git = with_token(engine.git(), &settings, repo.base.as_str());
+        match source(false, location.clone_url.as_str()).check_base(&git, &branch).await {
+            Ok(()) => {}
+            Err(error @ BaseError::Unknown { .. }) => self.problem(error.to_string(), hint),
+            Err(error) => tracing::warn!(%repo, base, %error, "the base of a watch is not checked"),
+        }
+    }
+
     async fn check_assignee(&mut self, forge: &dyn Forge, repo: &RepoRef, assignee: &str) -> Result<(), ForgeError> {
         let found = match forge.permission(&repo.project, assignee).await {
             Ok(permission) => permission,
@@ -296,6 +321,10 @@ impl Probe {
             (ForgeError::Forbidden { .. } | ForgeError::TokenRefused { .. }, Some(needs)) => {
                 Some(self.new_token(needs))
             }
+            (ForgeError::NotFound { server, .. }, _) => Some(format!(
+                "check the address, which projects the token can access, and whether the API of the server is at \
+                 {server} (`--api-url` of `kugetsu server add` sets another address)"
+            )),
             (error, _) => error.hint(),
         };
         self.object.problems.push(Finding { message: error.to_string(), hint });

@@ -15,6 +15,7 @@ async fn probed(stage: &Stage) -> ProbeObject {
         label: None,
         assignee: None,
         trust: None,
+        base: None,
         merges: true,
         watch: None,
     };
