@@ -115,7 +115,7 @@ impl fmt::Display for Trust {
 
 const GROUPS: [&str; 3] = ["owners", "members", "collaborators"];
 /// Words for groups that do not exist.
-const NO_GROUPS: [&str; 7] = ["all", "any", "anybody", "anyone", "everybody", "everyone", "public"];
+const NO_GROUPS: [&str; 6] = ["all", "any", "anyone", "everybody", "everyone", "public"];
 
 /// The group that a word means, in another case or in the singular; `Some(None)` if there is no such group.
 fn group_like(word: &str) -> Option<Option<&'static str>> {
