@@ -116,6 +116,31 @@ pub(crate) async fn verifications(engine: &Engine, run: RunId) -> io::Result<Vec
         .collect())
 }
 
+/// Replaces each line that is no record by a notice: a disk that was full leaves a part of one. A notice has the time of the record
+/// before it, or `now`.
+fn readable(lines: Vec<u8>, now: Timestamp) -> Vec<u8> {
+    let record = |line: &[u8]| serde_json::from_slice::<Record>(line);
+    if lines.split_inclusive(|byte| *byte == b'\n').all(|line| record(line).is_ok()) {
+        return lines;
+    }
+    let (mut readable, mut at) = (Vec::with_capacity(lines.len()), now.as_millisecond());
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        match record(line) {
+            Ok(record) => {
+                at = record.at;
+                readable.extend_from_slice(line);
+            }
+            Err(error) => {
+                let text = format!("a record of {} bytes cannot be read and is left out: {error}", line.len());
+                let notice = Record { at, body: Body::Notice { text } };
+                readable.extend(serde_json::to_vec(&notice).unwrap_or_default());
+                readable.push(b'\n');
+            }
+        }
+    }
+    readable
+}
+
 /// The last bytes of a file, at most [`CHUNK`].
 fn end_of(path: &Path) -> io::Result<Vec<u8>> {
     last_bytes(path, CHUNK as u64)
@@ -276,7 +301,8 @@ impl Sender {
                 let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
                 let tail = rest.split_off(end + 1);
                 at += rest.len() as u64;
-                if self.chunks.send(Ok(std::mem::replace(&mut rest, tail))).await.is_err() {
+                let lines = readable(std::mem::replace(&mut rest, tail), self.engine.now());
+                if self.chunks.send(Ok(lines)).await.is_err() {
                     return Ok::<_, io::Error>(Err(Stopped::Gone));
                 }
             }

@@ -16,6 +16,7 @@ mod references;
 mod runner;
 mod runs;
 mod stalls;
+mod torn_records;
 mod unreadable;
 mod watch;
 mod world;
