@@ -240,14 +240,15 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
         None => ("a deleted user".to_owned(), Some(false)),
         Some(author) => (author.login.clone(), author.is_trusted),
     };
+    let is_labeled = policy.label.as_ref().is_some_and(|label| facts.labels.contains(label));
     let (trusted, fact) = match (is_trusted, facts.text) {
         (_, LabeledText::Changed) => (Met::No, format!("title or description changed after {}", set_again(policy))),
         (Some(true), _) => (Met::Yes, format!("{author} wrote it, and is trusted ({})", policy.trust)),
         // A label that only trusted people can set, for exactly this text.
-        (_, LabeledText::Unchanged) if policy.label.is_some() => {
+        (_, LabeledText::Unchanged) if is_labeled => {
             (Met::Yes, format!("{author} wrote it, and the text is the one that was labeled"))
         }
-        (_, LabeledText::Unknown) if policy.label.is_some() && facts.is_complete && facts.author.is_some() => {
+        (_, LabeledText::Unknown) if is_labeled && facts.is_complete && facts.author.is_some() => {
             (Met::No, format!("title or description may have changed after {}", set_again(policy)))
         }
         (Some(false), _) => (Met::No, format!("{author} wrote it, and is not trusted ({})", policy.trust)),
