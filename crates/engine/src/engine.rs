@@ -23,7 +23,7 @@ use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
@@ -93,6 +93,8 @@ struct Inner {
     /// The files of watched repositories that were read.
     repo_files: RepoFiles,
     looks: Looks,
+    /// A user requested that effects which failed are tried again.
+    retries: Notify,
     /// Reports of webhooks that wait.
     notices: Notices,
     report_times: ReportTimes,
@@ -131,6 +133,7 @@ impl Engine {
             merges: Turns::default(),
             repo_files: RepoFiles::default(),
             looks: Looks::default(),
+            retries: Notify::new(),
             notices: Notices::default(),
             report_times: ReportTimes::default(),
             hook_key: StdMutex::default(),
@@ -240,6 +243,16 @@ impl Engine {
 
     pub(crate) fn looks(&self) -> &Looks {
         &self.0.looks
+    }
+
+    /// Makes the main loop execute at once what waits for another attempt.
+    pub(crate) fn retry_effects(&self) {
+        self.0.retries.notify_one();
+    }
+
+    /// Waits until a user requests [`retry_effects`](Self::retry_effects).
+    pub(crate) async fn retries(&self) {
+        self.0.retries.notified().await;
     }
 
     pub(crate) fn notices(&self) -> &Notices {

@@ -43,7 +43,7 @@ async fn run(engine: Engine) {
         finished,
         unsettled: VecDeque::new(),
         slots_full: false,
-        settings_changed: false,
+        retries_all: false,
         changes: 0,
     };
     let commits = engine.store().commits();
@@ -88,8 +88,14 @@ async fn run(engine: Engine) {
                 () = commits.queued(), if failures == 0 && !state.slots_full => break,
                 Ok(()) = settings.changed() => {
                     engine.runners().send_limits(engine.limits());
-                    state.settings_changed = true;
+                    state.retries_all = true;
                     state.changes += 1;
+                    if failures == 0 {
+                        break;
+                    }
+                }
+                () = engine.retries() => {
+                    state.retries_all = true;
                     if failures == 0 {
                         break;
                     }
@@ -106,8 +112,8 @@ struct Loop {
     unsettled: VecDeque<Execution>,
     /// Whether the last pass left no slot free.
     slots_full: bool,
-    /// Whether the user may have corrected what effects failed for, such as a token.
-    settings_changed: bool,
+    /// Whether the user may have corrected what effects failed for, such as a token, or requests another attempt.
+    retries_all: bool,
     /// How many times the settings have changed.
     changes: u64,
 }
@@ -130,10 +136,10 @@ impl Loop {
         loop {
             let now = self.engine.now();
             // Then those are due, too, that wait for another attempt.
-            let until = if self.settings_changed { self.engine.clock().after(DELAY_MAX) } else { now };
+            let until = if self.retries_all { self.engine.clock().after(DELAY_MAX) } else { now };
             let claimed = self.engine.store().claim_effects(until, BATCH).await?;
             if claimed.is_empty() {
-                self.settings_changed = false;
+                self.retries_all = false;
                 return self.engine.store().next_effect_due(now).await;
             }
             for effect in claimed {

@@ -30,7 +30,7 @@ pub enum Mode {
 }
 
 /// Reads the selected repositories now, and decides about all issues that were handed over. What a server refuses is part of the
-/// result: it does not keep the other repositories from being read.
+/// result: it does not keep the other repositories from being read. Effects that failed are tried again at once.
 ///
 /// # Errors
 /// There is no such watch.
@@ -43,6 +43,9 @@ pub async fn poll(engine: &Engine, request: &PollRequest, mode: Mode) -> Result<
             object.error = Some(with_hint(&error));
         }
         polled.push(object);
+    }
+    if mode == Mode::Real {
+        engine.retry_effects();
     }
     Ok(polled)
 }
