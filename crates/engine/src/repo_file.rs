@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Forge;
 use kugetsu_store::error::StoreError;
@@ -12,16 +12,10 @@ use toml_edit::{Document, Item, Table};
 
 use crate::engine::Engine;
 use crate::schema::{RepoFile, WatchRule, json};
-use crate::watches::{KnownFile, Watch};
+use crate::watches::{FILE_AGAIN, FILE_AGAIN_IF_NONE, FILE_AGAIN_WITH_HOOK, KnownFile, Watch};
 
 /// The name of the file, at the root of the repository.
 const NAME: &str = ".kugetsu.toml";
-/// Time after which it is read again.
-const AGAIN: SignedDuration = SignedDuration::from_mins(10);
-/// The same if there was none.
-const AGAIN_IF_NONE: SignedDuration = SignedDuration::from_hours(1);
-/// The same if a webhook reports pushes.
-const AGAIN_WITH_HOOK: SignedDuration = SignedDuration::from_hours(24);
 
 /// The file of a repository counts, and is not known.
 #[derive(Debug, Error)]
@@ -53,6 +47,27 @@ pub(crate) async fn with_file(engine: &Engine, watch: &Watch, forge: &dyn Forge)
     known.file.and_then(|file| watch.with_file(&file)).map_err(RepoFileError::Invalid)
 }
 
+/// The same with the file as it is now, for what begins with it and for users who look after they changed it. `watch` is the one of
+/// the settings.
+///
+/// # Errors
+/// As [`with_file`].
+pub(crate) async fn with_current_file(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+) -> Result<Watch, RepoFileError> {
+    engine.repo_files().forget(&watch.repo);
+    with_file(engine, watch, forge).await
+}
+
+/// Returns why the file is not valid, as it was read last.
+pub(crate) fn known_to_be_invalid(engine: &Engine, watch: &Watch) -> Option<String> {
+    let known = engine.repo_files().get(&watch.repo)?;
+    let invalid = known.file.and_then(|file| watch.with_file(&file)).err()?;
+    Some(RepoFileError::Invalid(invalid).to_string())
+}
+
 /// The watch with the settings of its repository's file as it was read last, or without them.
 pub fn with_known_file(engine: &Engine, watch: &Watch) -> Watch {
     let known = engine.repo_files().get(&watch.repo).and_then(|known| known.file.ok());
@@ -60,12 +75,16 @@ pub fn with_known_file(engine: &Engine, watch: &Watch) -> Watch {
 }
 
 async fn is_current(engine: &Engine, watch: &Watch, known: &KnownFile, now: Timestamp) -> Result<bool, RepoFileError> {
+    // Everything waits for its correction.
+    let Ok(file) = &known.file else { return Ok(false) };
+    if watch.with_file(file).is_err() {
+        return Ok(false);
+    }
     let age = now.duration_since(known.read_at);
-    let is_empty = known.file.as_ref().is_ok_and(|file| *file == RepoFile::default());
-    if age < (if is_empty { AGAIN_IF_NONE } else { AGAIN }) {
+    if age < (if *file == RepoFile::default() { FILE_AGAIN_IF_NONE } else { FILE_AGAIN }) {
         return Ok(true);
     }
-    Ok(age < AGAIN_WITH_HOOK && engine.store().watch(watch.repo.clone()).await?.has_hook())
+    Ok(age < FILE_AGAIN_WITH_HOOK && engine.store().watch(watch.repo.clone()).await?.has_hook())
 }
 
 /// The error names the line and the setting.

@@ -30,6 +30,15 @@ pub const POLL: Duration = Duration::from_secs(30);
 pub const POLL_WITH_HOOK: Duration = Duration::from_secs(300);
 /// The same on GitLab, where a poll is two requests: issues and merge requests are separate lists.
 pub const POLL_WITH_HOOK_ON_GITLAB: Duration = Duration::from_secs(600);
+/// Time after a change during which the comments of its issue are read again with each poll, if the server refuses something about
+/// them.
+pub const REFUSED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+/// Time after which the file of a repository is read again for issues that were started.
+pub const FILE_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// The same if there was none.
+pub const FILE_AGAIN_IF_NONE: SignedDuration = SignedDuration::from_hours(1);
+/// The same if a webhook reports pushes.
+pub const FILE_AGAIN_WITH_HOOK: SignedDuration = SignedDuration::from_hours(24);
 /// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
 pub const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
 

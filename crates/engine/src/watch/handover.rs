@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::task::{HandoverError, first_task, start};
 use super::trusted::is_trusted;
 use crate::engine::Engine;
+use crate::repo_file::with_current_file;
 use crate::watches::Watch;
 
 /// How far apart a server may date the setting of a label and the change of the issue that it is.
@@ -89,9 +90,40 @@ pub(crate) async fn consider(
     forge: &dyn Forge,
     issue: &Issue,
 ) -> Result<Considered, HandoverError> {
-    let Judged { conditions: mut found, text, was_handed_over, error } = judge(engine, watch, forge, issue, 0).await?;
+    let considered = consider_with(engine, watch, forge, issue).await?;
+    if !is_eligible(&considered.conditions) {
+        return Ok(considered);
+    }
+    // The repository's file may narrow what is allowed, since a moment ago.
+    let Some(own) = engine.settings().watch(&watch.name).cloned() else { return Ok(considered) };
+    let current = with_current_file(engine, &own, forge).await?;
+    let mut considered = match current == *watch {
+        true => considered,
+        false => consider_with(engine, &current, forge, issue).await?,
+    };
+    let found = &mut considered.conditions;
+    if is_eligible(found) {
+        let task = first_task(engine, &current, forge, issue, &text_hash(issue)).await?;
+        // Several issues are considered at once. Each of them counts before the next one is compared with the limits.
+        let _turn = engine.starts().take(&watch.repo).await;
+        let now = limits(&current.policy, load(engine, &current).await?);
+        found.retain(|condition| now.iter().all(|limit| limit.kind != condition.kind));
+        found.extend(now);
+        considered.has_started = is_eligible(found) && start(engine, &current, task).await?;
+    }
+    Ok(considered)
+}
+
+/// Stores the conditions of an issue that was handed over.
+async fn consider_with(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    issue: &Issue,
+) -> Result<Considered, HandoverError> {
+    let Judged { conditions: found, text, was_handed_over, error } = judge(engine, watch, forge, issue, 0).await?;
     let candidate = is_handed_over(&found).then(|| Candidate {
-        text_hash: text.clone(),
+        text_hash: text,
         // The server's time, to compare it with that of a setting.
         seen_at: changed_at(engine, issue),
         conditions: found.clone(),
@@ -101,17 +133,7 @@ pub(crate) async fn consider(
     if candidate.is_some() || was_handed_over {
         engine.store().set_candidate(watch.repo.clone(), issue.number, candidate).await?;
     }
-    let mut has_started = false;
-    if is_eligible(&found) {
-        let task = first_task(engine, watch, forge, issue, &text).await?;
-        // Several issues are considered at once. Each of them counts before the next one is compared with the limits.
-        let _turn = engine.starts().take(&watch.repo).await;
-        let now = limits(&watch.policy, load(engine, watch).await?);
-        found.retain(|condition| now.iter().all(|limit| limit.kind != condition.kind));
-        found.extend(now);
-        has_started = is_eligible(&found) && start(engine, watch, task).await?;
-    }
-    Ok(Considered { conditions: found, has_started, error })
+    Ok(Considered { conditions: found, has_started: false, error })
 }
 
 /// The result of a person's request to start an issue.
@@ -129,6 +151,10 @@ pub(crate) async fn on_request(
     number: u64,
 ) -> Result<Requested, HandoverError> {
     let issue = forge.issue(&watch.repo.project, number).await?;
+    let Some(own) = engine.settings().watch(&watch.name).cloned() else {
+        return Ok(Requested::Refused("its watch was removed".to_owned()));
+    };
+    let watch = &with_current_file(engine, &own, forge).await?;
     let policy =
         Policy { label: None, assignee: None, max_running: None, max_open_pull_requests: None, ..watch.policy.clone() };
     let load = load(engine, watch).await?;

@@ -22,8 +22,8 @@ use super::task::HandoverError;
 use crate::backoff;
 use crate::engine::Engine;
 use crate::forges::background;
-use crate::repo_file::{RepoFileError, with_file};
-use crate::watches::Watch;
+use crate::repo_file::{RepoFileError, with_current_file, with_file};
+use crate::watches::{REFUSED_AGAIN, Watch};
 
 /// How far a poll reads back behind the last change that was read: servers list changes some seconds late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
@@ -119,7 +119,7 @@ async fn consider_all(engine: &Engine, watch: &Watch) {
             return Ok(());
         }
         let forge = background(engine, &watch.repo.base)?;
-        let watch = &with_file(engine, watch, forge.as_ref()).await?;
+        let watch = &with_current_file(engine, watch, forge.as_ref()).await?;
         let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
         for issue in forge.issues(&watch.repo.project, &query).await?.entries {
             one(engine, watch, forge.as_ref(), &issue, false).await?;

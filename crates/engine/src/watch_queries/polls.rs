@@ -10,11 +10,14 @@ use kugetsu_domain::text::rfc3339;
 use kugetsu_domain::watch::conditions::{Condition, Met, is_eligible};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::issue::{Issue, IssueQuery};
+use kugetsu_store::error::StoreError;
+use kugetsu_store::view::Poll;
 
 use super::list::selected;
 use crate::engine::Engine;
 use crate::forges::known;
-use crate::repo_file::with_file;
+use crate::problems::store_failed;
+use crate::repo_file::with_current_file;
 use crate::watch::candidates::remove;
 use crate::watch::handover::{consider, is_handed_over, judge};
 use crate::watch::task::HandoverError;
@@ -39,8 +42,12 @@ pub async fn poll(engine: &Engine, request: &PollRequest, mode: Mode) -> Result<
     for watch in selected(engine, request.watch.as_deref())? {
         let mut object =
             PollObject { watch: watch.name.clone(), repo: watch.repo.to_string(), ..PollObject::default() };
-        if let Err(error) = read(engine, &watch, mode, &mut object).await {
-            object.error = Some(with_hint(&error));
+        match read(engine, &watch, mode, &mut object).await {
+            Ok(()) if mode == Mode::Real && object.error.is_none() => {
+                clear_error(engine, &watch).await.map_err(store_failed)?;
+            }
+            Ok(()) => {}
+            Err(error) => object.error = Some(with_hint(&error)),
         }
         polled.push(object);
     }
@@ -48,6 +55,17 @@ pub async fn poll(engine: &Engine, request: &PollRequest, mode: Mode) -> Result<
         engine.retry_effects();
     }
     Ok(polled)
+}
+
+/// Removes the error of the last poll: what it reports is over.
+async fn clear_error(engine: &Engine, watch: &Watch) -> Result<(), StoreError> {
+    let state = engine.store().watch(watch.repo.clone()).await?;
+    match (state.polled_at, state.error) {
+        (Some(at), Some(_)) => {
+            engine.store().set_poll(watch.repo.clone(), Poll { since: state.since, at, error: None }).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The message of an error, with its hint.
@@ -68,7 +86,7 @@ pub(super) fn with_forge_hint(error: &ForgeError) -> String {
 
 async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObject) -> Result<(), HandoverError> {
     let forge = known(engine, &watch.repo.base)?;
-    let watch = &with_file(engine, watch, forge.as_ref()).await?;
+    let watch = &with_current_file(engine, watch, forge.as_ref()).await?;
     let mut issues: BTreeMap<u64, Issue> = BTreeMap::new();
     let query = IssueQuery { open: true, label: watch.policy.label.clone(), ..IssueQuery::default() };
     let listed = forge.issues(&watch.repo.project, &query).await?;

@@ -11,6 +11,7 @@ mod questions;
 mod races;
 mod refusals;
 mod reopened;
+mod repo_files;
 mod restarts;
 mod reviews;
 mod scheduled;
