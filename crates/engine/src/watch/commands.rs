@@ -1,7 +1,8 @@
 //! Carries out the commands in comments of trusted people, each once. A command is acknowledged by a reaction; a refused one also by
 //! a comment that says why.
 //!
-//! A command is noted as handled last. Everything before can be done again, so a daemon that dies in between repeats it.
+//! A command is noted as carried out before it is acknowledged, so that it takes effect once although the acknowledgement fails. A
+//! comment is noted as handled last. A refused command changes nothing, so it is judged again until then.
 
 use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
@@ -20,7 +21,7 @@ use kugetsu_forge::forge::{Forge, Subject};
 use kugetsu_store::error::StoreError;
 
 use super::handover::{Requested, on_request};
-use super::own_comment::OwnComment;
+use super::own_comment::{OwnComment, Written};
 use super::task::{HandoverError, continuation, seeded_task_id};
 use super::trusted::{Trusted, Voice};
 use crate::engine::Engine;
@@ -29,6 +30,8 @@ use crate::watches::Watch;
 
 /// Commands of one comment that are carried out.
 const COMMANDS_MAX: usize = 5;
+/// Attempts to acknowledge the commands of one comment. More than those that only look for a comment.
+const ACKNOWLEDGEMENTS_MAX: u32 = 6;
 
 /// The kind of text that a command is in. Servers number each kind separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
     let mut open = Vec::new();
     for (origin, comment) in with_commands {
         let id = identifier(discussion, origin, comment);
-        if !engine.store().is_handled(watch.repo.base.to_string(), id.clone()).await? {
+        if !is_noted(engine, discussion, id.clone()).await? {
             open.push((id, origin, comment));
         }
     }
@@ -78,17 +81,42 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
         return Ok(());
     }
     let own = forge.whoami().await?.login;
-    let authors = open.iter().filter_map(|(_, _, comment)| comment.author.as_ref());
-    let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, authors).await?;
+    let mut failed = None;
     for (id, origin, comment) in open {
-        let author = comment.author.as_ref();
-        if people.includes_person(author) && people.voice(author, &comment.body) == Voice::Trusted {
-            handle(engine, discussion, (origin, comment), &id).await?;
+        // The others are carried out all the same. The caller comes back to this one.
+        if let Err(error) = take(engine, discussion, (origin, comment), &id, own.clone()).await {
+            tracing::warn!(issue = %issue, comment = comment.id, %error, "a command is tried again");
+            failed.get_or_insert(error);
         }
-        // A stranger's or a program's command stays one, even if the stranger is trusted later.
-        engine.store().add_handled(watch.repo.base.to_string(), id, None, Timestamp::UNIX_EPOCH).await?;
     }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Carries out the commands of one comment if its author is trusted, and notes it as handled.
+async fn take(
+    engine: &Engine,
+    discussion: &Discussion<'_>,
+    (origin, comment): (Origin, &Comment),
+    id: &str,
+    own: String,
+) -> Result<(), HandoverError> {
+    let (watch, forge, author) = (discussion.watch, discussion.forge, comment.author.as_ref());
+    let people = Trusted::ask(&watch.policy.trust, forge, &watch.repo.project, own, author.into_iter()).await?;
+    if people.includes_person(author) && people.voice(author, &comment.body) == Voice::Trusted {
+        handle(engine, discussion, (origin, comment), id).await?;
+    }
+    // A stranger's or a program's command stays one, even if the stranger is trusted later.
+    note(engine, discussion, id.to_owned()).await?;
     Ok(())
+}
+
+/// Notes for good that something was done.
+async fn note(engine: &Engine, discussion: &Discussion<'_>, id: String) -> Result<(), StoreError> {
+    engine.store().add_handled(discussion.watch.repo.base.to_string(), id, None, Timestamp::UNIX_EPOCH).await
+}
+
+async fn is_noted(engine: &Engine, discussion: &Discussion<'_>, id: String) -> Result<bool, StoreError> {
+    engine.store().is_handled(discussion.watch.repo.base.to_string(), id).await
 }
 
 /// Depends on the commands: one that is changed later is another one.
@@ -111,23 +139,61 @@ async fn handle(
 ) -> Result<(), HandoverError> {
     let mut refusals = Vec::new();
     for (number, command) in commands(&comment.body).into_iter().take(COMMANDS_MAX).enumerate() {
+        let carried_out = format!("{id} {number}");
+        if is_noted(engine, discussion, carried_out.clone()).await? {
+            continue;
+        }
         let author = comment.author.as_ref().map(|author| author.login.as_str()).unwrap_or_default();
-        let task = seeded_task_id(&format!("{id} {number}"), comment.created.unwrap_or(Timestamp::UNIX_EPOCH));
+        let task = seeded_task_id(&carried_out, comment.created.unwrap_or(Timestamp::UNIX_EPOCH));
         let refused = match command {
             Ok(command) => execute(engine, discussion, command, author, task).await?,
             Err(UnknownCommand { verb }) => {
                 Some(format!("there is no command {verb:?}; use start, stop, retry or ask"))
             }
         };
-        refusals.extend(refused);
+        match refused {
+            Some(reason) => refusals.push(reason),
+            None => note(engine, discussion, carried_out).await?,
+        }
     }
+    let mut failures = 0;
+    while failures < ACKNOWLEDGEMENTS_MAX && is_noted(engine, discussion, failure(id, failures + 1)).await? {
+        failures += 1;
+    }
+    match acknowledge(discussion, (origin, comment), (id, &refusals), failures).await {
+        Err(error) if error.is_transient() && failures + 1 < ACKNOWLEDGEMENTS_MAX => {
+            note(engine, discussion, failure(id, failures + 1)).await?;
+            Err(error)
+        }
+        Err(error) => {
+            let project = &discussion.watch.repo.project;
+            tracing::warn!(%project, issue = discussion.issue, comment = comment.id, %error, "a command was not acknowledged");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Identifies a failed attempt to acknowledge the commands of a comment.
+fn failure(id: &str, number: u32) -> String {
+    format!("{id} failure {number}")
+}
+
+/// Reacts to the comment, and writes why commands are refused. Commands in reviews are answered in a comment only. `failures` is the number of attempts that failed before.
+async fn acknowledge(
+    discussion: &Discussion<'_>,
+    (origin, comment): (Origin, &Comment),
+    (id, refusals): (&str, &[String]),
+    failures: u32,
+) -> Result<(), HandoverError> {
     let (forge, project) = (discussion.forge, &discussion.watch.repo.project);
     let reaction = if refusals.is_empty() { Reaction::ThumbsUp } else { Reaction::Confused };
-    if origin == Origin::Comment {
-        forge.react(project, discussion.subject, comment.id, reaction).await?;
-    }
-    let text = match refusals.as_slice() {
-        [] if origin == Origin::Comment => return Ok(()),
+    let reacted = match origin {
+        Origin::Comment => forge.react(project, discussion.subject, comment.id, reaction).await,
+        Origin::Review | Origin::Thread => Ok(()),
+    };
+    let text = match refusals {
+        [] if origin == Origin::Comment => return Ok(reacted?),
         [] => {
             let author = comment.author.as_ref().map(|author| author.login.as_str()).unwrap_or_default();
             format!("kugetsu has carried out what {author} wrote in a review.")
@@ -138,8 +204,11 @@ async fn handle(
         }
     };
     // The comments of the discussion may be a part of it, and older than an attempt before this one.
-    OwnComment { project, subject: discussion.subject, text: &text, marker: id }.write(forge, 0).await?;
-    Ok(())
+    let own = OwnComment { project, subject: discussion.subject, text: &text, marker: id };
+    match own.write(forge, failures).await? {
+        Written::Found(_) => Ok(reacted?),
+        Written::MayExist => Err(HandoverError::MayExist),
+    }
 }
 
 /// Returns why the command is refused.

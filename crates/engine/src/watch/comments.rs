@@ -28,8 +28,10 @@ pub(crate) async fn take_comments(
     let subject = Subject::Issue(issue);
     let comments = forge.comments(&watch.repo.project, subject).await?.entries;
     let discussion = Discussion { watch, forge, issue, subject, comments: &comments, in_reviews: &[] };
-    carry_out(engine, &discussion).await?;
-    take_answers(engine, &discussion).await
+    // A command that fails keeps no answer from the agent.
+    let carried_out = carry_out(engine, &discussion).await;
+    take_answers(engine, &discussion).await?;
+    carried_out
 }
 
 /// Gives the agent the comments of trusted people after its question, if it waits for them.

@@ -16,7 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::candidates::{is_due, remove};
 use super::comments::take_comments;
 use super::followed::pull_request_number;
-use super::handover::{Considered, concerns_one, consider, load};
+use super::handover::{Considered, consider, load};
 use super::notices::notify;
 use super::task::HandoverError;
 use crate::backoff;
@@ -36,6 +36,8 @@ const TICK: SignedDuration = SignedDuration::from_secs(1);
 const RECENT: SignedDuration = SignedDuration::from_mins(2);
 /// Shortest time between two polls, also after a failure.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// Issues of one poll whose comments may fail because the server does not work. After that, it is given up.
+const FAILURES_MAX: usize = 3;
 /// Candidates that one poll asks the server about, so that many that wait cost little.
 const CANDIDATES_MAX: usize = 5;
 
@@ -319,7 +321,7 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         Ok(candidates) => candidates.into_iter().map(|(number, _)| number).collect::<BTreeSet<_>>(),
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
-    let mut considered = BTreeSet::new();
+    let (mut considered, mut unread, mut failures) = (BTreeSet::new(), None::<Timestamp>, 0);
     for issue in &listed.entries {
         let is_news = since.is_none_or(|since| issue.updated > Some(since));
         // A comment may have come in the same second as the change that was read last.
@@ -334,23 +336,34 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         // The report of a change that was just made may be on its way.
         let was_reported = is_recent || was_reported(engine, watch, state, issue.number);
         match one(engine, watch, forge.as_ref(), issue, state.since.is_some()).await {
-            Ok(One { has_started, is_followed, error }) => {
+            Ok(One { has_started, is_followed, error, unread: failed }) => {
                 latest = latest.max(issue.updated);
                 read.found_unreported |= has_started && state.since.is_some() || is_followed && !was_reported;
                 if let Some(error) = error {
                     read.error.get_or_insert(error.into());
                 }
+                let Some(error) = failed else { continue };
+                let is_transient = error.is_transient();
+                read.error.get_or_insert(error);
+                let stays = |changed: &Timestamp| is_transient || clock.time().duration_since(*changed) < REFUSED_AGAIN;
+                if let Some(changed) = issue.updated.filter(stays) {
+                    unread = Some(unread.map_or(changed, |other| other.min(changed)));
+                }
+                failures += usize::from(is_transient);
+                if failures == FAILURES_MAX {
+                    return Read { since: before(clock.limit(latest), unread), ..read };
+                }
             }
             // A clock that was set back is noticed again.
             Err(error) if since != state.since => return Read { error: Some(error), ..read },
-            Err(error) => return Read { since: clock.limit(latest), error: Some(error), ..read },
+            Err(error) => return Read { since: before(clock.limit(latest), unread), error: Some(error), ..read },
         }
     }
     if state.since.is_none() && listed.is_complete {
         // All issues that were handed over are read now, however old they are; other changes count from now on.
         latest = latest.max(Some(clock.beginning()));
     }
-    read.since = clock.limit(latest);
+    read.since = before(clock.limit(latest), unread);
     if let Err(error) = reconsider(engine, watch, forge.as_ref(), &considered, has_news).await {
         read.error.get_or_insert(error);
     }
@@ -360,9 +373,19 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
 /// Whether a webhook has reported the pull request since the last poll, as far as this daemon could notice.
 fn was_reported(engine: &Engine, watch: &Watch, state: &WatchState, pull_request: u64) -> bool {
     match state.polled_at.filter(|polled| *polled >= engine.started_at()) {
+        // After a failure, changes from before the last poll are read again.
+        Some(_) if state.error.is_some() => true,
         // A server may list a change after it has reported it.
         Some(polled) => engine.report_times().is_later(&watch.repo, pull_request, earlier(polled, RECENT)),
         None => true,
+    }
+}
+
+/// The time up to which everything was read, if the comments of an issue that was changed at `unread` were not.
+fn before(latest: Option<Timestamp>, unread: Option<Timestamp>) -> Option<Timestamp> {
+    match unread.and_then(|unread| unread.checked_sub(TICK).ok()) {
+        Some(unread) => latest.map(|latest| latest.min(unread)),
+        None => latest,
     }
 }
 
@@ -373,6 +396,8 @@ struct One {
     is_followed: bool,
     /// It concerns this issue alone, which is read again later.
     error: Option<ForgeError>,
+    /// Why its comments, or commands in them, have to be read again.
+    unread: Option<HandoverError>,
 }
 
 /// Considers an issue that changed, with the commands in its comments unless this is the first poll. Pull requests are looked at by
@@ -387,7 +412,7 @@ async fn one(
     if issue.is_pull_request {
         let is_its = |followed: &Stored| pull_request_number(engine, followed) == Some(issue.number);
         let is_followed = notify(engine, watch, is_its).await?;
-        return Ok(One { has_started: false, is_followed, error: None });
+        return Ok(One { has_started: false, is_followed, error: None, unread: None });
     }
     if issue.state == IssueState::Open {
         // A person who opens it again may have opened its pull request, too.
@@ -402,11 +427,9 @@ async fn one(
         false => Ok(()),
     };
     match commanded {
-        Ok(()) => Ok(One { has_started, is_followed: false, error }),
-        Err(HandoverError::Forge(other)) if concerns_one(&other) => {
-            Ok(One { has_started, is_followed: false, error: error.or(Some(other)) })
-        }
-        Err(error) => Err(error),
+        Ok(()) => Ok(One { has_started, is_followed: false, error, unread: None }),
+        Err(error @ HandoverError::Store(_)) => Err(error),
+        Err(unread) => Ok(One { has_started, is_followed: false, error, unread: Some(unread) }),
     }
 }
 

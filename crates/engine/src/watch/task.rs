@@ -21,6 +21,7 @@ use kugetsu_store::write::{Enqueue, Precondition};
 use thiserror::Error;
 use uuid::{Builder, Uuid};
 
+use super::own_comment::MAY_EXIST;
 use super::trusted::{Trusted, Voice};
 use crate::engine::Engine;
 use crate::intake::issue_prompt;
@@ -42,6 +43,19 @@ pub(crate) enum HandoverError {
     RepoFile(RepoFileError),
     #[error("the records of a run cannot be read: {0}")]
     Records(#[source] io::Error),
+    #[error("{MAY_EXIST}")]
+    MayExist,
+}
+
+impl HandoverError {
+    /// Whether the same may succeed a little later.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Forge(error) => error.is_transient(),
+            Self::MayExist => true,
+            Self::Store(_) | Self::Source(_) | Self::RepoFile(_) | Self::Records(_) => false,
+        }
+    }
 }
 
 impl From<RepoFileError> for HandoverError {

@@ -3,6 +3,7 @@
 mod answers;
 mod branches;
 mod clocks;
+mod commands;
 mod cost;
 mod failures;
 mod hostile;
