@@ -76,7 +76,9 @@ fn print_condition(condition: &ConditionObject) {
 }
 
 fn print_follow(follow: &FollowObject) {
-    let pull_request = follow.pr_url.as_deref().unwrap_or("no pull request yet");
+    let is_awaited = follow.ended.is_none() && follow.waits_for.is_none();
+    let none = if is_awaited { "no pull request yet" } else { "no pull request" };
+    let pull_request = follow.pr_url.as_deref().unwrap_or(none);
     let state = match (&follow.ended, follow.stopped) {
         (Some(ended), _) => format!(", {ended}"),
         (None, true) => ", stopped by a user".to_owned(),

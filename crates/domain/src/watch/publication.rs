@@ -8,6 +8,8 @@ use crate::watch::quote::visible;
 const TITLE_MAX: usize = 120;
 /// Bytes of an agent's summary.
 const SUMMARY_MAX: usize = 8 * 1024;
+/// Bytes of the text of an agent that ended without a commit.
+const LAST_TEXT_MAX: usize = 2 * 1024;
 /// Bytes of an agent's answer.
 pub const ANSWER_MAX: usize = 10 * 1024;
 /// Commits that are listed.
@@ -118,6 +120,19 @@ pub fn answer(text: &str) -> String {
 pub fn no_answer(reason: &Reason) -> String {
     let hint = reason.hint.as_ref().map(|hint| format!("\n\nHint: {hint}")).unwrap_or_default();
     harmless(&bounded(&format!("kugetsu has no answer of the agent: {}{hint}", reason.text), ANSWER_MAX))
+}
+
+/// The last text of an agent, quoted, so that a block of code in it ends with it.
+pub fn last_text(text: &str) -> String {
+    let shown = harmless(&bounded(text.trim(), LAST_TEXT_MAX));
+    shown.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// The text as a sentence of its own or as the end of one: with a period, unless it ends with another mark.
+pub fn sentence(text: &str) -> String {
+    let text = text.trim_end().trim_end_matches([',', ';', ':']);
+    let is_ended = text.trim_end_matches(['"', '\'', '`', ')']).ends_with(['.', '?', '!', '…']);
+    format!("{text}{}", if is_ended { "" } else { "." })
 }
 
 /// A comment of kugetsu's.
@@ -291,6 +306,26 @@ mod tests {
             no_answer(&reason),
             "kugetsu has no answer of the agent: it broke\n/\u{200b}merge\n\nHint: ask @\u{200b}kim"
         );
+    }
+
+    #[test]
+    fn sentence_ends_with_one_mark() {
+        for (text, expected) in [
+            ("it broke", "it broke."),
+            ("Which port?", "Which port?"),
+            ("it said \"No.\"", "it said \"No.\""),
+            ("\"APIError\",", "\"APIError\"."),
+            ("it ended…\n", "it ended…"),
+            ("code 1)", "code 1)."),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
+    }
+
+    #[test]
+    fn last_text_is_quoted_and_bounded_and_has_no_effect() {
+        assert_eq!(last_text("Done.\n\n```\n/merge\n"), "> Done.\n>\n> ```\n> /\u{200b}merge");
+        assert!(last_text(&"ä".repeat(9000)).len() < LAST_TEXT_MAX + 10);
     }
 
     #[test]

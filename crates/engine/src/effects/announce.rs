@@ -8,7 +8,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::feedback::{Ending, RecordState};
 use kugetsu_domain::watch::follow::{Follow, FollowEvent};
-use kugetsu_domain::watch::publication::{StateLabel, comment, harmless};
+use kugetsu_domain::watch::publication::{StateLabel, comment, harmless, last_text, sentence};
 use kugetsu_domain::watch::scheduled::Scheduled;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
@@ -17,9 +17,9 @@ use kugetsu_store::view::RunView;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::queries::tasks;
+use crate::queries::{tasks, transcript};
 use crate::watch::comments::take_comments;
-use crate::watch::followed::Followed;
+use crate::watch::followed::{Followed, is_without_result};
 use crate::watch::own_comment::{MAY_EXIST, OwnComment, Written};
 use crate::watch::task::HandoverError;
 
@@ -63,7 +63,12 @@ async fn show_state(engine: &Engine, issue: IssueId, version: u64, failures: u32
         Err(reason) => return reason.into(),
     };
     let latest = tasks::latest(engine, &followed.issue).await.ok();
-    let text = progress(&followed, latest.as_ref());
+    let is_dead_end = |view: &&RunView| is_without_result(&followed.issue, view.task.state);
+    let ended_with = match latest.as_ref().filter(is_dead_end).and_then(|view| view.run.as_ref()) {
+        Some(run) => transcript::last_text(engine, run.id).await,
+        None => None,
+    };
+    let text = progress(&followed, latest.as_ref(), ended_with.as_deref());
     match announce(&followed, &text, failures).await {
         Ok(None) => {}
         Ok(Some(Written::MayExist)) => return Outcome::retry(MAY_EXIST),
@@ -116,8 +121,8 @@ async fn pending(engine: &Engine, issue: IssueId, version: u64, failures: u32) -
     Ok(latest)
 }
 
-/// The current state, for people.
-fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
+/// The current state, for people, and what they can do. `ended_with` is the last text of an agent that ended without a commit.
+fn progress(followed: &Followed, latest: Option<&RunView>, ended_with: Option<&str>) -> String {
     let (issue, follow) = (&followed.issue, &followed.follow);
     let pull_request = issue.pr.as_ref().map(|pr| pr.url.clone());
     let mut text = match (&follow.ending, latest.map(|view| &view.task)) {
@@ -125,9 +130,16 @@ fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
         (Some(Ending::ClosedUnmerged), _) => "kugetsu: the pull request was closed; the work is kept.".to_owned(),
         (None, _) if follow.is_stopped => "kugetsu has stopped, as a user requested.".to_owned(),
         (None, Some(task)) if !task.state.is_final() => format!("kugetsu: an agent's task is {}.", task.state.name()),
+        (None, Some(task)) if is_without_result(issue, task.state) => {
+            let quoted = ended_with.map(|text| format!(" Its last text:\n\n{}", last_text(text)));
+            format!(
+                "kugetsu: the agent has ended its work without a commit, so there is no pull request.{}",
+                quoted.unwrap_or_default()
+            )
+        }
         (None, Some(task)) => {
             let reason = task.reason.as_ref().map(|reason| format!(": {}", harmless(&reason.text))).unwrap_or_default();
-            format!("kugetsu: the agent's task is {}{reason}.", task.state.name())
+            sentence(&format!("kugetsu: the agent's task is {}{reason}", task.state.name()))
         }
         (None, None) => "kugetsu has taken this issue.".to_owned(),
     };
@@ -140,10 +152,32 @@ fn progress(followed: &Followed, latest: Option<&RunView>) -> String {
     }
     for record in &follow.records {
         if let RecordState::Stopped { reason } = &record.state {
-            text.push_str(&format!("\n\nA person has to decide ({}): {}.", record.kind.name(), harmless(reason)));
+            let reason = format!("A person has to decide ({}): {}", record.kind.name(), harmless(reason));
+            text.push_str(&format!("\n\n{}", sentence(&reason)));
         }
     }
+    if let Some(step) = step_of_people(issue, follow, latest.map(|view| view.task.state)) {
+        text.push_str(&format!("\n\n{step}"));
+    }
     text
+}
+
+/// What a trusted person can do about an issue that does not continue by itself. No line begins with a command.
+fn step_of_people(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<&'static str> {
+    if !follow.is_open() || !issue.tasks.is_empty() {
+        return None;
+    }
+    let is_stopped = follow.records.iter().any(|record| matches!(record.state, RecordState::Stopped { .. }));
+    match latest {
+        _ if follow.is_stopped => Some("Comment `/kugetsu retry` to continue."),
+        _ if follow.question.is_some() => Some("Answer the agent's question in a comment here to continue."),
+        _ if is_stopped => Some("Comment `/kugetsu retry` to try again with new budgets."),
+        Some(TaskState::Done) if !latest.is_some_and(|latest| is_without_result(issue, latest)) => None,
+        Some(latest) if latest.is_final() => {
+            Some("Comment `/kugetsu retry` to try again, or `/kugetsu ask <text>` to give the agent a message.")
+        }
+        _ => None,
+    }
 }
 
 /// Writes the text into kugetsu's comment; `None` if that is stored already. One that an earlier attempt wrote is found by its author
@@ -188,6 +222,7 @@ fn state(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<St
     }
     match latest {
         _ if is_stopped || follow.is_stopped => Some(StateLabel::NeedsPerson),
+        Some(TaskState::Done) if is_without_result(issue, TaskState::Done) => Some(StateLabel::NeedsPerson),
         Some(TaskState::Done) => issue.pr.is_some().then_some(StateLabel::Review),
         _ => Some(StateLabel::NeedsPerson),
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use kugetsu_domain::ids::IssueId;
-use kugetsu_domain::issue::Issue;
+use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reference::ProjectPath;
+use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::feedback::Hold;
 use kugetsu_domain::watch::follow::Follow;
 use kugetsu_forge::error::ForgeError;
@@ -81,6 +82,14 @@ impl Followed {
     pub(crate) fn marker(&self) -> String {
         self.issue.id.to_string()
     }
+}
+
+/// Whether the agent has ended its work on the issue, and there is nothing to open a pull request with. `latest` is the state of the
+/// latest task.
+pub(crate) fn is_without_result(issue: &Issue, latest: TaskState) -> bool {
+    let is_followed = issue.follow.as_ref().is_some_and(|follow| follow.is_open() && follow.question.is_none());
+    let has_nothing = issue.state == IssueState::Open && issue.pr.is_none() && issue.pushed.is_none();
+    is_followed && has_nothing && issue.tasks.is_empty() && latest == TaskState::Done
 }
 
 /// The number of the issue's pull request.

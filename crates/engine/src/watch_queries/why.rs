@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::watch::{ConditionObject, FeedbackObject, FollowObject};
 use kugetsu_api::why::WhyObject;
+use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::task::TaskState;
@@ -14,7 +15,10 @@ use kugetsu_domain::text::rfc3339;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Facts, Load, Met, conditions};
 use kugetsu_domain::watch::feedback::{Action, Record, RecordState, decide};
 use kugetsu_domain::watch::follow::Follow;
+use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::references::reference::Reference;
+use kugetsu_store::effect::EffectView;
+use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 
 use super::polls::{objects, with_forge_hint, with_hint};
@@ -23,11 +27,12 @@ use crate::engine::Engine;
 use crate::forges::known;
 use crate::problems::store_failed;
 use crate::queries::why::why;
-use crate::repo_file::{with_file, with_known_file};
+use crate::repo_file::{known_to_be_invalid, with_current_file, with_known_file};
 use crate::resolve;
-use crate::watch::followed::Followed;
+use crate::watch::followed::{Followed, is_without_result};
 use crate::watch::handover::{Judged, judge, local_conditions};
 use crate::watch::look::Look;
+use crate::watch::task::HandoverError;
 use crate::watches::Watch;
 
 /// How long the server may take to show the issue, or all of its pull request.
@@ -91,7 +96,9 @@ async fn add_watch(engine: &Engine, issue: &Issue, object: &mut WhyObject) -> Re
     let watch = watch_of(engine, &issue.reference.repo);
     object.watch = watch.as_ref().map(|watch| watch.name.clone());
     if let Some(follow) = &issue.follow {
-        object.follow = Some(followed(engine, issue, follow).await);
+        object.follow = Some(followed(engine, issue, follow, object.state).await?);
+        let effects = engine.store().effects_of(issue.id).await.map_err(store_failed)?;
+        object.next.extend(steps(&effects, issue, follow, object.state));
         return Ok(());
     }
     let Some(watch) = watch else { return Ok(()) };
@@ -103,6 +110,21 @@ async fn add_watch(engine: &Engine, issue: &Issue, object: &mut WhyObject) -> Re
 
 fn watch_of(engine: &Engine, repo: &RepoRef) -> Option<Watch> {
     engine.settings().watches.iter().find(|watch| watch.repo == *repo).map(|watch| with_known_file(engine, watch))
+}
+
+/// What a user can do about a followed issue that does not continue by itself.
+fn steps(effects: &[EffectView], issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Vec<String> {
+    let mut steps = Vec::new();
+    let name = &issue.reference;
+    if follow.is_open() && follow.is_stopped {
+        steps.push(format!("resume it: comment `/kugetsu retry` on {name}"));
+    } else if latest.is_some_and(|latest| is_without_result(issue, latest)) {
+        steps.push(format!("let the agent try again: comment `/kugetsu retry` on {name}"));
+    }
+    if effects.iter().any(|effect| effect.error.is_some() && !effect.failed) {
+        steps.push(format!("try at once what failed with `kugetsu watch run-once {}`", follow.watch));
+    }
+    steps
 }
 
 /// An issue that kugetsu has no task for.
@@ -119,6 +141,8 @@ async fn not_started(engine: &Engine, issue: &IssueRef, unknown: Problem) -> Res
         .hint(hint));
     };
     let mut because = Vec::new();
+    let state = engine.store().watch(watch.repo.clone()).await.map_err(store_failed)?;
+    let (watch, error) = with_corrections(engine, watch, state.error).await;
     let (conditions, found) = match stored(engine, &watch, issue.number).await? {
         Some(stored) => stored,
         None => read(engine, &watch, issue.number, &mut because).await?,
@@ -127,13 +151,17 @@ async fn not_started(engine: &Engine, issue: &IssueRef, unknown: Problem) -> Res
     // What was not read waits for the others.
     let reasons = unmet.iter().filter(|condition| condition.met != Met::Unread);
     because.extend(reasons.map(|condition| format!("{}: {}", condition.kind.name(), condition.fact)));
-    let mut next: Vec<String> = unmet.iter().filter_map(|condition| step(condition, &watch, issue)).collect();
-    let state = engine.store().watch(watch.repo.clone()).await.map_err(store_failed)?;
+    let mut next: Vec<String> = unmet
+        .iter()
+        // Of what was not read, it is not known whether something has to be done.
+        .filter(|condition| condition.met != Met::Unread)
+        .filter_map(|condition| step(condition, &watch, issue))
+        .collect();
     if because.is_empty() && !unmet.is_empty() {
         because.push("the next poll reads what is not known yet".to_owned());
     }
     if unmet.is_empty() {
-        because.push(match &state.error {
+        because.push(match &error {
             Some(_) => "every condition is met, but it was not started".to_owned(),
             None => "every condition is met; it starts with the next poll".to_owned(),
         });
@@ -141,7 +169,7 @@ async fn not_started(engine: &Engine, issue: &IssueRef, unknown: Problem) -> Res
     if unmet.iter().all(|condition| condition.met == Met::Unread) {
         next.push(format!("poll now with `kugetsu watch run-once {}`", watch.name));
     }
-    if let Some(error) = &state.error {
+    if let Some(error) = &error {
         because.push(format!("the last poll of the repository failed: {error}"));
     }
     global(engine, &watch, &mut because, &mut next).await?;
@@ -156,6 +184,23 @@ async fn not_started(engine: &Engine, issue: &IssueRef, unknown: Problem) -> Res
         conditions,
         follow: None,
     })
+}
+
+/// Reads the file of a repository again after a poll failed. Returns the watch with it, and the error unless it is corrected.
+async fn with_corrections(engine: &Engine, watch: Watch, error: Option<String>) -> (Watch, Option<String>) {
+    let Some(own) = engine.settings().watch(&watch.name).cloned().filter(|_| error.is_some()) else {
+        return (watch, error);
+    };
+    let invalid = known_to_be_invalid(engine, &own);
+    let reading = async {
+        let forge = known(engine, &own.repo.base)?;
+        Ok::<_, HandoverError>(with_current_file(engine, &own, forge.as_ref()).await?)
+    };
+    match tokio::time::timeout(READ_LIMIT, reading).await {
+        Ok(Ok(current)) => (current, error.filter(|error| Some(error) != invalid.as_ref())),
+        Ok(Err(HandoverError::RepoFile(invalid))) => (watch, Some(invalid.to_string())),
+        Ok(Err(_)) | Err(_) => (watch, error),
+    }
 }
 
 /// The conditions as they were read the last time, and those that change in kugetsu only as they are now. `None` if the issue was
@@ -183,12 +228,19 @@ async fn read(
 ) -> Result<(Vec<ConditionObject>, Vec<Condition>), Problem> {
     let reading = async {
         let forge = known(engine, &watch.repo.base)?;
-        let watch = with_file(engine, watch, forge.as_ref()).await?;
+        let own = engine.settings().watch(&watch.name).cloned();
+        let watch = with_current_file(engine, own.as_ref().unwrap_or(watch), forge.as_ref()).await?;
         let issue = forge.issue(&watch.repo.project, number).await?;
         judge(engine, &watch, forge.as_ref(), &issue, 0).await
     };
     let failure = match tokio::time::timeout(READ_LIMIT, reading).await {
         Ok(Ok(Judged { conditions: found, .. })) => return Ok((objects(&found, engine.now()), found)),
+        Ok(Err(HandoverError::Forge(ForgeError::NotFound { authenticated: true, .. }))) => {
+            let reference = IssueRef { repo: watch.repo.clone(), number };
+            let message = format!("{reference} does not exist on {}, or the token cannot read it", watch.repo.base);
+            return Err(Problem::new(ProblemKind::NotFound, message)
+                .hint(format!("look for the number on the page of {}", watch.repo)));
+        }
         Ok(Err(error)) => with_hint(&error),
         Err(_) => late(watch),
     };
@@ -273,12 +325,22 @@ async fn pause(engine: &Engine, agent: &str, model: Option<&str>) -> Result<Opti
     Ok(paused.max_by_key(|(until, _)| *until))
 }
 
-async fn followed(engine: &Engine, issue: &Issue, follow: &Follow) -> FollowObject {
+async fn followed(
+    engine: &Engine,
+    issue: &Issue,
+    follow: &Follow,
+    latest: Option<TaskState>,
+) -> Result<FollowObject, Problem> {
     let watch = watch_of(engine, &issue.reference.repo).filter(|watch| watch.name == follow.watch);
     let watch = watch.as_ref();
     let mut object = FollowObject {
         watch: follow.watch.clone(),
-        pr_url: issue.pr.as_ref().map(|pr| pr.url.clone()),
+        pr_url: match &issue.pr {
+            Some(pr) => Some(pr.url.clone()),
+            // It is forgotten with the files.
+            None if follow.ending.is_some() => last_pull_request(engine, issue.id).await.map_err(store_failed)?,
+            None => None,
+        },
         ended: follow.ending.map(|ending| ending.name().to_owned()),
         stopped: follow.is_stopped,
         feedback: follow.records.iter().map(|record| feedback(record, watch)).collect(),
@@ -286,13 +348,31 @@ async fn followed(engine: &Engine, issue: &Issue, follow: &Follow) -> FollowObje
     };
     if watch.is_none() {
         object.waits_for = Some("nothing: its watch was removed".to_owned());
+    } else if latest.is_some_and(|latest| is_without_result(issue, latest)) {
+        object.waits_for = Some("a person: the agent ended without a commit, so there is no pull request".to_owned());
     } else if follow.is_open() && object.pr_url.is_some() {
         let looked = tokio::time::timeout(READ_LIMIT, look(engine, issue, &mut object)).await;
         if looked.is_err() {
             object.waits_for = watch.map(late);
         }
     }
-    object
+    Ok(object)
+}
+
+/// Events that are read at once.
+const EVENTS: u32 = 500;
+
+/// Returns the address of the pull request of an issue that has ended, from its events.
+async fn last_pull_request(engine: &Engine, issue: IssueId) -> Result<Option<String>, StoreError> {
+    let (mut url, mut after) = (None, 0);
+    loop {
+        let events = engine.store().events_after(Some(issue), after, EVENTS).await?;
+        let Some(last) = events.last() else { return Ok(url) };
+        after = last.seq;
+        let seen = events.iter().filter(|event| event.kind == "change_seen" || event.kind == "change_named");
+        let found = seen.filter_map(|event| event.data["url"].as_str()).next_back();
+        url = found.map(str::to_owned).or(url);
+    }
 }
 
 /// Reads the pull request, and adds what it waits for.

@@ -11,7 +11,10 @@ use kugetsu_domain::watch::conditions::ConditionKind;
 use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
 use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
-use kugetsu_engine::watches::{LOOK_LONGEST, OPEN_MAX, POLL, POLL_WITH_HOOK, POLL_WITH_HOOK_ON_GITLAB, Watch};
+use kugetsu_engine::watches::{
+    FILE_AGAIN, FILE_AGAIN_IF_NONE, FILE_AGAIN_WITH_HOOK, LOOK_LONGEST, OPEN_MAX, POLL, POLL_WITH_HOOK,
+    POLL_WITH_HOOK_ON_GITLAB, REFUSED_AGAIN, Watch,
+};
 use serde_json::json;
 
 /// Set by `cargo xtask states`.
@@ -57,6 +60,10 @@ fn loop_page_matches_the_code() {
         .replace("{commands}", commands.trim_end())
         .replace("{tools}", tools.trim_end())
         .replace("{text_max}", &IssueTool::TEXT_MAX.to_string())
+        .replace("{file_again}", &signed(FILE_AGAIN))
+        .replace("{file_again_if_none}", &signed(FILE_AGAIN_IF_NONE))
+        .replace("{file_again_with_hook}", &signed(FILE_AGAIN_WITH_HOOK))
+        .replace("{refused}", &signed(REFUSED_AGAIN))
         .replace("{look_longest}", &signed(LOOK_LONGEST))
         .replace("{open_max}", &OPEN_MAX.to_string())
         .replace("{poll}", &seconds(POLL))
@@ -87,9 +94,10 @@ fn described(command: &Command) -> (&'static str, &'static str) {
         Command::Stop => {
             ("/kugetsu stop", "cancels its tasks; it gets no feedback and is not merged until it is resumed")
         }
-        Command::Retry => {
-            ("/kugetsu retry", "resumes it, tries the latest task again if it failed, and begins the budgets again")
-        }
+        Command::Retry => (
+            "/kugetsu retry",
+            "resumes it, tries the latest task again if it failed or ended without a commit, and begins the budgets again",
+        ),
         Command::Ask(_) => (
             "/kugetsu ask <text>",
             "gives the agent the text, up to the end of the comment; its answer is a comment in the same discussion",
@@ -123,6 +131,8 @@ fn signed(time: SignedDuration) -> String {
 fn seconds(time: Duration) -> String {
     match time.as_secs() {
         60 => "a minute".to_owned(),
+        3600 => "an hour".to_owned(),
+        whole if whole.is_multiple_of(3600) => format!("{} hours", whole / 3600),
         whole if whole.is_multiple_of(60) => format!("{} minutes", whole / 60),
         whole => format!("{whole} seconds"),
     }

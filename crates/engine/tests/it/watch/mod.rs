@@ -8,6 +8,7 @@ mod cost;
 mod failures;
 mod hostile;
 mod outages;
+mod people;
 mod questions;
 mod races;
 mod refusals;

@@ -136,7 +136,7 @@ impl Stage {
     }
 
     /// Every run pushes a commit.
-    fn let_agents_push(&self) {
+    pub(crate) fn let_agents_push(&self) {
         let (pushed, forge, project) = (Arc::clone(&self.pushed), Arc::clone(&self.forge), Arc::clone(&self.project));
         self.world.machine.set_agent(move |branch| {
             let mut pushed = pushed.lock().unwrap();
