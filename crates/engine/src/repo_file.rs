@@ -47,7 +47,7 @@ pub(crate) async fn with_file(engine: &Engine, watch: &Watch, forge: &dyn Forge)
     known.file.and_then(|file| watch.with_file(&file)).map_err(RepoFileError::Invalid)
 }
 
-/// The same with the file as it is now, for what begins with it and for users who look after they changed it. `watch` is the one of
+/// The same with the current file, for what begins with it and for users who look after they changed it. `watch` is the one of
 /// the settings.
 ///
 /// # Errors

@@ -128,7 +128,7 @@ pub fn last_text(text: &str) -> String {
     shown.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// The text as a sentence of its own or as the end of one: with a period, unless it ends with another mark.
+/// The text with a period at its end, unless it ends with another mark.
 pub fn sentence(text: &str) -> String {
     let text = text.trim_end().trim_end_matches([',', ';', ':']);
     let is_ended = text.trim_end_matches(['"', '\'', '`', ')']).ends_with(['.', '?', '!', '…']);
@@ -313,7 +313,7 @@ mod tests {
         for (text, expected) in [
             ("it broke", "it broke."),
             ("Which port?", "Which port?"),
-            ("it said \"No.\"", "it said \"No.\""),
+            ("it reports \"No.\"", "it reports \"No.\""),
             ("\"APIError\",", "\"APIError\"."),
             ("it ended…\n", "it ended…"),
             ("code 1)", "code 1)."),

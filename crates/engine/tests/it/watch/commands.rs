@@ -52,7 +52,7 @@ async fn command_whose_reaction_is_refused_is_carried_out_once() {
         stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "thanks");
         polls(&stage, &daemon).await;
         assert_eq!((stage.world.machine.started().len(), edits(&stage)), (2, before), "{kind:?}");
-        assert_eq!(attempts(&stage, reactions(kind)), 1, "{kind:?}: it is not asked again");
+        assert_eq!(attempts(&stage, reactions(kind)), 1, "{kind:?}: the server gets it once");
         stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu stop");
         polls(&stage, &daemon).await;
         assert!(daemon.issue(issue).await.follow.unwrap().is_stopped, "{kind:?}: later commands are carried out");
@@ -73,7 +73,7 @@ async fn reaction_is_tried_again_a_few_times_without_the_command() {
         }
         assert_eq!(stage.world.machine.started().len(), 2, "{kind:?}");
         let refusals = stage.own_comments(issue).iter().filter(|body| body.contains("did not do this")).count();
-        assert_eq!(refusals, 1, "{kind:?}: the reason is a comment of its own");
+        assert_eq!(refusals, 1, "{kind:?}: one comment gives the reason");
         // One attempt is up to four requests.
         let tried = attempts(&stage, reactions(kind));
         assert!((6..=24).contains(&tried), "{kind:?}: {tried}");

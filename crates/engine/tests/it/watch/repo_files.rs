@@ -14,7 +14,7 @@ async fn file_that_is_added_counts_for_the_next_issue() {
     for kind in KINDS {
         let stage = Stage::new(kind).await;
         let daemon = stage.daemon();
-        // There is none now.
+        // A missing file is remembered for long.
         polls(&stage, &daemon).await;
         stage.forge.set_file(PROJECT, FILE, "trust = \"owners\"\n");
         let issue = stage.hand_over();
