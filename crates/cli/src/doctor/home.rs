@@ -28,6 +28,7 @@ const BYTES: Thresholds = Thresholds { warning: 2 << 30, bad: 200 << 20 };
 /// In inodes. The worktree of an ordinary repository may need 50,000.
 const INODES: Thresholds = Thresholds { warning: 50_000, bad: 1000 };
 
+const CHECK: &str = "home.place";
 const ELSEWHERE: &str = "set KUGETSU_HOME to a writable directory";
 const FREE_SPACE: &str =
     "remove what is old: `kugetsu gc --dry-run`, then `kugetsu gc`; remove finished issues: `kugetsu destroy --merged`";
@@ -39,7 +40,7 @@ pub(crate) fn checks(home: &Home) -> Vec<Check> {
 }
 
 fn access_checks(home: &Home) -> Vec<Check> {
-    let (id, path) = ("home.place", home.path());
+    let (id, path) = (CHECK, home.path());
     let shown = path.display().to_string();
     let repair = ELSEWHERE;
     let metadata = match fs::metadata(path) {
@@ -86,7 +87,7 @@ fn unwritable(shown: &str, error: &io::Error) -> Check {
         true => (format!("its disk is full: {error}"), FREE_SPACE),
         false => (format!("it is not writable: {error}"), ELSEWHERE),
     };
-    Check::bad("home.place", shown, message, repair)
+    Check::bad(CHECK, shown, message, repair)
 }
 
 /// Whether the home is where its last daemon found it. `None` if none has run yet.

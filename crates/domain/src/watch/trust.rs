@@ -114,10 +114,10 @@ impl fmt::Display for Trust {
 }
 
 const GROUPS: [&str; 3] = ["owners", "members", "collaborators"];
-/// Words for groups that do not exist.
+/// Names of groups that do not exist.
 const NO_GROUPS: [&str; 6] = ["all", "any", "anyone", "everybody", "everyone", "public"];
 
-/// The group that a word means, in another case or in the singular; `Some(None)` if there is no such group.
+/// The group that a name means, in another case or in the singular; `Some(None)` if there is no such group.
 fn group_like(word: &str) -> Option<Option<&'static str>> {
     let word = word.to_ascii_lowercase();
     let group = GROUPS.into_iter().find(|group| *group == word || group.strip_suffix('s') == Some(&word));
@@ -127,7 +127,7 @@ fn group_like(word: &str) -> Option<Option<&'static str>> {
     NO_GROUPS.contains(&word.as_str()).then_some(None)
 }
 
-/// Why a word of `all` is no login, if it looks like the name of a group and is none.
+/// Why a name in `all` is no login, if it only looks like the name of a group.
 fn resembles_group(word: &str, all: &str) -> Option<String> {
     let group = group_like(word).filter(|group| *group != Some(all))?;
     let login = format!("`@{word}` is the user of that name");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_resemble_groups_are_no_logins() {
+    fn names_of_groups_are_no_logins() {
         for (text, part) in [
             ("member", "did you mean `members`"),
             ("Members", "did you mean `members`"),

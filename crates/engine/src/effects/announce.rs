@@ -162,7 +162,7 @@ fn progress(followed: &Followed, latest: Option<&RunView>, ended_with: Option<&s
     text
 }
 
-/// What a trusted person can do about an issue that does not continue by itself. No line begins with a command.
+/// Advice to trusted people about an issue that waits for a person. No line begins with a command.
 fn step_of_people(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<&'static str> {
     if !follow.is_open() || !issue.tasks.is_empty() {
         return None;

@@ -112,7 +112,7 @@ fn watch_of(engine: &Engine, repo: &RepoRef) -> Option<Watch> {
     engine.settings().watches.iter().find(|watch| watch.repo == *repo).map(|watch| with_known_file(engine, watch))
 }
 
-/// What a user can do about a followed issue that does not continue by itself.
+/// Advice about a followed issue that waits for a person.
 fn steps(effects: &[EffectView], issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Vec<String> {
     let mut steps = Vec::new();
     let name = &issue.reference;

@@ -131,7 +131,7 @@ async fn poll_on_request_tries_at_once_what_failed() {
         assert!(why.next.iter().any(|next| next.contains("`kugetsu watch run-once api`")), "{kind:?}: {:?}", why.next);
         stage.forge.recover();
         run_once(&daemon).await;
-        // The clock stands still.
+        // The clock does not move.
         let is_open = async || {
             while stage.pulls(issue).is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;

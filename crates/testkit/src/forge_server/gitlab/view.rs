@@ -194,7 +194,8 @@ impl View<'_> {
     /// A version with its changes: those of every file that has a thread.
     pub(super) fn version(&self, number: u64, pull: &PullRequest, id: &str) -> Option<Value> {
         let mut versions = self.versions(number, pull).into_iter();
-        let mut version = versions.find(|version| version["id"].as_u64().is_some_and(|number| number.to_string() == id))?;
+        let mut version =
+            versions.find(|version| version["id"].as_u64().is_some_and(|number| number.to_string() == id))?;
         let diff = |thread: &Thread| {
             json!({
                 "old_path": thread.path, "new_path": thread.path, "a_mode": "100644", "b_mode": "100644",
