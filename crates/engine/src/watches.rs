@@ -39,6 +39,9 @@ pub const FILE_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 pub const FILE_AGAIN_IF_NONE: SignedDuration = SignedDuration::from_hours(1);
 /// The same if a webhook reports pushes.
 pub const FILE_AGAIN_WITH_HOOK: SignedDuration = SignedDuration::from_hours(24);
+/// Attempts to merge that a server refuses, before the merge is left to the server, or else to a person. Servers refuse for a moment
+/// after the base has moved, and while they check for conflicts.
+pub const MERGE_ATTEMPTS: u32 = 5;
 /// Longest time between two looks at a pull request that does not change. Polls notice what people write there; looks notice the rest.
 pub const LOOK_LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
@@ -173,12 +176,30 @@ impl Watch {
     /// Why the file is not valid, as a sentence: then nothing of it counts.
     pub fn with_file(&self, file: &RepoFile) -> Result<Self, String> {
         let own = &self.entry;
+        let RepoFile {
+            trust,
+            agent,
+            model,
+            base,
+            prompt,
+            rules,
+            max_running,
+            max_open_prs,
+            max_feedback,
+            verify,
+            draft,
+            merge,
+            merge_method,
+            needs_checks,
+            close_issue,
+            delete_branch,
+        } = file;
         let lower = |own: Option<u32>, other: Option<u32>, unset: u32| match (own, other) {
             (None, Some(other)) => Some(other.min(unset)),
             (own, None) => own,
             (Some(own), Some(other)) => Some(own.min(other)),
         };
-        let narrower = match &file.trust {
+        let narrower = match trust {
             Some(text) => {
                 let wanted: Trust = text.parse().map_err(|error| format!("trust: {error}"))?;
                 if !wanted.is_within(&self.policy.trust) {
@@ -193,22 +214,22 @@ impl Watch {
         };
         let entry = WatchEntry {
             trust: narrower,
-            agent: own.agent.clone().or_else(|| file.agent.clone()),
-            model: own.model.clone().or_else(|| file.model.clone()),
-            base: own.base.clone().or_else(|| file.base.clone()),
-            prompt: own.prompt.clone().or_else(|| file.prompt.clone()),
-            rules: own.rules.clone().or_else(|| file.rules.clone()),
-            max_running: lower(own.max_running, file.max_running, u32::MAX),
-            max_open_prs: lower(own.max_open_prs, file.max_open_prs, OPEN_MAX),
-            max_feedback: lower_feedback(own.max_feedback.as_ref(), file.max_feedback.as_ref()),
-            verify: own.verify.clone().or_else(|| file.verify.clone()),
-            draft: own.draft.or(file.draft),
-            merge: own.merge.or(file.merge),
-            merge_method: own.merge_method.or(file.merge_method),
+            agent: own.agent.clone().or_else(|| agent.clone()),
+            model: own.model.clone().or_else(|| model.clone()),
+            base: own.base.clone().or_else(|| base.clone()),
+            prompt: own.prompt.clone().or_else(|| prompt.clone()),
+            rules: own.rules.clone().or_else(|| rules.clone()),
+            max_running: lower(own.max_running, *max_running, u32::MAX),
+            max_open_prs: lower(own.max_open_prs, *max_open_prs, OPEN_MAX),
+            max_feedback: lower_feedback(own.max_feedback.as_ref(), max_feedback.as_ref()),
+            verify: own.verify.clone().or_else(|| verify.clone()),
+            draft: own.draft.or(*draft),
+            merge: own.merge.or(*merge),
+            merge_method: own.merge_method.or(*merge_method),
             // A head without checks is merged only if the user says so.
-            needs_checks: if file.needs_checks == Some(true) { Some(true) } else { own.needs_checks },
-            close_issue: own.close_issue.or(file.close_issue),
-            delete_branch: own.delete_branch.or(file.delete_branch),
+            needs_checks: if *needs_checks == Some(true) { Some(true) } else { own.needs_checks },
+            close_issue: own.close_issue.or(*close_issue),
+            delete_branch: own.delete_branch.or(*delete_branch),
             ..own.clone()
         };
         Self::of(&self.name, self.repo.clone(), self.is_on_gitlab, entry)

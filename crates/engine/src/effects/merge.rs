@@ -13,10 +13,7 @@ use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::watch::followed::Followed;
 use crate::watch::look::Look;
-
-/// Executions that fail before the merge is left to the server, or else to a person. Servers refuse for a moment after the base has moved, and while they
-/// check for conflicts.
-const ATTEMPTS_MAX: u32 = 5;
+use crate::watches::MERGE_ATTEMPTS;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
     let followed = match Followed::read(engine, issue).await {
@@ -110,7 +107,7 @@ impl Attempt<'_> {
             Ok(pull) if is_over(pull.state) || pull.head_sha != self.merge.head_sha => {
                 Some(self.followed(FollowEvent::Noticed))
             }
-            Ok(_) => (self.failures.saturating_add(1) < ATTEMPTS_MAX).then(|| Outcome::retry(refusal)),
+            Ok(_) => (self.failures.saturating_add(1) < MERGE_ATTEMPTS).then(|| Outcome::retry(refusal)),
             Err(error) => Some(error.into()),
         }
     }

@@ -11,7 +11,7 @@ use kugetsu_domain::watch::conditions::ConditionKind;
 use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
 use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
-use kugetsu_engine::watches::{
+use kugetsu_engine::watches::{MERGE_ATTEMPTS, 
     FILE_AGAIN, FILE_AGAIN_IF_NONE, FILE_AGAIN_WITH_HOOK, LOOK_LONGEST, OPEN_MAX, POLL, POLL_WITH_HOOK,
     POLL_WITH_HOOK_ON_GITLAB, REFUSED_AGAIN, Watch,
 };
@@ -71,6 +71,7 @@ fn loop_page_matches_the_code() {
         .replace("{poll_on_gitlab}", &seconds(POLL_WITH_HOOK_ON_GITLAB))
         .replace("{grace}", &signed(CHECKS_GRACE))
         .replace("{gather}", &signed(GATHER))
+        .replace("{merge_attempts}", &MERGE_ATTEMPTS.to_string())
         .replace("{answer_max}", &(ANSWER_MAX / 1024).to_string())
         .replace("{quote_max}", &(QUOTE_MAX / 1024).to_string())
         .replace("{excerpt_max}", &(EXCERPT_MAX / 1024).to_string());

@@ -5,7 +5,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kugetsu_api::watch::PollRequest;
 use kugetsu_engine::watch_queries::polls::{self, Mode};
+use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
+use kugetsu_testkit::forge_server::pull_request::PrState;
+use serde_json::json;
 
 use super::answers::polls;
 use super::stage::{Failure, KINDS, PROJECT, Stage};
@@ -138,6 +141,25 @@ async fn poll_on_request_tries_at_once_what_failed() {
             }
         };
         tokio::time::timeout(LIMIT, is_open()).await.unwrap_or_else(|_| panic!("{kind:?}: it waits for more time"));
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn watch_that_is_added_again_continues_with_its_pull_requests() {
+    for kind in KINDS {
+        let stage = Stage::with(kind, json!({ "merge": "when-green" })).await;
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        let number = stage.pull_request(&daemon, issue).await;
+        let mut watches = Vec::new();
+        stage.world.change_settings(|settings| std::mem::swap(&mut watches, &mut settings.watches));
+        stage.until(&daemon, "the last look", async || stage.is_over(&daemon, issue).await.then_some(())).await;
+        let head = stage.forge.pull_request_of(PROJECT, number).sha;
+        stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+        stage.world.change_settings(|settings| settings.watches = watches);
+        let is_merged = async || (stage.forge.pull_request_of(PROJECT, number).state == PrState::Merged).then_some(());
+        stage.until(&daemon, "the merge", is_merged).await;
         daemon.kill().await;
     }
 }
