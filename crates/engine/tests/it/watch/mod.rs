@@ -9,6 +9,7 @@ mod failures;
 mod hostile;
 mod outages;
 mod people;
+mod policy;
 mod questions;
 mod races;
 mod refusals;
