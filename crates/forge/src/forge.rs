@@ -161,8 +161,9 @@ pub trait Forge: Debug + Send + Sync {
     /// Merges the pull request now. With [`Merge::when_ready`] the server merges it later: in its own queue if the base has one,
     /// otherwise when its own conditions are met. To schedule it again with the same head changes nothing.
     ///
-    /// The head is compared once, when the server gets the request. Only GitLab drops a scheduled merge when the head moves; the
-    /// others merge the new head, unless the merge is [canceled](Self::cancel_merge).
+    /// The head is compared once, when the server gets the request. When the head moves, GitLab drops a scheduled merge, and GitHub
+    /// drops it from its queue, if it accepts the push at all. Otherwise the server merges the new head, unless the merge is
+    /// [canceled](Self::cancel_merge).
     ///
     /// # Errors
     /// [`ForgeError::Refused`] if the head moved, or if it cannot be merged or scheduled now. It may be merged already.
