@@ -110,6 +110,8 @@ async fn canceling_a_merge_that_is_not_scheduled_changes_nothing() {
         server.set_pr_state(ACME, number, Made::Merged);
         forge.cancel_merge(&project(ACME), number).await.unwrap();
         assert_eq!(count(&server, "cancel_merge"), 0, "{kind:?}");
+        let is_looked_up = server.requests().iter().all(|request| request.method == "GET");
+        assert_eq!(is_looked_up, kind == ForgeKind::GitLab, "{kind:?}");
     }
 }
 
@@ -121,10 +123,13 @@ async fn a_merge_is_scheduled_once() {
         schedule(&*forge, number).await.unwrap();
         assert_eq!(count(&server, "merge_when_ready"), 1, "{kind:?}");
     }
-    for (kind, server, forge, number) in queues() {
-        schedule(&*forge, number).await.unwrap();
-        schedule(&*forge, number).await.unwrap();
-        assert_eq!(count(&server, "merge_when_ready"), 1, "{kind:?}");
+    for is_ready in [true, false] {
+        for (kind, server, forge, number) in queues() {
+            server.hold_merges(ACME, !is_ready);
+            schedule(&*forge, number).await.unwrap();
+            schedule(&*forge, number).await.unwrap();
+            assert_eq!(count(&server, "merge_when_ready"), 1, "{kind:?}");
+        }
     }
 }
 
@@ -143,10 +148,12 @@ async fn a_moved_head_is_not_scheduled() {
         }
     }
     for (kind, server, forge, number) in queues() {
-        schedule(&*forge, number).await.unwrap();
-        let refused = forge.merge(&project(ACME), number, &merge(NEXT, true)).await;
-        assert!(matches!(refused, Err(ForgeError::Refused { .. })), "{kind:?}: {refused:?}");
-        assert_eq!(count(&server, "merge_when_ready"), 1, "{kind:?}");
+        for scheduled in 0..2 {
+            let refused = forge.merge(&project(ACME), number, &merge(NEXT, true)).await;
+            assert!(matches!(refused, Err(ForgeError::Refused { .. })), "{kind:?}: {refused:?}");
+            assert_eq!(count(&server, "merge_when_ready"), scheduled, "{kind:?}");
+            schedule(&*forge, number).await.unwrap();
+        }
     }
 }
 
@@ -424,6 +431,17 @@ async fn an_incomplete_answer_is_no_state() {
         }
         let missing = forge.is_merge_scheduled(&project(ACME), 99).await;
         assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{kind:?}: {missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_without_an_answer_is_an_error() {
+    for (_, server, forge, number) in queues().filter(|(kind, ..)| *kind == ForgeKind::GitHub) {
+        for body in [r"{}", r#"{"data":null}"#] {
+            answer_nth(&server, 2, false, body);
+            let scheduled = schedule(&*forge, number).await;
+            assert!(matches!(scheduled, Err(ForgeError::Unexpected { .. })), "{body}: {scheduled:?}");
+        }
     }
 }
 
