@@ -96,6 +96,8 @@ impl GitHub {
         let variables = json!({ "owner": owner, "name": name, "branch": branch });
         match self.client.graphql::<Data<WithQueue>>(QUERY, variables).await {
             Ok(found) => Ok(found.repository.queue.is_some()),
+            // A program that is like GitHub may have no GraphQL API.
+            Err(ForgeError::NotFound { .. }) => Ok(false),
             // The version has no queues.
             Err(ForgeError::Refused { message, .. }) if message.contains("doesn't exist on type") => Ok(false),
             Err(error) => Err(error),
