@@ -324,7 +324,7 @@ fn dry_run_changes_nothing_and_decides_as_the_real_one() {
         eventually("the first poll", || (world.json(["watch", "list", "--json"])[0]["waiting"] == 3).then_some(()));
         let changes = forge.changes();
         let polled = world.json(["watch", "run-once", "--json"]);
-        let unread = ["selected by", "dependencies", "pull request", "repository"];
+        let unread = ["selected by", "dependencies", "pull request", "branch", "repository"];
         assert_eq!(unmet(&polled[0]["issues"][0]), unread, "{polled}");
         let read_at = || {
             let database = rusqlite::Connection::open(world.home.kugetsu().join("state/kugetsu.db")).unwrap();
@@ -378,10 +378,11 @@ fn why_explains_every_condition_of_an_issue_without_a_task() {
     // Nothing is stored about an issue without the label; its server is read now.
     let text = world.run(["why", &page(other)]);
     assert!(text.contains("does not have the label \"agent\"") && text.contains("give "), "{text}");
+    // The daemon cannot start it.
+    forge.revoke(TOKEN);
     world.run(["watch", "resume", "api"]);
     let text = world.run(["why", &page(labeled)]);
     assert!(text.contains("the next poll reads what is not known yet"), "{text}");
-    forge.revoke(TOKEN);
     let text = world.run(["why", &page(other)]);
     assert!(text.contains("rejected the token") && text.contains("the server was not read"), "{text}");
 }
