@@ -440,6 +440,9 @@ pub struct WatchRule {
     /// Matches issues of this type, on servers that have types: GitHub and GitLab.
     #[serde(rename = "type")]
     pub kind: Option<String>,
+    /// Maximum number of runs of issues that match this rule at once.
+    #[schemars(range(max = 1000))]
+    pub max_running: Option<u32>,
     /// Agent.
     pub agent: Option<String>,
     /// Model, as the agent names it.
@@ -450,6 +453,15 @@ pub struct WatchRule {
     pub prompt: Option<String>,
     /// Tasks with a higher priority start first; 0 if not set.
     pub priority: Option<i32>,
+}
+
+impl WatchRule {
+    /// Names the issues that match it.
+    pub fn name(&self) -> String {
+        let parts = [("label", &self.label), ("type", &self.kind)];
+        let parts = parts.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+        parts.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// `.kugetsu.toml` at the root of a watched repository's default branch: settings of its section that the section itself does not

@@ -237,13 +237,7 @@ impl Watch {
 
     /// How an issue with these labels and of this type is worked on.
     pub fn dispatch(&self, labels: &[String], kind: Option<&str>) -> Dispatch {
-        let matches = |rule: &&WatchRule| {
-            let has_label = rule.label.as_ref().is_none_or(|label| labels.contains(label));
-            let has_kind =
-                rule.kind.as_deref().is_none_or(|wanted| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)));
-            has_label && has_kind
-        };
-        let rule = self.rules.iter().find(matches).cloned().unwrap_or_default();
+        let rule = self.rule(labels, kind).cloned().unwrap_or_default();
         Dispatch {
             agent: non_empty(rule.agent).or_else(|| self.agent.clone()),
             model: non_empty(rule.model).or_else(|| self.model.clone()),
@@ -251,6 +245,27 @@ impl Watch {
             prompt: non_empty(rule.prompt).or_else(|| self.prompt.clone()),
             priority: rule.priority.unwrap_or_default(),
         }
+    }
+
+    /// The name of the rule that an issue with these labels and of this type matches, if the rule has a limit.
+    pub fn limited_rule(&self, labels: &[String], kind: Option<&str>) -> Option<String> {
+        self.rule(labels, kind).filter(|rule| rule.max_running.is_some()).map(WatchRule::name)
+    }
+
+    /// The limit of the rule with this [`name`](WatchRule::name); `None` if there is no such rule any more.
+    pub fn limit_of(&self, rule: &str) -> Option<u32> {
+        self.rules.iter().find(|other| other.name() == rule)?.max_running
+    }
+
+    /// The first rule that an issue with these labels and of this type matches.
+    fn rule(&self, labels: &[String], kind: Option<&str>) -> Option<&WatchRule> {
+        let matches = |rule: &&WatchRule| {
+            let has_label = rule.label.as_ref().is_none_or(|label| labels.contains(label));
+            let has_kind =
+                rule.kind.as_deref().is_none_or(|wanted| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)));
+            has_label && has_kind
+        };
+        self.rules.iter().find(matches)
     }
 
     /// Time between two polls.
@@ -431,7 +446,7 @@ mod tests {
     fn first_rule_that_matches_decides() {
         let rules = json!([
             { "label": "bug", "type": "incident", "model": "big", "priority": 10 },
-            { "label": "bug", "prompt": "Test first." },
+            { "label": "bug", "prompt": "Test first.", "max_running": 2 },
             { "type": "Bug", "agent": "claude" },
         ]);
         let entry = json!({"repo": "https://github.com/acme/api", "label": "agent", "model": "own", "rules": rules});
@@ -445,6 +460,12 @@ mod tests {
         let labeled = dispatch(&["agent", "bug"], None);
         assert_eq!((labeled.model.as_deref(), labeled.prompt.as_deref()), (Some("own"), Some("Test first.")));
         assert_eq!(dispatch(&[], Some("bug")).agent.as_deref(), Some("claude"));
+        let limited = |labels: &[&str]| {
+            let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+            watched.limited_rule(&labels, None)
+        };
+        assert_eq!((limited(&["bug"]).as_deref(), limited(&["agent"])), (Some("label bug"), None));
+        assert_eq!((watched.limit_of("label bug"), watched.limit_of("type Bug")), (Some(2), None));
         let none = dispatch(&["agent"], None);
         assert_eq!((none.agent, none.model.as_deref(), none.priority), (None, Some("own"), 0));
     }

@@ -1,5 +1,7 @@
 //! Values that the store returns.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
@@ -61,10 +63,12 @@ pub enum HookNews {
 }
 
 /// The issues of a watch that are not over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchLoad {
     /// Those with a queued or running task.
     pub running: u32,
+    /// Those of them that matched a rule with a limit, by the rule.
+    pub running_by_rule: BTreeMap<String, u32>,
     /// Those whose pull request is open, or about to be opened.
     pub open_pull_requests: u32,
     /// Those of them whose pull request is not opened yet.
@@ -82,6 +86,8 @@ pub struct Candidate {
     pub seen_at: Timestamp,
     /// As they were found the last time.
     pub conditions: Vec<Condition>,
+    /// The rule that the issue matched then, if that has a limit.
+    pub rule: Option<String>,
     pub read_at: Timestamp,
 }
 

@@ -38,12 +38,21 @@ pub struct Enqueue {
     /// The pull request, if the caller named one.
     pub pr_url: Option<String>,
     /// The watch that hands the issue over, if it is new.
-    pub watch: Option<String>,
+    pub watch: Option<HandedOver>,
     /// In state queued.
     pub task: Task,
     pub precondition: Precondition,
     /// Whether a live run of the issue is canceled, so that the task comes next.
     pub interrupt: bool,
+}
+
+/// The watch that hands an issue over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedOver {
+    /// The name of the watch.
+    pub watch: String,
+    /// The rule that the issue matches, if that has a limit.
+    pub rule: Option<String>,
 }
 
 /// Work that was started without kugetsu, to be recorded under a new issue.

@@ -83,8 +83,17 @@ pub struct Load {
     pub open_pull_requests: u32,
     /// Those of them that are not opened yet.
     pub unopened_pull_requests: u32,
+    /// Of the rule that the issue matches, if that has a limit.
+    pub rule: Option<RuleLoad>,
     /// Whether the repository is paused.
     pub is_paused: bool,
+}
+
+/// The load of a rule with a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleLoad {
+    pub running: u32,
+    pub max: u32,
 }
 
 /// The subject of a condition.
@@ -101,6 +110,7 @@ pub enum ConditionKind {
     New,
     Repository,
     Running,
+    Rule,
     OpenPullRequests,
 }
 
@@ -117,6 +127,7 @@ impl ConditionKind {
         Self::New,
         Self::Repository,
         Self::Running,
+        Self::Rule,
         Self::OpenPullRequests,
     ];
 
@@ -134,6 +145,7 @@ impl ConditionKind {
             Self::New => "new",
             Self::Repository => "repository",
             Self::Running => "running",
+            Self::Rule => "rule",
             Self::OpenPullRequests => "open pull requests",
         }
     }
@@ -158,6 +170,7 @@ impl ConditionKind {
             Self::New => "kugetsu has not worked on it.",
             Self::Repository => "The watch is not paused.",
             Self::Running => "Fewer than `max_running` issues of the watch are worked on.",
+            Self::Rule => "Fewer than `max_running` issues of its rule are worked on.",
             Self::OpenPullRequests => "Fewer than `max_open_prs` pull requests of the watch are open.",
         }
     }
@@ -169,7 +182,7 @@ impl ConditionKind {
 
     /// Whether it changes in kugetsu only, and not on the server.
     pub const fn is_local(self) -> bool {
-        matches!(self, Self::New | Self::Repository | Self::Running | Self::OpenPullRequests)
+        matches!(self, Self::New | Self::Repository | Self::Running | Self::Rule | Self::OpenPullRequests)
     }
 }
 
@@ -323,6 +336,7 @@ pub fn limits(policy: &Policy, load: Load) -> Vec<Condition> {
     };
     let limited = [
         (ConditionKind::Running, load.running, policy.max_running, ""),
+        (ConditionKind::Rule, load.rule.map_or(0, |rule| rule.running), load.rule.map(|rule| rule.max), ""),
         (ConditionKind::OpenPullRequests, load.open_pull_requests, policy.max_open_pull_requests, unopened.as_str()),
     ];
     limited.into_iter().filter_map(limit).collect()
@@ -455,6 +469,9 @@ mod tests {
         }
         assert_eq!(unmet(&policy, &facts(), Load { running: 2, ..none }), [("running", Met::No)]);
         assert_eq!(unmet(&policy, &facts(), Load { open_pull_requests: 5, ..none }), [("open pull requests", Met::No)]);
+        let rule = |running| Load { rule: Some(RuleLoad { running, max: 1 }), ..none };
+        assert_eq!(unmet(&policy, &facts(), rule(1)), [("rule", Met::No)]);
+        assert_eq!(unmet(&policy, &facts(), rule(0)), []);
         let load = Load { open_pull_requests: 5, unopened_pull_requests: 4, ..none };
         let found = conditions(&policy, &facts(), load);
         let limit = found.iter().find(|condition| condition.kind == ConditionKind::OpenPullRequests).unwrap();

@@ -14,6 +14,8 @@ pub const LOOK_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 pub struct Follow {
     /// The name of the watch.
     pub watch: String,
+    /// The rule of the watch that the issue matched when it was handed over, if that has a limit.
+    pub rule: Option<String>,
     /// Whether a user stopped the issue and did not resume it.
     pub is_stopped: bool,
     /// One record per kind at most.
@@ -124,6 +126,7 @@ impl Follow {
     pub fn new(watch: String) -> Self {
         Self {
             watch,
+            rule: None,
             is_stopped: false,
             records: Vec::new(),
             comment: None,

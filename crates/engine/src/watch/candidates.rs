@@ -18,6 +18,7 @@ const ANSWER_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) fn is_due(candidate: &Candidate, policy: &Policy, load: Load, has_news: bool, now: Timestamp) -> bool {
     let is_free = !load.is_paused
         && policy.max_running.is_none_or(|max| load.running < max)
+        && load.rule.is_none_or(|rule| rule.running < rule.max)
         && policy.max_open_pull_requests.is_none_or(|max| load.open_pull_requests < max);
     let unmet = || candidate.conditions.iter().filter(|condition| condition.met != Met::Yes);
     // What ends these is listed as a change of the issue.
@@ -47,6 +48,7 @@ pub(crate) async fn remove(engine: &Engine, watch: &Watch, number: u64) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use kugetsu_domain::watch::conditions::RuleLoad;
     use kugetsu_domain::watch::trust::Trust;
 
     use super::*;
@@ -69,6 +71,7 @@ mod tests {
             text_hash: String::new(),
             seen_at: read_at,
             conditions: ConditionKind::ALL.iter().map(condition).collect(),
+            rule: None,
             read_at,
         };
         is_due(&candidate, &POLICY, load, has_news, read_at + SignedDuration::from_mins(minutes))
@@ -95,9 +98,12 @@ mod tests {
     #[test]
     fn issue_that_cannot_start_costs_no_request() {
         let free = Load::default();
-        for load in
-            [Load { running: 2, ..free }, Load { open_pull_requests: 3, ..free }, Load { is_paused: true, ..free }]
-        {
+        for load in [
+            Load { running: 2, ..free },
+            Load { open_pull_requests: 3, ..free },
+            Load { is_paused: true, ..free },
+            Load { rule: Some(RuleLoad { running: 1, max: 1 }), ..free },
+        ] {
             assert!(!due(&[], load, true, 1000), "{load:?}");
         }
         for kind in [ConditionKind::New, ConditionKind::Open] {

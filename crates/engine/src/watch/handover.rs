@@ -5,7 +5,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::watch::conditions::{
-    Author, Condition, ConditionKind, Facts, LabeledText, Load, Met, Policy, conditions, is_eligible, limits,
+    Author, Condition, ConditionKind, Facts, LabeledText, Load, Met, Policy, RuleLoad, conditions, is_eligible, limits,
 };
 use kugetsu_domain::watch::selection::{Mark, SelectedBy, SetBy, Setting};
 use kugetsu_forge::error::ForgeError;
@@ -53,16 +53,22 @@ pub(crate) struct Judged {
     error: Option<ForgeError>,
 }
 
-/// Returns the conditions of an issue. Changes nothing. `also_running` is added to the runs.
+/// Returns the conditions of an issue. Changes nothing. `also_running` are further runs, each with its limited rule.
 pub(crate) async fn judge(
     engine: &Engine,
     watch: &Watch,
     forge: &dyn Forge,
     issue: &Issue,
-    also_running: u32,
+    also_running: &[Option<String>],
 ) -> Result<Judged, HandoverError> {
-    let mut load = load(engine, watch).await?;
-    load.running = load.running.saturating_add(also_running);
+    let rule = watch.limited_rule(&issue.labels, issue.kind.as_deref());
+    let mut load = load_of(engine, watch, rule.as_deref()).await?;
+    let count = |runs: usize| u32::try_from(runs).unwrap_or(u32::MAX);
+    load.running = load.running.saturating_add(count(also_running.len()));
+    if let Some(load) = &mut load.rule {
+        let of_rule = also_running.iter().filter(|other| **other == rule).count();
+        load.running = load.running.saturating_add(count(of_rule));
+    }
     let Read { facts, text, was_handed_over, error } = facts(engine, watch, &watch.policy, forge, issue, load).await?;
     let mut conditions = conditions(&watch.policy, &facts, load);
     if let Some((kind, error)) = &error {
@@ -79,7 +85,9 @@ pub(crate) async fn local_conditions(
     number: u64,
 ) -> Result<Vec<Condition>, StoreError> {
     let (task, is_stopped) = work(engine, watch, number).await?;
-    let found = conditions(&watch.policy, &Facts { task, is_stopped, ..Facts::default() }, load(engine, watch).await?);
+    let candidate = engine.store().candidate(watch.repo.clone(), number).await?;
+    let load = load_of(engine, watch, candidate.and_then(|candidate| candidate.rule).as_deref()).await?;
+    let found = conditions(&watch.policy, &Facts { task, is_stopped, ..Facts::default() }, load);
     Ok(found.into_iter().filter(|condition| condition.kind.is_local()).collect())
 }
 
@@ -106,7 +114,8 @@ pub(crate) async fn consider(
         let task = first_task(engine, &current, forge, issue, &text_hash(issue)).await?;
         // Several issues are considered at once. Each of them counts before the next one is compared with the limits.
         let _turn = engine.starts().take(&watch.repo).await;
-        let now = limits(&current.policy, load(engine, &current).await?);
+        let rule = current.limited_rule(&issue.labels, issue.kind.as_deref());
+        let now = limits(&current.policy, load_of(engine, &current, rule.as_deref()).await?);
         found.retain(|condition| now.iter().all(|limit| limit.kind != condition.kind));
         found.extend(now);
         considered.has_started = is_eligible(found) && start(engine, &current, task).await?;
@@ -121,12 +130,13 @@ async fn consider_with(
     forge: &dyn Forge,
     issue: &Issue,
 ) -> Result<Considered, HandoverError> {
-    let Judged { conditions: found, text, was_handed_over, error } = judge(engine, watch, forge, issue, 0).await?;
+    let Judged { conditions: found, text, was_handed_over, error } = judge(engine, watch, forge, issue, &[]).await?;
     let candidate = is_handed_over(&found).then(|| Candidate {
         text_hash: text,
         // The server's time, to compare it with that of a setting.
         seen_at: changed_at(engine, issue),
         conditions: found.clone(),
+        rule: watch.limited_rule(&issue.labels, issue.kind.as_deref()),
         read_at: engine.now(),
     });
     // Before the start: the text is the one that was approved, whatever happens to the daemon now.
@@ -346,9 +356,27 @@ pub(crate) fn is_handed_over(found: &[Condition]) -> bool {
 
 /// The load of the repository.
 pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreError> {
-    let WatchLoad { running, open_pull_requests, unopened_pull_requests, .. } =
-        engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await?;
-    Ok(Load { running, open_pull_requests, unopened_pull_requests, is_paused: watch.is_paused })
+    load_of(engine, watch, None).await
+}
+
+/// The load of the repository, and that of a rule.
+async fn load_of(engine: &Engine, watch: &Watch, rule: Option<&str>) -> Result<Load, StoreError> {
+    let load = engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await?;
+    Ok(with_rule(watch, &load, rule))
+}
+
+pub(crate) fn with_rule(watch: &Watch, load: &WatchLoad, rule: Option<&str>) -> Load {
+    let of_rule = |rule: &str| {
+        let running = load.running_by_rule.get(rule).copied().unwrap_or_default();
+        Some(RuleLoad { running, max: watch.limit_of(rule)? })
+    };
+    Load {
+        running: load.running,
+        open_pull_requests: load.open_pull_requests,
+        unopened_pull_requests: load.unopened_pull_requests,
+        rule: rule.and_then(of_rule),
+        is_paused: watch.is_paused,
+    }
 }
 
 /// A hash of title and description: what a label approves.

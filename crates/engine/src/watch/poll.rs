@@ -16,7 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::candidates::{is_due, remove};
 use super::comments::take_comments;
 use super::followed::pull_request_number;
-use super::handover::{Considered, consider, load};
+use super::handover::{Considered, consider, with_rule};
 use super::notices::notify;
 use super::task::HandoverError;
 use crate::backoff;
@@ -444,8 +444,10 @@ async fn reconsider(
     let mut waiting = engine.store().candidates(watch.repo.clone()).await?;
     waiting.retain(|(number, _)| !considered.contains(number));
     waiting.sort_by_key(|(_, candidate)| candidate.read_at);
-    let (mut load, mut read_again, mut failed) = (load(engine, watch).await?, 0, None);
+    let now_running = async || engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await;
+    let (mut running, mut read_again, mut failed) = (now_running().await?, 0, None);
     for (number, candidate) in waiting {
+        let load = with_rule(watch, &running, candidate.rule.as_deref());
         if !is_due(&candidate, &watch.policy, load, has_news, engine.now()) {
             continue;
         }
@@ -457,7 +459,7 @@ async fn reconsider(
             Ok(issue) => {
                 let Considered { error, .. } = consider(engine, watch, forge, &issue).await?;
                 failed = failed.or(error);
-                load = super::handover::load(engine, watch).await?;
+                running = now_running().await?;
             }
             // It was deleted or moved.
             Err(ForgeError::NotFound { authenticated: true, .. }) => remove(engine, watch, number).await?,

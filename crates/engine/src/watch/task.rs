@@ -17,7 +17,7 @@ use kugetsu_forge::issue::Issue as OnServer;
 use kugetsu_forge::references::parser::parse;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::Repo;
-use kugetsu_store::write::{Enqueue, Precondition};
+use kugetsu_store::write::{Enqueue, HandedOver, Precondition};
 use thiserror::Error;
 use uuid::{Builder, Uuid};
 
@@ -94,7 +94,10 @@ pub(crate) async fn first_task(
         new_issue: IssueId::new(Uuid::now_v7()),
         title: prompt.title,
         pr_url: None,
-        watch: Some(watch.name.clone()),
+        watch: Some(HandedOver {
+            watch: watch.name.clone(),
+            rule: watch.limited_rule(&issue.labels, issue.kind.as_deref()),
+        }),
         task: Task { model: dispatch.model, base: dispatch.base, priority: dispatch.priority, ..task },
         precondition: Precondition::New,
         interrupt: false,

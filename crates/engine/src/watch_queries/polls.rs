@@ -108,12 +108,12 @@ async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObjec
             Err(error) => return Err(error.into()),
         }
     }
-    let mut also_running = 0;
+    let mut also_running = Vec::new();
     for issue in issues.values() {
         let conditions = match mode {
             Mode::Real => consider(engine, watch, forge.as_ref(), issue).await.map(|considered| considered.conditions),
             Mode::Dry => {
-                judge(engine, watch, forge.as_ref(), issue, also_running).await.map(|judged| judged.conditions)
+                judge(engine, watch, forge.as_ref(), issue, &also_running).await.map(|judged| judged.conditions)
             }
         };
         let conditions = match conditions {
@@ -125,7 +125,7 @@ async fn read(engine: &Engine, watch: &Watch, mode: Mode, object: &mut PollObjec
             }
         };
         let starts = is_eligible(&conditions);
-        also_running += u32::from(starts);
+        also_running.extend(starts.then(|| watch.limited_rule(&issue.labels, issue.kind.as_deref())));
         if is_handed_over(&conditions) {
             object.issues.push(ConsideredObject {
                 issue: IssueRef { repo: watch.repo.clone(), number: issue.number }.to_string(),

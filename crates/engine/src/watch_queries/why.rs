@@ -231,7 +231,7 @@ async fn read(
         let own = engine.settings().watch(&watch.name).cloned();
         let watch = with_current_file(engine, own.as_ref().unwrap_or(watch), forge.as_ref()).await?;
         let issue = forge.issue(&watch.repo.project, number).await?;
-        judge(engine, &watch, forge.as_ref(), &issue, 0).await
+        judge(engine, &watch, forge.as_ref(), &issue, &[]).await
     };
     let failure = match tokio::time::timeout(READ_LIMIT, reading).await {
         Ok(Ok(Judged { conditions: found, .. })) => return Ok((objects(&found, engine.now()), found)),
@@ -278,6 +278,7 @@ fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String
         ConditionKind::Running => {
             format!("raise the limit with `kugetsu config set watch.{name}.max_running <number>`")
         }
+        ConditionKind::Rule => format!("wait, or raise max_running of the rule that {issue} matches"),
         ConditionKind::OpenPullRequests => format!(
             "merge or close some, or raise the limit with `kugetsu config set watch.{name}.max_open_prs <number>`"
         ),

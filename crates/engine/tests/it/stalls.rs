@@ -21,7 +21,7 @@ async fn issue_that_is_ready_and_not_started_raises_one_alarm_until_it_is_off() 
     let now = daemon.engine.clock().now();
     let met = |kind: &ConditionKind| Condition { kind: *kind, met: Met::Yes, fact: String::new() };
     let conditions: Vec<Condition> = ConditionKind::ALL.iter().map(met).collect();
-    let ready = Candidate { text_hash: String::new(), seen_at: now, conditions, read_at: now };
+    let ready = Candidate { text_hash: String::new(), seen_at: now, conditions, rule: None, read_at: now };
     daemon.store.set_candidate(watch.repo.clone(), 7, Some(ready)).await.unwrap();
     daemon.store.set_poll(watch.repo.clone(), Poll { since: None, at: now, error: None }).await.unwrap();
     let issue = IssueRef { repo: watch.repo.clone(), number: 7 };

@@ -27,7 +27,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "pauses", include_str!("../../migrations/0009_pauses.sql")),
     (10, "watches", include_str!("../../migrations/0010_watches.sql")),
     (11, "answers", include_str!("../../migrations/0011_answers.sql")),
-    (12, "scheduled_merges", include_str!("../../migrations/0012_scheduled_merges.sql")),
+    (12, "merges_and_rules", include_str!("../../migrations/0012_merges_and_rules.sql")),
 ];
 
 const RECORD: &str = "

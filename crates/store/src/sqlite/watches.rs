@@ -1,5 +1,7 @@
 //! Watched repositories, their candidates, and what came from their servers.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::watch::feedback::Ending;
@@ -78,9 +80,11 @@ pub(super) fn load(connection: &Connection, repo: &RepoRef, watch: &str) -> Resu
             WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch = ?3))";
     let mut statement = connection.prepare_cached(count)?;
     let params = [repo.base.as_str(), repo.project.as_str(), watch, Ending::ClosedUnmerged.name()];
+    let running_by_rule = running_by_rule(connection, repo, watch)?;
     let load = |row: &Row<'_>| {
         Ok(WatchLoad {
             running: row.get(0)?,
+            running_by_rule,
             open_pull_requests: row.get(1)?,
             unopened_pull_requests: row.get(2)?,
             closed_pull_requests: row.get(3)?,
@@ -89,13 +93,24 @@ pub(super) fn load(connection: &Connection, repo: &RepoRef, watch: &str) -> Resu
     Ok(statement.query_row(params, load)?)
 }
 
+fn running_by_rule(connection: &Connection, repo: &RepoRef, watch: &str) -> Result<BTreeMap<String, u32>, StoreError> {
+    let count = "SELECT i.watch_rule, count(*) FROM repos p JOIN issues i ON i.repo = p.id \
+        WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch = ?3 AND i.watch_rule IS NOT NULL \
+            AND EXISTS (SELECT 1 FROM tasks t WHERE t.issue = i.id AND t.state IN ('queued', 'running')) \
+        GROUP BY i.watch_rule";
+    let mut statement = connection.prepare_cached(count)?;
+    let rows = statement
+        .query_map([repo.base.as_str(), repo.project.as_str(), watch], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// All of the repository, or one of them.
 pub(super) fn candidates(
     connection: &Connection,
     repo: &RepoRef,
     issue: Option<u64>,
 ) -> Result<Vec<(u64, Candidate)>, StoreError> {
-    let select = "SELECT number, text_hash, seen_at, conditions, read_at FROM candidates
+    let select = "SELECT number, text_hash, seen_at, conditions, rule, read_at FROM candidates
         WHERE base = ? AND project = ? AND number = coalesce(?, number) ORDER BY number";
     let mut statement = connection.prepare_cached(select)?;
     let mut rows = statement.query(params![repo.base.as_str(), repo.project.as_str(), issue.map(number)])?;
@@ -107,6 +122,7 @@ pub(super) fn candidates(
             text_hash: columns.owned()?,
             seen_at: columns.time()?,
             conditions: columns.conditions()?,
+            rule: columns.optional_owned()?,
             read_at: columns.time()?,
         };
         found.push((number, candidate));
@@ -121,9 +137,9 @@ pub(super) fn set_candidate(
     issue: u64,
     candidate: &Candidate,
 ) -> Result<(), StoreError> {
-    let upsert = "INSERT INTO candidates (base, project, number, text_hash, seen_at, conditions, read_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET conditions = excluded.conditions, read_at = excluded.read_at";
+    let upsert = "INSERT INTO candidates (base, project, number, text_hash, seen_at, conditions, rule, read_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET conditions = excluded.conditions, rule = excluded.rule, read_at = excluded.read_at";
     let conditions: Vec<Value> = candidate
         .conditions
         .iter()
@@ -136,6 +152,7 @@ pub(super) fn set_candidate(
         candidate.text_hash,
         candidate.seen_at.as_millisecond(),
         Value::Array(conditions).to_string(),
+        candidate.rule,
         candidate.read_at.as_millisecond(),
     ])?;
     Ok(())

@@ -21,7 +21,7 @@ use crate::effect::{EffectId, Wakes};
 use crate::error::StoreError;
 use crate::query::ShownAs;
 use crate::view::Repo;
-use crate::write::{Adopt, Answer, Applied, Enqueue, Precondition, Write};
+use crate::write::{Adopt, Answer, Applied, Enqueue, HandedOver, Precondition, Write};
 
 /// Applies the writes in order. Returns an answer for each and the rows to save.
 pub(crate) fn apply(loaded: Loaded, writes: &[Write]) -> (Vec<Result<Answer, StoreError>>, Changes) {
@@ -122,7 +122,8 @@ impl Transaction {
         };
         check(enqueue.precondition, &issue)?;
         if issue.version == 0 {
-            issue.follow = enqueue.watch.clone().map(Follow::new);
+            let follow = |HandedOver { watch, rule }| Follow { rule, ..Follow::new(watch) };
+            issue.follow = enqueue.watch.clone().map(follow);
         }
         if let Some(url) = &enqueue.pr_url {
             issue.pr = Some(PrLink::replacing(issue.pr.take(), url.clone()));
@@ -557,7 +558,7 @@ mod tests {
         let mut tables = Tables::default();
         let mut start = enqueue(repo("h"), Some(1), task(1, TaskKind::Start), Precondition::New);
         if let Write::Enqueue { enqueue, .. } = &mut start {
-            enqueue.watch = Some("api".to_owned());
+            enqueue.watch = Some(HandedOver { watch: "api".to_owned(), rule: None });
         }
         let issue = tables.one(start).unwrap().issue.id;
         let look = |tables: &mut Tables| {

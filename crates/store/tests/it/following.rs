@@ -11,7 +11,7 @@ use kugetsu_domain::watch::scheduled::Scheduled;
 
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::{Candidate, HookNews, Poll, WatchState};
-use kugetsu_store::write::{Enqueue, Precondition};
+use kugetsu_store::write::{Enqueue, HandedOver, Precondition};
 
 use crate::world::{World, later, now, start};
 
@@ -112,6 +112,7 @@ async fn watch_candidates_and_deliveries_read_back_as_stored() {
         text_hash: text.to_owned(),
         seen_at: now(),
         conditions: found(met).collect(),
+        rule: Some(format!("label {text}")),
         read_at: now(),
     };
     let (first, second) = (candidate("a", Met::Unknown), candidate("b", Met::No));
@@ -139,10 +140,17 @@ async fn watch_candidates_and_deliveries_read_back_as_stored() {
 #[tokio::test]
 async fn issue_is_handed_over_once_and_only_if_it_is_new() {
     let world = World::new().await;
-    let handed = |number| Enqueue { watch: Some("api".to_owned()), precondition: Precondition::New, ..start(number) };
+    let watch = |rule: &str| Some(HandedOver { watch: "api".to_owned(), rule: Some(rule.to_owned()) });
+    let handed = |number| Enqueue { watch: watch("label bug"), precondition: Precondition::New, ..start(number) };
     let first = handed(1);
     let issue = world.store().enqueue(first.clone(), now()).await.unwrap().issue;
-    assert_eq!(issue.follow.map(|follow| follow.watch).as_deref(), Some("api"));
+    let follow = issue.follow.unwrap();
+    assert_eq!((follow.watch.as_str(), follow.rule.as_deref()), ("api", Some("label bug")));
+    let other = Enqueue { watch: watch("type task"), ..handed(3) };
+    world.store().enqueue(other, now()).await.unwrap();
+    let load = world.store().watch_load(issue.reference.repo.clone(), "api".to_owned()).await.unwrap();
+    let by_rule = [("label bug".to_owned(), 1), ("type task".to_owned(), 1)];
+    assert_eq!((load.running, load.running_by_rule), (2, by_rule.into()));
     assert!(world.store().enqueue(first, now()).await.unwrap().repeated, "the same task again");
     for number in [1, 2] {
         if number == 2 {

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_domain::watch::feedback::FeedbackKind;
 use kugetsu_testkit::forge_server::check::CheckState;
-use kugetsu_testkit::forge_server::issue::Subject;
+use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::pull_request::PrState;
 use serde_json::json;
 
@@ -102,6 +102,36 @@ async fn draft_is_merged_when_a_person_has_made_it_ready() {
         stage.forge.edit_pull_request(PROJECT, number, |pull| pull.state = PrState::Open);
         let is_merged = async || (stage.forge.pull_request_of(PROJECT, number).state == PrState::Merged).then_some(());
         stage.until(&daemon, "the merge", is_merged).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn issues_of_a_rule_wait_for_its_limit_and_others_do_not() {
+    for kind in KINDS {
+        let rules = json!([{ "label": "slow", "max_running": 1 }]);
+        let stage = Stage::with(kind, json!({ "rules": rules })).await;
+        stage.world.machine.set_agent(|_| None);
+        // What is handed over stays in the queue.
+        stage.world.change_settings(|settings| settings.agents.max = 0);
+        let daemon = stage.daemon();
+        let labeled = |title: &str, labels: &[&str]| {
+            let issue = labels.iter().fold(Issue::new(title).author("kim"), |issue, label| issue.label(label));
+            stage.forge.issue(PROJECT, issue)
+        };
+        let [first, second] = ["First", "Second"].map(|title| labeled(title, &["agent", "slow"]));
+        let other = labeled("Other", &["agent"]);
+        let is_known = async |issue| daemon.store.issue(&daemon.reference(issue)).await.unwrap().is_some();
+        let are_known = async || (is_known(first).await && is_known(other).await).then_some(());
+        stage.until(&daemon, "the two that may begin", are_known).await;
+        stage.pass(&daemon, SignedDuration::from_mins(10)).await;
+        stage.settle(&daemon).await;
+        assert!(!is_known(second).await, "{kind:?}");
+        let why = stage.explain(&daemon, second).await;
+        let rule = why.conditions.iter().find(|condition| condition.name == "rule").unwrap();
+        assert_eq!((rule.met.as_str(), rule.fact.as_str()), ("no", "1 of at most 1"), "{kind:?}");
+        stage.world.change_settings(|settings| settings.agents.max = 4);
+        stage.until(&daemon, "the second one", async || is_known(second).await.then_some(())).await;
         daemon.kill().await;
     }
 }

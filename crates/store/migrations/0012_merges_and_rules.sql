@@ -4,3 +4,6 @@ ALTER TABLE issues ADD COLUMN watch_merge INTEGER;
 ALTER TABLE issues ADD COLUMN watch_merge_head TEXT;
 -- Why the server did not merge it at once. NULL: its branch has a queue.
 ALTER TABLE issues ADD COLUMN watch_merge_refusal TEXT;
+-- The rule of the watch that the issue matched. NULL: the rule has no limit.
+ALTER TABLE issues ADD COLUMN watch_rule TEXT;
+ALTER TABLE candidates ADD COLUMN rule TEXT;
