@@ -136,7 +136,8 @@ async fn refused_merge_is_left_to_a_person() {
             .await;
         let requests = stage.hours(&daemon, 2).await;
         assert_eq!(merges(&requests), 0, "{kind:?}: {}", merges(&requests));
-        assert!(merges(&stage.forge.requests()) <= 5, "{kind:?}: {}", merges(&stage.forge.requests()));
+        // The last one leaves it to the server, at the same address on some.
+        assert!(merges(&stage.forge.requests()) <= 6, "{kind:?}: {}", merges(&stage.forge.requests()));
         assert!(
             stage.why(&daemon, issue).await.contains("2 approving"),
             "{kind:?}: {}",
