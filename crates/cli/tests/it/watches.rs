@@ -483,7 +483,8 @@ fn issue_that_could_start_and_does_not_is_a_warning() {
     // An issue that nothing keeps, and that the next poll, in a day, would start.
     tamper(
         &world.home.kugetsu().join("state/kugetsu.db"),
-        "INSERT INTO candidates SELECT base, project, 99, text_hash, seen_at, '[]', read_at FROM candidates",
+        "INSERT INTO candidates (base, project, number, text_hash, seen_at, conditions, read_at) \
+         SELECT base, project, 99, text_hash, seen_at, '[]', read_at FROM candidates",
     );
     let stall = eventually("the alarm", || {
         let stall = world.json(["status", "--json"])["stall"].clone();
