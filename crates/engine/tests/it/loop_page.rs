@@ -11,8 +11,8 @@ use kugetsu_domain::watch::conditions::ConditionKind;
 use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
 use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
-use kugetsu_engine::watches::{MERGE_ATTEMPTS, 
-    FILE_AGAIN, FILE_AGAIN_IF_NONE, FILE_AGAIN_WITH_HOOK, LOOK_LONGEST, OPEN_MAX, POLL, POLL_WITH_HOOK,
+use kugetsu_engine::watches::{
+    FILE_AGAIN, FILE_AGAIN_IF_NONE, FILE_AGAIN_WITH_HOOK, LOOK_LONGEST, MERGE_ATTEMPTS, OPEN_MAX, POLL, POLL_WITH_HOOK,
     POLL_WITH_HOOK_ON_GITLAB, REFUSED_AGAIN, Watch,
 };
 use serde_json::json;
