@@ -1,4 +1,4 @@
-//! Settings of a watch that decide how a pull request goes on and how it ends, and kinds of feedback that the story has not.
+//! Settings of a watch that decide about a pull request and its end, and kinds of feedback that the story has not.
 
 use jiff::SignedDuration;
 use kugetsu_domain::reference::ForgeKind;

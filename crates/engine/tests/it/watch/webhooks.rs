@@ -84,7 +84,10 @@ async fn lost_report_about_a_pull_request_is_made_up_for_by_the_next_poll() {
         };
         let has_looked = async || stage.forge.requests()[before..].iter().any(|it| is_look(&it.target)).then_some(());
         deliveries.until("a look", has_looked).await;
-        deliveries.pass(SignedDuration::from_mins(3)).await;
+        // A change shortly before a poll may be reported yet.
+        let polled = watch(&stage, &daemon).await.polled_at;
+        let has_polled = async || (watch(&stage, &daemon).await.polled_at != polled).then_some(());
+        deliveries.until("a poll", has_polled).await;
         stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", "/kugetsu stop");
         let poll = if kind == ForgeKind::GitLab { 10 } else { 5 };
         for _ in 0..2 * (poll + 1) {
