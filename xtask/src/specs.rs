@@ -32,6 +32,7 @@ const OF_REPOSITORY: &[(&str, &[&str])] = &[
     ("/issues/{issue_number}/events", &["get"]),
     ("/issues/{index}/timeline", &["get"]),
     ("/issues/{issue_number}/dependencies/blocked_by", &["get"]),
+    ("/issues/{issue_number}/sub_issues", &["get"]),
     ("/issues/{index}/dependencies", &["get"]),
     ("/labels", &["get", "post"]),
     ("/collaborators/{username}/permission", &["get"]),
@@ -50,7 +51,7 @@ const OF_REPOSITORY: &[(&str, &[&str])] = &[
     ("/commits/{ref}/status", &["get"]),
     ("/commits/{ref}/check-runs", &["get"]),
     ("/git/refs/{ref}", &["delete"]),
-    ("/branches/{branch}", &["delete"]),
+    ("/branches/{branch}", &["get", "delete"]),
     ("/rules/branches/{branch}", &["get"]),
     ("/hooks", &["get", "post"]),
 ];
