@@ -50,6 +50,7 @@ const OF_REPOSITORY: &[(&str, &[&str])] = &[
     ("/pulls/{index}/merge", &["post", "delete"]),
     ("/commits/{ref}/status", &["get"]),
     ("/commits/{ref}/check-runs", &["get"]),
+    ("/git/ref/{ref}", &["get"]),
     ("/git/refs/{ref}", &["delete"]),
     ("/branches/{branch}", &["get", "delete"]),
     ("/rules/branches/{branch}", &["get"]),
