@@ -80,8 +80,8 @@ fn settings_have_names_defaults_and_sources() {
     world.run(["config", "set", "servers.work.url", "https://git.example.com"]);
     assert_eq!(world.run(["config", "get", "servers.work.kind"]).trim(), "");
     assert_eq!(typed("servers.work.kind"), Value::Null);
-    let failed = shown(&world.attempt(["config", "get", "servers.wrk.kind"]));
-    assert!(failed.contains("no section [servers.wrk]") && failed.contains("did you mean `work`?"), "{failed}");
+    let failed = shown(&world.attempt(["config", "get", "servers.works.kind"]));
+    assert!(failed.contains("no section [servers.works]") && failed.contains("did you mean `work`?"), "{failed}");
 }
 
 #[test]

@@ -168,12 +168,12 @@ fn mistakes_in_the_options_of_a_watch_are_named_before_it_is_added() {
     }
     assert_eq!(stage.config(), before);
     stage.world.run(["watch", "add", &address, "--trust", "@member", "--base", "main"]);
-    stage.configure("[watch.other]\nrepo = \"https://github.com/acme/other\"\nlabel = \"x\"\ncolour = 1\n");
+    stage.configure("[watch.other]\nrepo = \"https://github.com/acme/other\"\nlabel = \"x\"\ncolor = 1\n");
     stage.world.run(["watch", "rm", "api"]);
     let (code, error) = stage.refused(&["watch", "add", &address, "--name", "other"]);
     assert!(code == Some(2) && error.contains("is taken by the watch of github.com/acme/other"), "{error}");
     let listed = shown(&stage.world.attempt(["watch", "list"]));
-    assert!(listed.contains("unknown setting `watch.other.colour`"), "{listed}");
+    assert!(listed.contains("unknown setting `watch.other.color`"), "{listed}");
 }
 
 #[test]
