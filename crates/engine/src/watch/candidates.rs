@@ -1,7 +1,7 @@
 //! Issues that were handed over and wait. When what they wait for may have changed, they are considered again.
 
 use jiff::{SignedDuration, Timestamp};
-use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Load, Met, Policy};
+use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Load, Met, Policy, limits};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::Candidate;
 
@@ -16,10 +16,7 @@ const ANSWER_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether the issue has to be read again. `has_news` is whether anything else changed in the repository.
 pub(crate) fn is_due(candidate: &Candidate, policy: &Policy, load: Load, has_news: bool, now: Timestamp) -> bool {
-    let is_free = !load.is_paused
-        && policy.max_running.is_none_or(|max| load.running < max)
-        && load.rule.is_none_or(|rule| rule.running < rule.max)
-        && policy.max_open_pull_requests.is_none_or(|max| load.open_pull_requests < max);
+    let is_free = !load.is_paused && limits(policy, load).iter().all(|limit| limit.met == Met::Yes);
     let unmet = || candidate.conditions.iter().filter(|condition| condition.met != Met::Yes);
     // What ends these is listed as a change of the issue.
     let is_out = |condition: &Condition| matches!(condition.kind, ConditionKind::New | ConditionKind::Open);
