@@ -61,6 +61,17 @@ pub enum MergeMethod {
     Rebase,
 }
 
+impl MergeMethod {
+    /// The name that GitHub, Gitea and Forgejo use; GitHub's GraphQL API writes it in upper case.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Squash => "squash",
+            Self::Rebase => "rebase",
+        }
+    }
+}
+
 /// A merge of exactly one head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merge {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::api::Gitea;
 use crate::error::ForgeError;
 use crate::kinds::wire;
-use crate::pull_request::{Merge, MergeMethod};
+use crate::pull_request::Merge;
 
 /// A comment or a change.
 #[derive(Deserialize)]
@@ -30,14 +30,9 @@ struct Head {
 
 impl Gitea {
     pub(super) async fn merge_pull(&self, project: &ProjectPath, number: u64, merge: &Merge) -> Result<(), ForgeError> {
-        let method = match merge.method {
-            MergeMethod::Merge => "merge",
-            MergeMethod::Squash => "squash",
-            MergeMethod::Rebase => "rebase",
-        };
         let number = number.to_string();
         let path = wire::repo_path(project, &["pulls", &number, "merge"]);
-        let mut body = json!({ "Do": method, "head_commit_id": merge.head_sha });
+        let mut body = json!({ "Do": merge.method.name(), "head_commit_id": merge.head_sha });
         if !merge.when_ready {
             return self.client.change_only(Method::POST, &path, Some(body)).await;
         }

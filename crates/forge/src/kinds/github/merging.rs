@@ -12,7 +12,7 @@ use super::api::GitHub;
 use crate::error::ForgeError;
 use crate::http::paging::PER_PAGE;
 use crate::kinds::wire;
-use crate::pull_request::{Merge, MergeMethod};
+use crate::pull_request::Merge;
 
 /// Looks at a scheduled merge while it is canceled. Auto-merge may move it into the queue in the meantime, a mutation that is refused
 /// may have been carried out, and the last look sees that nothing is left.
@@ -66,14 +66,9 @@ impl GitHub {
         if merge.when_ready {
             return self.schedule(project, number, merge).await;
         }
-        let method = match merge.method {
-            MergeMethod::Merge => "merge",
-            MergeMethod::Squash => "squash",
-            MergeMethod::Rebase => "rebase",
-        };
         let number = number.to_string();
         let path = wire::repo_path(project, &["pulls", &number, "merge"]);
-        let body = json!({ "sha": merge.head_sha, "merge_method": method });
+        let body = json!({ "sha": merge.head_sha, "merge_method": merge.method.name() });
         self.client.change_only(Method::PUT, &path, Some(body)).await
     }
 
@@ -152,11 +147,6 @@ impl GitHub {
     }
 
     async fn enable_auto_merge(&self, pull: &MergeState, merge: &Merge) -> Result<(), ForgeError> {
-        let method = match merge.method {
-            MergeMethod::Merge => "MERGE",
-            MergeMethod::Squash => "SQUASH",
-            MergeMethod::Rebase => "REBASE",
-        };
         // The queue sets the method.
         let (declared, input) = match pull.is_merge_queue_enabled {
             true => ("", ""),
@@ -168,7 +158,7 @@ impl GitHub {
         );
         let mut variables = json!({ "id": pull.id, "head": merge.head_sha });
         if !pull.is_merge_queue_enabled {
-            variables["method"] = method.into();
+            variables["method"] = merge.method.name().to_uppercase().into();
         }
         self.client.graphql::<IgnoredAny>(&query, variables).await.map(drop)
     }
