@@ -250,8 +250,7 @@ impl Client {
         if listed.is_complete {
             return Ok(listed.entries);
         }
-        let url = self.endpoint.base.join(path, &[]);
-        let (server, request) = (self.endpoint.server(), self.endpoint.describe(&Method::GET, &url));
+        let (server, request) = (self.endpoint.server(), self.describe(&Method::GET, path));
         Err(ForgeError::TooLong { server, request, pages: self.limits().pages_of_all })
     }
 

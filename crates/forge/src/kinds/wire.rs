@@ -116,6 +116,11 @@ pub(super) fn exists<T>(found: Result<T, ForgeError>) -> Result<bool, ForgeError
     unless_missing(found).map(|found| found.is_some())
 }
 
+/// The two parts of a path that has no groups.
+pub(super) fn owner_and_name(project: &ProjectPath) -> (&str, &str) {
+    project.as_str().split_once('/').unwrap_or((project.as_str(), ""))
+}
+
 /// A value that the server may not have: it was removed, or this version has none.
 pub(super) fn unless_missing<T>(value: Result<T, ForgeError>) -> Result<Option<T>, ForgeError> {
     match value {

@@ -45,8 +45,7 @@ impl Gitea {
     pub(super) async fn list_hooks(&self, project: &ProjectPath) -> Result<Vec<Hook>, ForgeError> {
         let limit = PER_PAGE.to_string();
         let path = wire::repo_path(project, &["hooks"]);
-        let hooks = self.client.list(&path, &[("limit", &limit)], |hook: HookBody| Some(hook.into())).await?;
-        Ok(hooks)
+        self.client.list(&path, &[("limit", &limit)], |hook: HookBody| Some(hook.into())).await
     }
 
     pub(super) async fn add_hook(&self, project: &ProjectPath, hook: &NewHook) -> Result<Hook, ForgeError> {

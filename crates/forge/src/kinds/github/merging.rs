@@ -87,7 +87,7 @@ impl GitHub {
         }
         const QUERY: &str = "query($owner: String!, $name: String!, $branch: String!) { \
             repository(owner: $owner, name: $name) { mergeQueue(branch: $branch) { id } } }";
-        let (owner, name) = owner_and_name(project);
+        let (owner, name) = wire::owner_and_name(project);
         let variables = json!({ "owner": owner, "name": name, "branch": branch });
         match self.client.graphql::<Data<WithQueue>>(QUERY, variables).await {
             Ok(found) => Ok(found.repository.queue.is_some()),
@@ -107,7 +107,7 @@ impl GitHub {
         const QUERY: &str = "query($owner: String!, $name: String!, $number: Int!) { \
             repository(owner: $owner, name: $name) { pullRequest(number: $number) { \
             id headRefOid isMergeQueueEnabled isInMergeQueue autoMergeRequest { enabledAt } } } }";
-        let (owner, name) = owner_and_name(project);
+        let (owner, name) = wire::owner_and_name(project);
         let variables = json!({ "owner": owner, "name": name, "number": number });
         let found: Data<WithPull> = self.client.graphql(QUERY, variables).await?;
         Ok(found.repository.pull)
@@ -184,8 +184,4 @@ impl GitHub {
         let still = || self.client.unexpected(&Method::POST, &["graphql"], "the merge is still scheduled");
         Err(refusal.unwrap_or_else(still))
     }
-}
-
-fn owner_and_name(project: &ProjectPath) -> (&str, &str) {
-    project.as_str().split_once('/').unwrap_or((project.as_str(), ""))
 }

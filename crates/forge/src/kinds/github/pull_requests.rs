@@ -59,7 +59,7 @@ impl GitHub {
     }
 
     pub(super) async fn find_pulls(&self, project: &ProjectPath, branch: &str) -> Result<Vec<PullRequest>, ForgeError> {
-        let owner = project.as_str().split('/').next().unwrap_or_default();
+        let (owner, _) = wire::owner_and_name(project);
         let head = format!("{owner}:{branch}");
         let per_page = PER_PAGE.to_string();
         let query = [

@@ -23,8 +23,7 @@ impl GitLab {
     pub(super) async fn list_hooks(&self, project: &ProjectPath) -> Result<Vec<Hook>, ForgeError> {
         let per_page = PER_PAGE.to_string();
         let path = ["projects", project.as_str(), "hooks"];
-        let hooks = self.client.list(&path, &[("per_page", &per_page)], |hook: HookBody| Some(hook.into())).await?;
-        Ok(hooks)
+        self.client.list(&path, &[("per_page", &per_page)], |hook: HookBody| Some(hook.into())).await
     }
 
     pub(super) async fn add_hook(&self, project: &ProjectPath, hook: &NewHook) -> Result<Hook, ForgeError> {
