@@ -143,6 +143,11 @@ impl Follow {
         self.records.iter().find(|record| record.kind == kind)
     }
 
+    /// Whether a person has to decide about some kind of feedback.
+    pub fn needs_decision(&self) -> bool {
+        self.records.iter().any(|record| matches!(record.state, RecordState::Stopped { .. }))
+    }
+
     /// Whether the pull request has not ended. One that a user stopped is looked at all the same: it may be merged, and the user may
     /// resume it there.
     pub const fn is_open(&self) -> bool {

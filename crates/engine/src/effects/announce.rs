@@ -167,12 +167,11 @@ fn step_of_people(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> 
     if !follow.is_open() || !issue.tasks.is_empty() {
         return None;
     }
-    let is_stopped = follow.records.iter().any(|record| matches!(record.state, RecordState::Stopped { .. }));
     match latest {
         _ if follow.is_stopped => Some("Comment `/kugetsu retry` to continue."),
         _ if follow.question.is_some() => Some("Answer the agent's question in a comment here to continue."),
-        _ if is_stopped => Some("Comment `/kugetsu retry` to try again with new budgets."),
-        Some(TaskState::Done) if !latest.is_some_and(|latest| is_without_result(issue, latest)) => None,
+        _ if follow.needs_decision() => Some("Comment `/kugetsu retry` to try again with new budgets."),
+        Some(TaskState::Done) if !is_without_result(issue, TaskState::Done) => None,
         Some(latest) if latest.is_final() => {
             Some("Comment `/kugetsu retry` to try again, or `/kugetsu ask <text>` to give the agent a message.")
         }
@@ -213,7 +212,6 @@ async fn label(followed: &Followed, state: Option<StateLabel>) -> Result<(), For
 
 /// The state of a followed issue, as a label shows it.
 fn state(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<StateLabel> {
-    let is_stopped = follow.records.iter().any(|record| matches!(record.state, RecordState::Stopped { .. }));
     if follow.ending.is_some() {
         return None;
     }
@@ -221,7 +219,7 @@ fn state(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<St
         return Some(StateLabel::Working);
     }
     match latest {
-        _ if is_stopped || follow.is_stopped => Some(StateLabel::NeedsPerson),
+        _ if follow.needs_decision() || follow.is_stopped => Some(StateLabel::NeedsPerson),
         Some(TaskState::Done) if is_without_result(issue, TaskState::Done) => Some(StateLabel::NeedsPerson),
         Some(TaskState::Done) => issue.pr.is_some().then_some(StateLabel::Review),
         _ => Some(StateLabel::NeedsPerson),
