@@ -10,7 +10,7 @@ use kugetsu_domain::hash::fnv1a;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::command::{AnswerOn, Command, UnknownCommand, commands};
 use kugetsu_domain::watch::follow::FollowEvent;
@@ -78,7 +78,7 @@ pub(crate) async fn carry_out(engine: &Engine, discussion: &Discussion<'_>) -> R
     let mut open = Vec::new();
     for (origin, comment) in with_commands {
         let id = identifier(discussion, origin, comment);
-        if !is_noted(engine, discussion, id.clone()).await? {
+        if !is_noted(engine, &discussion.watch.repo, id.clone()).await? {
             open.push((id, origin, comment));
         }
     }
@@ -111,17 +111,17 @@ async fn take(
         handle(engine, discussion, (origin, comment), id).await?;
     }
     // A stranger's or a program's command stays one, even if the stranger is trusted later.
-    note(engine, discussion, id.to_owned()).await?;
+    note(engine, &discussion.watch.repo, id.to_owned()).await?;
     Ok(())
 }
 
-/// Notes for good that something was done.
-async fn note(engine: &Engine, discussion: &Discussion<'_>, id: String) -> Result<(), StoreError> {
-    engine.store().add_handled(discussion.watch.repo.base.to_string(), id, None, Timestamp::UNIX_EPOCH).await
+/// Notes for good that something was done. The ID names the project, because the note is the server's.
+pub(super) async fn note(engine: &Engine, repo: &RepoRef, id: String) -> Result<(), StoreError> {
+    engine.store().add_handled(repo.base.to_string(), id, None, Timestamp::UNIX_EPOCH).await
 }
 
-async fn is_noted(engine: &Engine, discussion: &Discussion<'_>, id: String) -> Result<bool, StoreError> {
-    engine.store().is_handled(discussion.watch.repo.base.to_string(), id).await
+pub(super) async fn is_noted(engine: &Engine, repo: &RepoRef, id: String) -> Result<bool, StoreError> {
+    engine.store().is_handled(repo.base.to_string(), id).await
 }
 
 /// Depends on the commands: one that is changed later is another one.
@@ -145,7 +145,7 @@ async fn handle(
     let mut refusals = Vec::new();
     for (number, command) in commands(&comment.body).into_iter().take(COMMANDS_MAX).enumerate() {
         let carried_out = format!("{id} {number}");
-        if is_noted(engine, discussion, carried_out.clone()).await? {
+        if is_noted(engine, &discussion.watch.repo, carried_out.clone()).await? {
             continue;
         }
         let author = comment.author.as_ref().map(|author| author.login.as_str()).unwrap_or_default();
@@ -158,16 +158,17 @@ async fn handle(
         };
         match refused {
             Some(reason) => refusals.push(reason),
-            None => note(engine, discussion, carried_out).await?,
+            None => note(engine, &discussion.watch.repo, carried_out).await?,
         }
     }
     let mut failures = 0;
-    while failures < ACKNOWLEDGEMENTS_MAX && is_noted(engine, discussion, failure(id, failures + 1)).await? {
+    while failures < ACKNOWLEDGEMENTS_MAX && is_noted(engine, &discussion.watch.repo, failure(id, failures + 1)).await?
+    {
         failures += 1;
     }
     match acknowledge(discussion, (origin, comment), (id, &refusals), failures).await {
         Err(error) if error.is_transient() && failures + 1 < ACKNOWLEDGEMENTS_MAX => {
-            note(engine, discussion, failure(id, failures + 1)).await?;
+            note(engine, &discussion.watch.repo, failure(id, failures + 1)).await?;
             Err(error)
         }
         Err(error) => {

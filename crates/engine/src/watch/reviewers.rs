@@ -1,10 +1,10 @@
 //! Requests reviews of a pull request that is ready, once.
 
-use jiff::Timestamp;
 use kugetsu_domain::watch::publication::harmless;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::{Forge, Subject};
 
+use super::commands::{is_noted, note};
 use super::followed::Followed;
 use super::handover::concerns_one;
 use super::look::Look;
@@ -27,11 +27,11 @@ pub(crate) async fn request_reviews(engine: &Engine, followed: &Followed, look: 
 /// It is noted last, so a daemon that dies in between repeats it: servers keep one request for each reviewer.
 async fn request_once(engine: &Engine, followed: &Followed, number: u64) -> Result<(), HandoverError> {
     let (forge, project) = (followed.forge.as_ref(), followed.project());
-    let server = followed.issue.reference.repo.base.to_string();
+    let repo = &followed.issue.reference.repo;
     let id = format!("review {project} {number}");
     // Two looks may be at it at once.
     let _turn = engine.commands().take(&followed.issue.reference).await;
-    if engine.store().is_handled(server.clone(), id.clone()).await? {
+    if is_noted(engine, repo, id.clone()).await? {
         return Ok(());
     }
     let refusals = request(followed, forge, number).await?;
@@ -39,8 +39,7 @@ async fn request_once(engine: &Engine, followed: &Followed, number: u64) -> Resu
         let text = format!("kugetsu could not request these reviews:\n\n{}", refusals.join("\n"));
         OwnComment { project, subject: Subject::PullRequest(number), text: &text, marker: &id }.write(forge, 0).await?;
     }
-    engine.store().add_handled(server, id, None, Timestamp::UNIX_EPOCH).await?;
-    Ok(())
+    Ok(note(engine, repo, id).await?)
 }
 
 /// Returns the refusals, as items of a list. GitLab takes the whole list, and the others refuse it for one user.
