@@ -77,8 +77,7 @@ async fn text_of_strangers_does_not_reach_the_agent_and_that_of_others_is_data()
         // A stranger's request for changes does not keep it from being merged, and no approval of one merges it.
         stage.forge.approve(PROJECT, number, "eve");
         stage.forge.approve(PROJECT, number, "x[bot]");
-        let head = stage.forge.pull_request_of(PROJECT, number).sha;
-        stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+        stage.pass_checks(number);
         stage.hours(&daemon, 1).await;
         assert_eq!(stage.forge.pull_request_of(PROJECT, number).state, PrState::Open, "{kind:?}");
         let comments = stage.forge.comments_of(PROJECT, Subject::PullRequest(number));
@@ -175,8 +174,7 @@ async fn remarks_that_do_not_fit_in_a_message_come_with_the_next_one() {
     let daemon = stage.daemon();
     let issue = stage.hand_over();
     let number = stage.pull_request(&daemon, issue).await;
-    let head = stage.forge.pull_request_of(PROJECT, number).sha;
-    stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+    stage.pass_checks(number);
     for remark in 0..70 {
         stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", &format!("remark {remark}."));
     }

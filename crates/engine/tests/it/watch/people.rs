@@ -5,9 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kugetsu_api::watch::PollRequest;
 use kugetsu_engine::watch_queries::polls::{self, Mode};
-use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
-use kugetsu_testkit::forge_server::pull_request::PrState;
 use serde_json::json;
 
 use super::answers::polls;
@@ -155,11 +153,9 @@ async fn watch_that_is_added_again_continues_with_its_pull_requests() {
         let mut watches = Vec::new();
         stage.world.change_settings(|settings| std::mem::swap(&mut watches, &mut settings.watches));
         stage.until(&daemon, "the last look", async || stage.is_over(&daemon, issue).await.then_some(())).await;
-        let head = stage.forge.pull_request_of(PROJECT, number).sha;
-        stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+        stage.pass_checks(number);
         stage.world.change_settings(|settings| settings.watches = watches);
-        let is_merged = async || (stage.forge.pull_request_of(PROJECT, number).state == PrState::Merged).then_some(());
-        stage.until(&daemon, "the merge", is_merged).await;
+        stage.merged(&daemon, number).await;
         daemon.kill().await;
     }
 }

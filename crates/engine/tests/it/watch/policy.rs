@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_domain::watch::feedback::FeedbackKind;
-use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use kugetsu_testkit::forge_server::pull_request::PrState;
 use serde_json::json;
@@ -15,11 +14,6 @@ use crate::world::Daemon;
 
 async fn runs(stage: &Stage, daemon: &Daemon, count: usize) {
     stage.until(daemon, "the run", async || (stage.pushed.lock().unwrap().len() == count).then_some(())).await;
-}
-
-fn pass_checks(stage: &Stage, number: u64) {
-    let head = stage.forge.pull_request_of(PROJECT, number).sha;
-    stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
 }
 
 async fn given(daemon: &Daemon, issue: u64, kind: FeedbackKind) -> u32 {
@@ -46,9 +40,8 @@ async fn conflict_is_given_to_the_agent_once_for_each_head() {
         runs(&stage, &daemon, 2).await;
         let message = stage.world.machine.started().pop().unwrap();
         assert!(message.contains("conflicts with main"), "{kind:?}: {message}");
-        pass_checks(&stage, number);
-        let is_merged = async || (stage.forge.pull_request_of(PROJECT, number).state == PrState::Merged).then_some(());
-        stage.until(&daemon, "the merge", is_merged).await;
+        stage.pass_checks(number);
+        stage.merged(&daemon, number).await;
         assert_eq!(given(&daemon, issue, FeedbackKind::Conflict).await, 1, "{kind:?}");
         assert_eq!(stage.pushed.lock().unwrap().len(), 2, "{kind:?}");
         daemon.kill().await;
@@ -84,7 +77,7 @@ async fn issue_and_branch_are_kept_after_the_merge_if_the_watch_says_so() {
         let number = stage.pull_request(&daemon, issue).await;
         let text = stage.forge.pull_request_of(PROJECT, number).issue.body.unwrap();
         assert!(text.contains(&format!("For #{issue}.")), "{kind:?}: {text}");
-        pass_checks(&stage, number);
+        stage.pass_checks(number);
         stage
             .until(&daemon, "the end", async || {
                 let is_merged = stage.forge.pull_request_of(PROJECT, number).state == PrState::Merged;
@@ -107,12 +100,11 @@ async fn draft_is_merged_when_a_person_has_made_it_ready() {
     let issue = stage.hand_over();
     let number = stage.pull_request(&daemon, issue).await;
     assert_eq!(stage.forge.pull_request_of(PROJECT, number).state, PrState::Draft, "{kind:?}");
-    pass_checks(&stage, number);
+    stage.pass_checks(number);
     stage.hours(&daemon, 1).await;
     assert_eq!(stage.forge.pull_request_of(PROJECT, number).state, PrState::Draft, "{kind:?}");
     stage.forge.edit_pull_request(PROJECT, number, |pull| pull.state = PrState::Open);
-    let is_merged = async || (stage.forge.pull_request_of(PROJECT, number).state == PrState::Merged).then_some(());
-    stage.until(&daemon, "the merge", is_merged).await;
+    stage.merged(&daemon, number).await;
     daemon.kill().await;
 }
 

@@ -82,8 +82,7 @@ async fn refused_request_for_a_review_is_shown_once_and_blocks_nothing() {
         assert!(comments.len() == 1 && comments[0].contains("- robot: "), "{kind:?}: {comments:?}");
         assert!(!comments[0].contains("kim"), "{kind:?}: {comments:?}");
         assert_eq!(stage.forge.pull_request_of(PROJECT, number).reviewers, ["kim"], "{kind:?}");
-        let head = stage.forge.pull_request_of(PROJECT, number).sha;
-        stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+        stage.pass_checks(number);
         stage.forge.approve(PROJECT, number, "kim");
         stage.until(&daemon, "the end", async || stage.is_over(&daemon, issue).await.then_some(())).await;
         daemon.kill().await;
@@ -97,8 +96,7 @@ async fn command_in_a_review_or_below_a_line_is_carried_out_once_and_answered() 
         let daemon = stage.daemon();
         let issue = stage.hand_over();
         let number = stage.pull_request(&daemon, issue).await;
-        let head = stage.forge.pull_request_of(PROJECT, number).sha;
-        stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+        stage.pass_checks(number);
         let at = ("src/lib.rs", Some(1));
         stage.forge.review_thread(PROJECT, number, "eve", at, "/kugetsu stop");
         wait(&stage, &daemon).await;

@@ -13,6 +13,26 @@ const WITH_QUEUE: [ForgeKind; 2] = [ForgeKind::GitHub, ForgeKind::GitLab];
 /// Fewer changing requests than a story has; each is two steps.
 const CHANGES_LEAST: usize = 8;
 
+/// A server that refuses merges because its own conditions are not met, and a pull request whose merge was left to it. Returns the numbers
+/// of its issue and of the pull request last.
+async fn held(kind: ForgeKind) -> (Stage, Daemon, u64, u64) {
+    staged(kind, |stage| stage.forge.hold_merges(PROJECT, true)).await
+}
+
+/// The same with a server that has a queue.
+async fn queued(kind: ForgeKind) -> (Stage, Daemon, u64, u64) {
+    staged(kind, |stage| stage.forge.set_merge_queue(PROJECT, true)).await
+}
+
+async fn staged(kind: ForgeKind, prepare: impl FnOnce(&Stage)) -> (Stage, Daemon, u64, u64) {
+    let stage = Stage::new(kind).await;
+    prepare(&stage);
+    let daemon = stage.daemon();
+    let issue = stage.hand_over();
+    let number = scheduled(&stage, &daemon, issue).await;
+    (stage, daemon, issue, number)
+}
+
 /// Plays the people until the merge is left to the server. Returns the pull request.
 async fn scheduled(stage: &Stage, daemon: &Daemon, issue: u64) -> u64 {
     stage
@@ -47,11 +67,7 @@ fn has_label(stage: &Stage, issue: u64, label: &str) -> bool {
 #[tokio::test]
 async fn queue_of_the_server_is_never_bypassed() {
     for kind in WITH_QUEUE {
-        let stage = Stage::new(kind).await;
-        stage.forge.set_merge_queue(PROJECT, true);
-        let daemon = stage.daemon();
-        let issue = stage.hand_over();
-        let number = scheduled(&stage, &daemon, issue).await;
+        let (stage, daemon, issue, number) = queued(kind).await;
         stage.settle(&daemon).await;
         assert_eq!(state_of(&stage, number), PrState::Open, "{kind:?}");
         let own = stage.own_comments(issue);
@@ -67,11 +83,7 @@ async fn queue_of_the_server_is_never_bypassed() {
 #[tokio::test]
 async fn refused_merge_waits_for_the_conditions_of_the_server() {
     for kind in KINDS {
-        let stage = Stage::new(kind).await;
-        stage.forge.hold_merges(PROJECT, true);
-        let daemon = stage.daemon();
-        let issue = stage.hand_over();
-        scheduled(&stage, &daemon, issue).await;
+        let (stage, daemon, issue, _) = held(kind).await;
         stage.settle(&daemon).await;
         let own = stage.own_comments(issue);
         assert!(own[0].contains("The server merges it when its own conditions are met ("), "{kind:?}: {own:?}");
@@ -89,11 +101,7 @@ async fn refused_merge_waits_for_the_conditions_of_the_server() {
 #[tokio::test]
 async fn stopped_issue_is_not_merged_by_the_server() {
     for kind in KINDS {
-        let stage = Stage::new(kind).await;
-        stage.forge.hold_merges(PROJECT, true);
-        let daemon = stage.daemon();
-        let issue = stage.hand_over();
-        let number = scheduled(&stage, &daemon, issue).await;
+        let (stage, daemon, issue, number) = held(kind).await;
         stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu stop");
         canceled(&stage, &daemon, issue, number).await;
         stage.forge.hold_merges(PROJECT, false);
@@ -107,11 +115,7 @@ async fn stopped_issue_is_not_merged_by_the_server() {
 #[tokio::test]
 async fn server_merges_no_head_but_the_one_that_was_approved() {
     for kind in KINDS {
-        let stage = Stage::new(kind).await;
-        stage.forge.hold_merges(PROJECT, true);
-        let daemon = stage.daemon();
-        let issue = stage.hand_over();
-        let number = scheduled(&stage, &daemon, issue).await;
+        let (stage, daemon, issue, number) = held(kind).await;
         let approved = stage.forge.pull_request_of(PROJECT, number).sha;
         stage.forge.review_thread(PROJECT, number, "kim", ("src/lib.rs", Some(2)), "One more thing.");
         let pushed = stage.pushed.lock().unwrap().len();
@@ -133,11 +137,7 @@ async fn server_merges_no_head_but_the_one_that_was_approved() {
 #[tokio::test]
 async fn person_decides_about_a_pull_request_that_the_queue_removed() {
     for kind in WITH_QUEUE {
-        let stage = Stage::new(kind).await;
-        stage.forge.set_merge_queue(PROJECT, true);
-        let daemon = stage.daemon();
-        let issue = stage.hand_over();
-        let number = scheduled(&stage, &daemon, issue).await;
+        let (stage, daemon, issue, number) = queued(kind).await;
         stage.forge.drop_scheduled(PROJECT, number);
         stage
             .until(&daemon, "the label", async || has_label(&stage, issue, "kugetsu/needs-person").then_some(()))

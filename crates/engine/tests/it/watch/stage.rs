@@ -267,6 +267,19 @@ impl Stage {
         self.until(daemon, "the pull request", async || Some(self.pulls(issue).first()?.0)).await
     }
 
+    /// The checks of the pull request's head pass.
+    pub(crate) fn pass_checks(&self, number: u64) {
+        let head = self.forge.pull_request_of(&self.project(), number).sha;
+        self.forge.set_check(&self.project(), &head, "test", CheckState::Success, None);
+    }
+
+    /// Waits until the pull request is merged.
+    pub(crate) async fn merged(&self, daemon: &Daemon, number: u64) {
+        let is_merged =
+            async || (self.forge.pull_request_of(&self.project(), number).state == PrState::Merged).then_some(());
+        self.until(daemon, "the merge", is_merged).await;
+    }
+
     /// People and programs look at the head of the pull request, once: the first one fails, the second one gets a remark, and the third
     /// one is approved.
     pub(crate) fn review(&self, number: u64) {

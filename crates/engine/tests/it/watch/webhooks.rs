@@ -7,7 +7,6 @@ use kugetsu_domain::reference::ForgeKind;
 use kugetsu_engine::hooks::Delivered;
 use kugetsu_engine::watch_queries::list::list;
 use kugetsu_store::view::WatchState;
-use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::hook::Mishap;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use serde_json::json;
@@ -68,8 +67,7 @@ async fn lost_report_about_a_pull_request_is_made_up_for_by_the_next_poll() {
         let deliveries = Deliveries::begin(&stage, &daemon).await;
         let issue = stage.hand_over();
         let number = deliveries.until("the pull request", async || Some(stage.pulls(issue).first()?.0)).await;
-        let head = stage.forge.pull_request_of(PROJECT, number).sha;
-        stage.forge.set_check(PROJECT, &head, "test", CheckState::Success, None);
+        stage.pass_checks(number);
         // What is reported is no loss.
         for _ in 0..3 {
             stage.forge.comment(PROJECT, Subject::PullRequest(number), "eve", "Hello.");
