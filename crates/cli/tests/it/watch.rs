@@ -1,6 +1,7 @@
 //! Watched repositories: from a labeled issue to a merged pull request, with no person at the machine. One story for every kind of
 //! server.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 
@@ -20,8 +21,7 @@ const PROJECT: &str = "acme/api";
 struct Stage {
     world: World,
     forge: ForgeServer,
-    /// Serves until it is dropped.
-    _git: GitServer,
+    git: GitServer,
 }
 
 impl Stage {
@@ -77,7 +77,7 @@ impl Stage {
         ));
         fs::write(path, config).unwrap();
         world.run(["daemon", "start"]);
-        Self { world, forge, _git: git }
+        Self { world, forge, git }
     }
 
     /// The pull request of the issue, once there is one.
@@ -160,6 +160,33 @@ fn merge_a_labeled_issue(kind: ForgeKind, stage: &Stage) {
     let own: Vec<_> = comments.iter().filter(|comment| comment.author == "robot").collect();
     assert_eq!(own.len(), 1, "{kind:?}: one comment is edited: {comments:?}");
     assert!(own[0].body.contains("is merged"), "{kind:?}: {}", own[0].body);
+}
+
+#[test]
+fn conflicts_of_issues_that_change_the_same_lines_are_resolved_one_after_the_other() {
+    for kind in KINDS {
+        let stage = Stage::new(kind, "merge = \"when-green\"");
+        let forge = &stage.forge;
+        let issues = ["First", "Second", "Third"]
+            .map(|title| forge.issue(PROJECT, Issue::new(title).body("Very.").author("kim").label("agent")));
+        // The agents of all add the same file.
+        let pulls = issues.map(|issue| stage.pull_request(issue));
+        let mut green = BTreeSet::new();
+        let all = eventually_within(stage.world.limit, "the merges", || {
+            let all: Vec<PullRequest> = forge.pull_requests_of(PROJECT).into_iter().map(|(_, pull)| pull).collect();
+            for pull in &all {
+                if green.insert(pull.sha.clone()) {
+                    forge.set_check(PROJECT, &pull.sha, "test", CheckState::Success, None);
+                }
+            }
+            all.iter().all(|pull| pull.state == PrState::Merged).then_some(all)
+        });
+        assert_eq!(all.len(), 3, "{kind:?}: {all:?}");
+        let merged = stage.git.repository(PROJECT).show_text("main", "done.txt");
+        assert_eq!(merged.matches("prompt 1 of").count(), 3, "{kind:?}: the work of all: {merged}");
+        let unchanged = all.iter().filter(|pull| pulls.iter().any(|(_, first)| first.sha == pull.sha)).count();
+        assert_eq!(unchanged, 1, "{kind:?}: one had no conflict");
+    }
 }
 
 #[test]

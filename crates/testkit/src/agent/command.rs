@@ -3,7 +3,8 @@
 //! A prompt is a script if every line of it is a command, or if it contains one after the marker of
 //! [`crate::script_text`]: commands line by line, or a JSON list of commands and of model steps
 //! ([`crate::model::script::Step`]), so that one script drives this agent and, through a model server, a real one.
-//! Without a script the agent runs [`Command::Default`].
+//! Without a script the agent runs [`Command::Default`], or the git commands that a section `## Conflict` names, and resolves the
+//! conflicts.
 //!
 //! | command | as a JSON object | effect |
 //! |---|---|---|

@@ -1,6 +1,6 @@
 //! Parses a prompt into commands.
 
-use super::command::{Command, line_command};
+use super::command::{Command, line_command, shell};
 use super::script;
 use crate::script_text::{self, ScriptText};
 
@@ -12,9 +12,19 @@ pub fn parse(prompt: &str) -> Result<Vec<Command>, String> {
         None => {
             let lines = prompt.lines().map(str::trim).filter(|line| !line.is_empty());
             let commands: Result<Vec<_>, _> = lines.map(line_command).collect();
-            Ok(commands.ok().filter(|commands| !commands.is_empty()).unwrap_or_else(|| vec![Command::Default]))
+            let commands = commands.ok().filter(|commands| !commands.is_empty()).or_else(|| merge(prompt));
+            Ok(commands.unwrap_or_else(|| vec![Command::Default]))
         }
     }
+}
+
+/// The git commands in a section about a conflict. Both sides of the conflicts are kept.
+fn merge(prompt: &str) -> Option<Vec<Command>> {
+    let (_, section) = prompt.split_once("## Conflict\n")?;
+    let quoted = section.split('`').skip(1).step_by(2).filter(|text| text.starts_with("git "));
+    let keep = "sed -i -E '/^(<{7} |={7}$|>{7} )/d' $(git diff --name-only --diff-filter=U)";
+    let commands = quoted.chain([keep]).map(|command| Command::Run(shell(command)));
+    Some(commands.chain([Command::Commit("Resolve the conflicts".into())]).collect())
 }
 
 #[cfg(test)]
@@ -44,6 +54,13 @@ mod tests {
     fn prose_that_starts_like_a_command_is_not_a_script() {
         assert_eq!(parse("commit your work\nPlease fix the bug."), Ok(vec![Command::Default]));
         assert_eq!(parse(""), Ok(vec![Command::Default]));
+    }
+
+    #[test]
+    fn conflicts_are_resolved_with_the_commands_of_the_prompt() {
+        let commands = parse("Do `git this`.\n## Conflict\n\nRun `git fetch x`, then `git merge y`, in `here`.").unwrap();
+        assert_eq!(commands[..2], [Command::Run(shell("git fetch x")), Command::Run(shell("git merge y"))]);
+        assert!(matches!(commands[2..], [Command::Run(_), Command::Commit(_)]), "{commands:?}");
     }
 
     #[test]

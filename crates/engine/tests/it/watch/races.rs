@@ -175,6 +175,46 @@ async fn merge_that_the_server_refuses_for_a_moment_is_tried_again() {
 }
 
 #[tokio::test]
+async fn pull_request_is_looked_at_after_the_merge_of_another_one() {
+    for kind in KINDS {
+        let stage = Stage::new(kind).await;
+        let daemon = stage.daemon();
+        let issues = [stage.hand_over(), stage.hand_over(), stage.hand_over()];
+        let mut numbers = Vec::new();
+        for issue in issues {
+            numbers.push(stage.pull_request(&daemon, issue).await);
+        }
+        stage.settle(&daemon).await;
+        for number in &numbers {
+            stage.pass_checks(*number);
+            stage.forge.approve(PROJECT, *number, "kim");
+        }
+        for number in &numbers {
+            stage.merged(&daemon, *number).await;
+        }
+        let requests = stage.forge.requests();
+        let number_in = |target: &str| {
+            let (_, rest) = target.split_once("/pulls/").or_else(|| target.split_once("/merge_requests/"))?;
+            rest.split(['/', '?']).next()?.parse::<u64>().ok()
+        };
+        let mut looked_at = Vec::new();
+        let mut merged = 0;
+        for request in &requests {
+            let Some(number) = number_in(&request.target) else { continue };
+            if is_merge(&format!("{} {}", request.method, request.target)) {
+                assert!(looked_at.contains(&number), "{kind:?}: {number} of {requests:?}");
+                looked_at.clear();
+                merged += 1;
+            } else {
+                looked_at.push(number);
+            }
+        }
+        assert_eq!(merged, numbers.len(), "{kind:?}");
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
 async fn pull_request_whose_conflicts_are_not_known_waits() {
     for kind in KINDS {
         let stage = Stage::new(kind).await;
