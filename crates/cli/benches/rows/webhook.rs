@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::permission::Permission;
-use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
+use kugetsu_testkit::{ForgeServer, eventually};
 use serde_json::Value;
 
 use crate::latency::ratio;
@@ -24,9 +24,6 @@ pub(crate) fn measure(report: &mut Report) {
     forge.token(TOKEN, "robot");
     forge.set_permission(PROJECT, "robot", Permission::Admin);
     forge.set_permission(PROJECT, "kim", Permission::Write);
-    let git = GitServer::start(TOKEN);
-    git.add_repository_from(PROJECT, &Repository::with_commit());
-    forge.serve_git(&git);
     watch(&setup, &forge);
 
     let (mut from_webhook, mut from_start) = (Vec::new(), Vec::new());

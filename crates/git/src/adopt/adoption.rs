@@ -31,7 +31,7 @@ use crate::worktree::lifecycle::{Worktree, WorktreeError};
 use crate::worktree::ownership::claim;
 use crate::worktree::relay;
 use crate::worktree::submodules::Submodules;
-use crate::worktree::template_hooks::copy_hooks;
+use crate::worktree::template_hooks::TemplateHooks;
 
 /// Directories of a git directory that hold fetched data beside the history: submodules and LFS objects.
 const FETCHED_DIRS: [&str; 2] = ["modules", "lfs"];
@@ -297,7 +297,8 @@ impl Adoption<'_> {
                 format!("ref: {}\n", default.tracking_ref()).as_bytes(),
             )?;
         }
-        let mut notices: Vec<String> = copy_hooks(mirror, git_dir).await?.into_iter().collect();
+        let mut notices: Vec<String> =
+            TemplateHooks::of_user(mirror).await?.copy_to(git_dir).await.into_iter().collect();
         notices.extend(identity_notice);
         Ok(notices)
     }

@@ -26,10 +26,12 @@ impl Lfs {
     pub(crate) async fn detect(git: &Git) -> Result<Self, GitError> {
         // 1: git has no such command.
         let version = git.command("lfs", "look for git-lfs").arg("version").outside_repository();
-        if !version.answer(&[1]).await?.is_yes() {
+        let (version, process) =
+            tokio::try_join!(version.answer(&[1]), git.config_value("filter.lfs.process", ConfigScope::User))?;
+        if !version.is_yes() {
             return Ok(Self::Missing);
         }
-        let process = git.config_value("filter.lfs.process", ConfigScope::User).await?.unwrap_or_default();
+        let process = process.unwrap_or_default();
         let has_skip = process.split(u8::is_ascii_whitespace).any(|argument| argument == b"--skip");
         Ok(match process.is_empty() {
             true => Self::NotSetUp,

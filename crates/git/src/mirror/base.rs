@@ -5,7 +5,7 @@ use strsim::levenshtein;
 use thiserror::Error;
 
 use crate::command::runner::{Git, GitError};
-use crate::mirror::repo::{HEAD_REF, Mirror, PUSHED};
+use crate::mirror::repo::{DEFAULT_REF, HEAD_REF, Mirror, PUSHED};
 use crate::mirror::source::{Source, SourceError};
 use crate::names::{BranchName, Oid, is_of_issue};
 
@@ -131,10 +131,8 @@ impl Mirror {
             let near = near(wanted.as_str(), self.branches().await?);
             return Err(BaseError::Unknown { repo, wanted: wanted.clone(), near });
         }
-        let branch = self.default_branch().await?;
-        if let Some(branch) = &branch
-            && let Some(commit) = self.branch_tip(branch).await?
-        {
+        let (branch, commit) = tokio::try_join!(self.default_branch(), self.read_ref(DEFAULT_REF))?;
+        if let (Some(branch), Some(commit)) = (&branch, commit) {
             return Ok(Base { branch: Some(branch.clone()), commit: Some(commit) });
         }
         let mut branches = self.branches().await?;

@@ -234,8 +234,9 @@ impl Mirror {
         let waiting = format!("waiting for another kugetsu process that fetches {}", self.source);
         let _lock = lock::acquire(&self.dir, &waiting, progress).await?;
         self.repair_if_emptied_locked(progress).await?;
-        self.remove_leftovers().await?;
-        if let (Some(local), Some(_)) = (self.local_repo().await?, &self.promisor) {
+        let (local, ()) =
+            tokio::try_join!(async { Ok::<_, MirrorError>(self.local_repo().await?) }, self.remove_leftovers())?;
+        if let (Some(local), Some(_)) = (local, &self.promisor) {
             self.update_copy(local).await?;
             return self.record_head().await;
         }
@@ -263,10 +264,11 @@ impl Mirror {
     async fn record_head(&self) -> Result<(), MirrorError> {
         let (branch, head) = match self.local_repo().await? {
             Some(local) => {
-                let branch = local.branch(&self.git).await?;
                 let head = self.git.command("rev-parse", "read the source's HEAD").current_dir(&local.root);
                 // 1: there is no commit yet.
-                let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).answer(&[1]).await?.yes();
+                let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).answer(&[1]);
+                let (branch, head) = tokio::try_join!(local.branch(&self.git), head)?;
+                let head = head.yes();
                 (branch, head.map(|output| output.oid()).transpose()?)
             }
             None => {
@@ -274,6 +276,10 @@ impl Mirror {
                 (refs.branch, refs.head)
             }
         };
+        let recorded = tokio::try_join!(self.default_branch(), self.read_ref(HEAD_REF))?;
+        if recorded == (branch.clone(), head.clone()) {
+            return Ok(());
+        }
         if let Some(head) = &head {
             if !self.has_commit(head).await? {
                 self.fetch(&[&format!("+HEAD:{HEAD_REF}")], false, &mut |_| ()).await?;

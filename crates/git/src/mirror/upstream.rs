@@ -40,16 +40,14 @@ impl Mirror {
     /// history begins with. A mirror without commits could be of any repository.
     pub async fn is_of(&self, local: &LocalRepo) -> Result<bool, GitError> {
         let Some(head) = self.read_ref(HEAD_REF).await? else { return Ok(true) };
-        if !self.has_commit(&head).await? {
-            // Damage is reported where it matters.
-            return Ok(true);
-        }
         let has = async |commit: &Oid| {
             let action = format!("look up a commit in {}", local.root.display());
             let command = self.git().command("cat-file", action).current_dir(&local.root).no_lazy_fetch();
             has_commit(command, commit).await
         };
-        if has(&head).await? {
+        let (is_whole, is_there) = tokio::try_join!(self.has_commit(&head), has(&head))?;
+        // Damage is reported where it matters.
+        if is_there || !is_whole {
             return Ok(true);
         }
         let roots = self.command("rev-list", "read the first commits").no_lazy_fetch();

@@ -47,8 +47,10 @@ impl Identity {
             (None, Ok(Some(local))) => ConfigScope::WorkingDir(&local.root),
             (None, _) => ConfigScope::User,
         };
-        let name = set(mirror.git().config_value("user.name", scope).await?);
-        let email = set(mirror.git().config_value("user.email", scope).await?);
+        let git = mirror.git();
+        let (name, email) =
+            tokio::try_join!(git.config_value("user.name", scope), git.config_value("user.email", scope))?;
+        let (name, email) = (set(name), set(email));
         let missing = match (&name, &email) {
             (Some(_), Some(_)) => None,
             (None, None) => Some("name and e-mail address"),

@@ -29,7 +29,7 @@ use crate::worktree::identity::Identity;
 use crate::worktree::ownership::{Ownership, claim, is_relay_unused, ownership, release};
 use crate::worktree::relay;
 use crate::worktree::submodules::Submodules;
-use crate::worktree::template_hooks::copy_hooks;
+use crate::worktree::template_hooks::TemplateHooks;
 
 #[derive(Debug, Error)]
 pub enum WorktreeError {
@@ -192,20 +192,28 @@ impl Worktree {
         base: &Base,
         progress: ProgressSink<'_>,
     ) -> Result<Vec<String>, WorktreeError> {
-        let default = self.mirror.default_branch().await?.or_else(|| base.branch.clone());
+        let submodules = async {
+            match &base.commit {
+                Some(commit) => Ok(Submodules::of_mirror(&self.mirror, commit).await?),
+                None => Ok(Submodules::default()),
+            }
+        };
+        // The user waits for these reads, which are independent.
+        let (default, lfs, submodules, (identity, identity_notice), origin, hooks) = tokio::try_join!(
+            async { Ok::<_, WorktreeError>(self.mirror.default_branch().await?) },
+            async { Ok(Lfs::detect(self.mirror.git()).await?) },
+            submodules,
+            Identity::of_user(&self.mirror),
+            async { Ok(self.real_origin().await?) },
+            TemplateHooks::of_user(&self.mirror),
+        )?;
+        let default = default.or_else(|| base.branch.clone());
         if is_real_dir(&self.relay) {
             relay::refresh(&self.mirror, &self.relay, server, &self.branch).await?;
         } else {
             self.make_relay(server, default.as_ref())?;
         }
 
-        let lfs = Lfs::detect(self.mirror.git()).await?;
-        let submodules = match &base.commit {
-            Some(commit) => Submodules::of_mirror(&self.mirror, commit).await?,
-            None => Submodules::default(),
-        };
-        let (identity, identity_notice) = Identity::of_user(&self.mirror).await?;
-        let origin = self.real_origin().await?;
         let config = self.config(&identity, &origin, &submodules);
 
         let new = staging_path(&self.dir);
@@ -222,7 +230,7 @@ impl Worktree {
             notices.extend(submodules.notice());
             notices.extend(lfs.pointer_notice(self.mirror.git(), &new).await?);
         }
-        notices.extend(copy_hooks(&self.mirror, &git_dir).await?);
+        notices.extend(hooks.copy_to(&git_dir).await);
         notices.extend(identity_notice);
         std::fs::rename(&new, &self.dir).context("create", &self.dir)?;
         Ok(notices)

@@ -7,24 +7,43 @@ use std::path::Path;
 use crate::command::runner::GitError;
 use crate::files::access::{FileError, IoContext, blocking, create_dir_all};
 use crate::mirror::repo::Mirror;
+use crate::mirror::scratch::Scratch;
 use crate::worktree::lifecycle::WorktreeError;
 
-/// Copies the template's hooks into a new git directory. Returns a notice if that fails.
-pub(crate) async fn copy_hooks(mirror: &Mirror, git_dir: &Path) -> Result<Option<String>, WorktreeError> {
-    let scratch = mirror.scratch_dir()?;
-    let new = scratch.path().join("new");
-    // Let git find its template: in the environment, in the settings, or where it was installed.
-    let command = mirror
-        .git()
-        .command("init", "copy the hooks of your git template (init.templateDir)")
-        .current_dir(scratch.path());
-    match command.creates(&new).args(["--quiet", "--bare"]).arg(&new).run().await {
-        Ok(_) => {}
-        Err(error @ GitError::Failed { .. }) => return Ok(Some(notice(&error))),
-        Err(error) => return Err(error.into()),
+/// The name of the temporary repository.
+const NEW: &str = "new";
+
+/// The hooks of the user's template, in a temporary repository.
+pub(crate) struct TemplateHooks {
+    scratch: Scratch,
+    /// Why git could not copy them.
+    failure: Option<GitError>,
+}
+
+impl TemplateHooks {
+    pub(crate) async fn of_user(mirror: &Mirror) -> Result<Self, WorktreeError> {
+        let scratch = mirror.scratch_dir()?;
+        let new = scratch.path().join(NEW);
+        // Let git find its template: in the environment, in the settings, or where it was installed.
+        let command = mirror
+            .git()
+            .command("init", "copy the hooks of your git template (init.templateDir)")
+            .current_dir(scratch.path());
+        match command.creates(&new).args(["--quiet", "--bare"]).arg(&new).run().await {
+            Ok(_) => Ok(Self { scratch, failure: None }),
+            Err(error @ GitError::Failed { .. }) => Ok(Self { scratch, failure: Some(error) }),
+            Err(error) => Err(error.into()),
+        }
     }
-    let (from, to) = (new.join("hooks"), git_dir.join("hooks"));
-    Ok(blocking(&git_dir.join("hooks"), move || copy(&from, &to)).await.err().map(|error| notice(&error)))
+
+    /// Copies them into a new git directory. Returns a notice if that fails.
+    pub(crate) async fn copy_to(self, git_dir: &Path) -> Option<String> {
+        if let Some(error) = self.failure {
+            return Some(notice(&error));
+        }
+        let (from, to) = (self.scratch.path().join(NEW).join("hooks"), git_dir.join("hooks"));
+        blocking(&git_dir.join("hooks"), move || copy(&from, &to)).await.err().map(|error| notice(&error))
+    }
 }
 
 fn notice(error: &dyn std::fmt::Display) -> String {

@@ -20,7 +20,8 @@ enum Kill {
     From(usize),
 }
 
-/// A `git` on the `PATH` of kugetsu that kills itself on request.
+/// A `git` on the `PATH` of kugetsu that kills itself on request. Each call creates a file whose name is its number, since there may
+/// be several at once.
 struct Killer {
     dir: PathBuf,
 }
@@ -28,10 +29,11 @@ struct Killer {
 impl Killer {
     async fn install(fixture: &mut Fixture) -> Self {
         let (real, dir) = (fixture.git.program().to_owned(), fixture.path("killer"));
-        std::fs::create_dir(&dir).unwrap();
+        std::fs::create_dir_all(dir.join("calls")).unwrap();
         let script = format!(
-            "#!/bin/sh\nread -r calls <{0}/calls\nread -r first last <{0}/kill\ncalls=$((calls + 1))\n\
-             echo $calls >{0}/calls\n[ $calls -ge $first ] && [ $calls -le $last ] && kill -9 $$\nexec {1} \"$@\"\n",
+            "#!/bin/sh\nread -r first last <{0}/kill\nset -C\ncall=1\n\
+             while ! command : >{0}/calls/$call; do call=$((call + 1)); done 2>/dev/null\nset +C\n\
+             [ $call -ge $first ] && [ $call -le $last ] && kill -9 $$\nexec {1} \"$@\"\n",
             dir.display(),
             real.display()
         );
@@ -51,12 +53,13 @@ impl Killer {
             Kill::From(call) => (call, usize::MAX >> 1),
         };
         std::fs::write(self.dir.join("kill"), format!("{first} {last}\n")).unwrap();
-        std::fs::write(self.dir.join("calls"), "0\n").unwrap();
+        std::fs::remove_dir_all(self.dir.join("calls")).unwrap();
+        std::fs::create_dir(self.dir.join("calls")).unwrap();
     }
 
     /// Calls since the last [`set`](Self::set).
     fn calls(&self) -> usize {
-        std::fs::read_to_string(self.dir.join("calls")).unwrap().trim().parse().unwrap()
+        std::fs::read_dir(self.dir.join("calls")).unwrap().count()
     }
 }
 

@@ -470,15 +470,9 @@ impl<'a> Preparation<'a> {
                 None => format!("{repo} has no commit yet; the work starts without files"),
             });
         }
-        let branch = self.mirror.free_branch(&self.branch, BRANCHES_MAX).await?;
-        let branch = branch.ok_or(FilesError::NoFreeBranch(self.branch))?;
-        if let Ok(Some(local)) = self.mirror.local_repo().await {
-            match local.uncommitted(self.mirror.git()).await {
-                Ok(0) => {}
-                Err(error) => self.spool.notice(format!("could not look for changes that are not committed: {error}")),
-                Ok(count) => self.spool.notice(uncommitted_notice(count, &local.root.display().to_string())),
-            }
-        }
+        let (branch, ()) =
+            tokio::join!(self.mirror.free_branch(&self.branch, BRANCHES_MAX), self.warn_of_uncommitted_changes());
+        let branch = branch?.ok_or(FilesError::NoFreeBranch(self.branch))?;
         let spec = WorktreeSpec { dir: self.directory, relay: self.relay, branch: branch.clone(), base: base.clone() };
         let created = Worktree::create(&self.mirror, spec, progress).await?;
         for notice in created.notices {
@@ -499,6 +493,15 @@ impl<'a> Preparation<'a> {
             is_current: self.is_current,
             notes: Vec::new(),
         })
+    }
+
+    async fn warn_of_uncommitted_changes(&self) {
+        let Ok(Some(local)) = self.mirror.local_repo().await else { return };
+        match local.uncommitted(self.mirror.git()).await {
+            Ok(0) => {}
+            Err(error) => self.spool.notice(format!("could not look for changes that are not committed: {error}")),
+            Ok(count) => self.spool.notice(uncommitted_notice(count, &local.root.display().to_string())),
+        }
     }
 
     fn base_commit(&self) -> Result<Option<Oid>, InvalidOid> {
