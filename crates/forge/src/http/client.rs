@@ -15,7 +15,7 @@ use super::fetch::Endpoint;
 use super::graphql::Answer;
 use super::limits::Limits;
 use super::message::{Request, Response};
-use super::paging::{self, Paging};
+use super::paging::{self, PER_PAGE, Paging, SMALLER_PAGES};
 use super::rate_limit;
 use super::retry::{Failure, with_retry};
 use super::status::check_status;
@@ -254,6 +254,8 @@ impl Client {
         Err(ForgeError::TooLong { server, request, pages: self.limits().pages_of_all })
     }
 
+    /// Gets at most `pages` pages of a list. If one of them is too large, the list is read again with fewer entries per page: anyone can
+    /// write large comments.
     async fn pages<T, U>(
         &self,
         path: &[&str],
@@ -261,6 +263,28 @@ impl Client {
         pages: usize,
         mut filter_map: impl FnMut(T) -> Option<U>,
         // Forgejo lists null for an entry that it failed to load.
+        entries: impl Fn(&Response) -> Result<Option<Vec<Option<T>>>, ForgeError>,
+    ) -> Result<Listed<U>, ForgeError> {
+        let mut listed = self.pages_of(PER_PAGE, path, query, pages, &mut filter_map, &entries).await;
+        for size in SMALLER_PAGES {
+            if !matches!(&listed, Err(ForgeError::TooLarge { .. })) {
+                break;
+            }
+            let text = size.to_string();
+            let Some(query) = paging::with_size(query, &text) else { break };
+            let pages = pages.saturating_mul(PER_PAGE / size);
+            listed = self.pages_of(size, path, &query, pages, &mut filter_map, &entries).await;
+        }
+        listed
+    }
+
+    async fn pages_of<T, U>(
+        &self,
+        size: usize,
+        path: &[&str],
+        query: &[(&str, &str)],
+        pages: usize,
+        mut filter_map: impl FnMut(T) -> Option<U>,
         entries: impl Fn(&Response) -> Result<Option<Vec<Option<T>>>, ForgeError>,
     ) -> Result<Listed<U>, ForgeError> {
         let mut kept = Vec::new();
@@ -271,7 +295,7 @@ impl Client {
             let response = self.send(&Request::get(url)).await?;
             date = date.or_else(|| rate_limit::sent_at(&response));
             let entries = entries(&response)?.unwrap_or_default();
-            next = paging::next(self.paging, &self.endpoint.base, &response, entries.len(), seen);
+            next = paging::next(self.paging, &self.endpoint.base, &response, (entries.len(), size), seen);
             seen += entries.len();
             kept.extend(entries.into_iter().flatten().filter_map(&mut filter_map));
         }

@@ -9,6 +9,12 @@ use super::message::Response;
 /// Entries requested per page. It is Gitea's default maximum; the other kinds allow 100.
 pub(crate) const PER_PAGE: usize = 50;
 
+/// Entries per page after a page was too large.
+pub(super) const SMALLER_PAGES: [usize; 2] = [5, 1];
+
+/// Query parameters that hold the number of entries per page.
+const SIZE: &[&str] = &["per_page", "limit"];
+
 /// Query parameters that hold the position in a list: a page number or a cursor.
 const POSITION: &[&str] = &["page", "cursor", "after", "id_after"];
 
@@ -23,11 +29,25 @@ pub(crate) enum Paging {
     NextPage,
 }
 
-/// Returns the address of the page that follows `response`, which has `here` entries after `before` earlier ones.
+/// `query` with another number of entries per page; `None` if it names none.
+pub(super) fn with_size<'a>(query: &[(&'a str, &'a str)], size: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+    let is_size = |name: &str| SIZE.contains(&name);
+    let resized = query.iter().map(|(name, value)| (*name, if is_size(name) { size } else { *value }));
+    query.iter().any(|(name, _)| is_size(name)).then(|| resized.collect())
+}
+
+/// Returns the address of the page that follows `response`, which has `here` entries after `before` earlier ones. Full pages have
+/// `size` entries.
 ///
 /// A link is followed unchanged only within the origin of `base`. A server behind a proxy may name its internal host; then
 /// only the position is taken from the link, so that the token never leaves the origin, whatever a server sends.
-pub(super) fn next(paging: Paging, base: &BaseUrl, response: &Response, here: usize, before: usize) -> Option<Url> {
+pub(super) fn next(
+    paging: Paging,
+    base: &BaseUrl,
+    response: &Response,
+    (here, size): (usize, usize),
+    before: usize,
+) -> Option<Url> {
     // Even if the page is empty: GitLab removes what the token may not see from a page after it was cut.
     if paging == Paging::NextPage
         && let Some(page) = response.header("x-next-page")
@@ -47,7 +67,7 @@ pub(super) fn next(paging: Paging, base: &BaseUrl, response: &Response, here: us
     }
     let more = match response.header("x-total-count").and_then(|total| total.parse::<usize>().ok()) {
         Some(total) => before + here < total,
-        None => here >= PER_PAGE,
+        None => here >= size,
     };
     more.then(|| with_page(&response.url, page(&response.url).unwrap_or(1).saturating_add(1)))
 }
@@ -101,7 +121,7 @@ mod tests {
         let url = Url::parse("https://h/api/repos/a/b/pulls?state=all&page=2&limit=50").unwrap();
         let response = Response { url, status: StatusCode::OK, headers, body: Vec::new() };
         let base = BaseUrl::parse("https://h/api", "x").unwrap();
-        next(paging, &base, &response, here, before).map(String::from)
+        next(paging, &base, &response, (here, PER_PAGE), before).map(String::from)
     }
 
     #[test]

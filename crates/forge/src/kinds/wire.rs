@@ -14,6 +14,8 @@ use crate::error::ForgeError;
 use crate::issue::{Issue, IssueState, Listed};
 use crate::user::{self, Permission};
 
+/// Bytes of a comment that are kept. GitLab accepts a million characters, in thousands of comments.
+const COMMENT_MAX: usize = 64 * 1024;
 /// Longest login in bytes that is taken for one.
 const LOGIN_MAX: usize = 255;
 
@@ -23,6 +25,16 @@ const LOGIN_MAX: usize = 255;
 pub(super) enum Label {
     Name(String),
     Object { name: Option<String> },
+}
+
+/// The beginning of a comment.
+pub(super) fn comment_text(body: Option<String>) -> String {
+    let mut body = body.unwrap_or_default();
+    if body.len() > COMMENT_MAX {
+        body.truncate(body.floor_char_boundary(COMMENT_MAX));
+        body.shrink_to_fit();
+    }
+    body
 }
 
 pub(super) fn label_names(labels: Option<Vec<Label>>) -> Vec<String> {
@@ -276,7 +288,7 @@ impl From<RepoComment> for Comment {
         Self {
             id: comment.id,
             author: user(comment.user),
-            body: comment.body.unwrap_or_default(),
+            body: comment_text(comment.body),
             created: time(comment.created_at.as_deref()),
             updated: time(comment.updated_at.as_deref()),
         }

@@ -4,6 +4,7 @@ use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::discussion::Reaction;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_forge::issue::{IssueEdit, IssueQuery, IssueState};
 use kugetsu_forge::kinds::table::token_needs;
 use kugetsu_forge::pull_request::MergeMethod;
@@ -13,7 +14,7 @@ use kugetsu_testkit::forge_server::issue::{Issue, Subject as On};
 use kugetsu_testkit::forge_server::permission::Permission as Given;
 use kugetsu_testkit::forge_server::pull_request::PullRequest;
 
-use crate::stage::{LOGIN, all, client, project};
+use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
 
 #[tokio::test]
 async fn a_comment_is_added_and_edited() {
@@ -380,5 +381,42 @@ async fn a_branch_exists_until_it_is_deleted() {
         assert!(forge.has_branch(&acme, "kugetsu/2-slow").await.unwrap(), "{kind:?}");
         forge.delete_branch(&acme, "kugetsu/1-quick").await.unwrap();
         assert!(!forge.has_branch(&acme, "kugetsu/1-quick").await.unwrap(), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn large_comments_are_read_in_smaller_pages() {
+    for (kind, server) in all() {
+        // Gitea and Forgejo list all comments of an issue at once.
+        if matches!(kind, ForgeKind::Gitea | ForgeKind::Forgejo) {
+            continue;
+        }
+        let number = server.issue("acme/api", Issue::new("Slow"));
+        let texts: Vec<String> = (0..12).map(|n| format!("{n} {}", "x".repeat(n * 1000))).collect();
+        for text in &texts {
+            server.comment("acme/api", On::Issue(number), "eve", text);
+        }
+        // A page of fifty is too large for both, and a page of five for the second one.
+        for body in [70_000, 20_000] {
+            let limits = Limits { body, ..limits() };
+            let forge = client_with(kind, &server.base_url(), Some(TOKEN), limits);
+            let listed = forge.comments(&project("acme/api"), Subject::Issue(number)).await.unwrap();
+            let bodies: Vec<_> = listed.entries.into_iter().map(|comment| comment.body).collect();
+            assert_eq!(bodies, texts, "{kind:?}");
+        }
+        let forge = client_with(kind, &server.base_url(), Some(TOKEN), Limits { body: 10_000, ..limits() });
+        let listed = forge.comments(&project("acme/api"), Subject::Issue(number)).await;
+        assert!(matches!(listed, Err(ForgeError::TooLarge { .. })), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_huge_comment_is_kept() {
+    for (kind, server) in all() {
+        let number = server.issue("acme/api", Issue::new("Slow"));
+        server.comment("acme/api", On::Issue(number), "eve", &"\u{e9}x".repeat(100_000));
+        let listed = client(kind, &server).comments(&project("acme/api"), Subject::Issue(number)).await.unwrap();
+        let kept = &listed.entries[0].body;
+        assert!(kept.starts_with("\u{e9}x") && (65_000..=65_536).contains(&kept.len()), "{kind:?}: {}", kept.len());
     }
 }

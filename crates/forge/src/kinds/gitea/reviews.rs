@@ -80,7 +80,7 @@ fn add(threads: &mut Vec<ReviewThread>, comment: LineComment) {
     let reply = Comment {
         id: comment.id,
         author: wire::user(comment.user),
-        body: comment.body.unwrap_or_default(),
+        body: wire::comment_text(comment.body),
         created: wire::time(comment.created_at.as_deref()),
         updated: wire::time(comment.updated_at.as_deref()),
     };
@@ -113,7 +113,7 @@ impl From<ReviewBody> for Review {
             id: review.id,
             author: wire::user(review.user),
             verdict,
-            body: review.body.unwrap_or_default(),
+            body: wire::comment_text(review.body),
             commit: review.commit_id,
             submitted: wire::time(review.submitted_at.as_deref()),
         }

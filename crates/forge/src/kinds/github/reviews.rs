@@ -47,7 +47,7 @@ impl GitHub {
                     Some("DISMISSED") => ReviewVerdict::Dismissed,
                     _ => ReviewVerdict::Other,
                 },
-                body: review.body.unwrap_or_default(),
+                body: wire::comment_text(review.body),
                 commit: review.commit_id,
                 submitted: wire::time(review.submitted_at.as_deref()),
             })
@@ -70,7 +70,7 @@ impl GitHub {
             let reply = Comment {
                 id: comment.id,
                 author: wire::user(comment.user),
-                body: comment.body.unwrap_or_default(),
+                body: wire::comment_text(comment.body),
                 created: wire::time(comment.created_at.as_deref()),
                 updated: wire::time(comment.updated_at.as_deref()),
             };

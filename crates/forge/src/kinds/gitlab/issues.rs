@@ -222,7 +222,7 @@ impl From<Note> for Comment {
         Self {
             id: note.id,
             author: wire::user(note.author),
-            body: note.body.unwrap_or_default(),
+            body: wire::comment_text(note.body),
             created: wire::time(note.created_at.as_deref()),
             updated: wire::time(note.updated_at.as_deref()),
         }
