@@ -110,6 +110,17 @@ pub trait Forge: Debug + Send + Sync {
     /// Returns the checks of a commit.
     fn ci<'a>(&'a self, project: &'a ProjectPath, commit: &'a str) -> BoxFuture<'a, CiStatus>;
 
+    /// Returns the checks of `head`, the head of a pull request. Some servers check a merge of it into the base, which is another
+    /// commit.
+    fn ci_of_pull_request<'a>(
+        &'a self,
+        project: &'a ProjectPath,
+        _number: u64,
+        head: &'a str,
+    ) -> BoxFuture<'a, CiStatus> {
+        self.ci(project, head)
+    }
+
     /// The end of the log of a [`Check::job`](crate::ci::Check::job), at most `max` bytes. `None` if the server keeps none.
     fn job_log<'a>(&'a self, project: &'a ProjectPath, job: &'a str, max: usize) -> BoxFuture<'a, Option<String>>;
 

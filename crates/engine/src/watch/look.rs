@@ -63,7 +63,7 @@ impl Look {
         let pull = forge.pull_request(project, number).await?;
         let ci = match pull.head_sha.is_empty() {
             true => CiStatus { checks: Vec::new() },
-            false => forge.ci(project, &pull.head_sha).await?,
+            false => forge.ci_of_pull_request(project, number, &pull.head_sha).await?,
         };
         let own = forge.whoami().await?.login;
         let reviews = forge.reviews(project, number).await?;

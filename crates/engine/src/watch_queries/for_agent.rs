@@ -94,7 +94,7 @@ async fn checks(followed: &Followed, number: u64) -> Result<String, ForgeError> 
     if pull.head_sha.is_empty() {
         return Ok(text);
     }
-    let ci = forge.ci(project, &pull.head_sha).await?;
+    let ci = forge.ci_of_pull_request(project, number, &pull.head_sha).await?;
     let verdict = match ci.verdict() {
         CiVerdict::None => "no checks are reported yet",
         CiVerdict::Pending => "checks wait or run",

@@ -8,6 +8,7 @@ use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::check::CheckState as Made;
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::pull_request::PullRequest;
 
 use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project, report};
 
@@ -64,6 +65,30 @@ async fn a_failure_on_a_later_page_counts() {
         let pipeline = usize::from(kind == ForgeKind::GitLab);
         assert_eq!(status.checks.len(), 10 + pipeline, "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn pipelines_on_a_merge_into_the_base_count_for_the_head_that_they_merge() {
+    const MERGE: &str = "7fb0ccb70c1e1ed7ee7c4c9cd1ff0e9ee5fb4d1a";
+    const LATER: &str = "00000000000000000000000000000000000ea7ed";
+    let server = ForgeServer::gitlab();
+    server.token(TOKEN, LOGIN);
+    let (forge, acme) = (client(ForgeKind::GitLab, &server), project("acme/api"));
+    let number = server.pull_request("acme/api", PullRequest::new("Speed", "speed").sha(SHA));
+    server.set_check("acme/api", SHA, "licenses", Made::Success, None);
+    let verdict = async |head: &str| {
+        forge.ci_of_pull_request(&acme, number, head).await.map(|status| (status.verdict(), status.checks.len()))
+    };
+    assert_eq!(verdict(SHA).await.unwrap(), (CiVerdict::Success, 1));
+    server.run_merged_results("acme/api", number, MERGE);
+    server.set_check("acme/api", MERGE, "build", Made::Failure, Some("error: it broke"));
+    // The pipeline, and its job.
+    assert_eq!(verdict(SHA).await.unwrap(), (CiVerdict::Failure, 3));
+    let checks = forge.ci_of_pull_request(&acme, number, SHA).await.unwrap().checks;
+    assert!(checks.iter().any(|check| check.name == "build" && check.job.is_some()), "{checks:?}");
+    // One that merges another head says nothing about this one.
+    server.push("acme/api", "speed", LATER);
+    assert_eq!(verdict(LATER).await.unwrap(), (CiVerdict::None, 0));
 }
 
 #[tokio::test]

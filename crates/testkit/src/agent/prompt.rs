@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn conflicts_are_resolved_with_the_commands_of_the_prompt() {
-        let commands = parse("Do `git this`.\n## Conflict\n\nRun `git fetch x`, then `git merge y`, in `here`.").unwrap();
+        let commands =
+            parse("Do `git this`.\n## Conflict\n\nRun `git fetch x`, then `git merge y`, in `here`.").unwrap();
         assert_eq!(commands[..2], [Command::Run(shell("git fetch x")), Command::Run(shell("git merge y"))]);
         assert!(matches!(commands[2..], [Command::Run(_), Command::Commit(_)]), "{commands:?}");
     }

@@ -185,6 +185,18 @@ impl ForgeServer {
         self.with(project, |project| project.settings.has_merge_queue = exists);
     }
 
+    /// Runs the pipeline of a merge request on `merge`, a commit that merges its head into its base. The checks of that commit are its
+    /// jobs. On GitLab only.
+    ///
+    /// # Panics
+    /// Panics if there is no such merge request.
+    pub fn run_merged_results(&self, project: &str, number: u64, merge: &str) {
+        self.with(project, |project| {
+            let pull = project.pull_requests.get_mut(&number).expect("a merge request");
+            pull.merged_result = Some((merge.to_owned(), pull.sha.clone()));
+        });
+    }
+
     /// Sets whether a condition of the server, such as an approval, is not met for the project's pull requests. Then a merge is refused;
     /// a scheduled one waits until the condition is met.
     pub fn hold_merges(&self, project: &str, holds: bool) {

@@ -26,6 +26,8 @@ pub struct PullRequest {
     pub auto_merge: Option<MergeMethod>,
     /// Set while it is in the merge queue, or on the merge train.
     pub queued: Option<Queued>,
+    /// A merge commit on which GitLab runs a pipeline, and the head that it merges.
+    pub(super) merged_result: Option<(String, String)>,
     /// Changes that Gitea's timeline shows, oldest first.
     pub(super) milestones: Vec<Milestone>,
     pub(super) reviews: Vec<Review>,
@@ -112,6 +114,7 @@ impl PullRequest {
             merge_commit: None,
             auto_merge: None,
             queued: None,
+            merged_result: None,
             milestones: Vec::new(),
             reviews: Vec::new(),
             threads: Vec::new(),

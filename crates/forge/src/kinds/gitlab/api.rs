@@ -170,6 +170,19 @@ impl Forge for GitLab {
         Box::pin(self.ci_of(project, commit))
     }
 
+    fn ci_of_pull_request<'a>(
+        &'a self,
+        project: &'a ProjectPath,
+        number: u64,
+        head: &'a str,
+    ) -> BoxFuture<'a, CiStatus> {
+        Box::pin(async move {
+            let mut ci = self.ci_of(project, head).await?;
+            ci.checks.extend(self.ci_of_merged_results(project, number, head).await?);
+            Ok(ci)
+        })
+    }
+
     fn job_log<'a>(&'a self, project: &'a ProjectPath, job: &'a str, max: usize) -> BoxFuture<'a, Option<String>> {
         Box::pin(self.log_of_job(project, job, max))
     }

@@ -85,6 +85,13 @@ impl Reading<'_> {
                 Some(commit) => Reply::ok(json!({ "name": name, "commit": { "id": commit }, "merged": false })),
                 None => Reply::error(404, "404 Branch Not Found"),
             },
+            ["repository", "commits", commit] => {
+                let merges = self.project.pull_requests.values().filter_map(|pull| pull.merged_result.as_ref());
+                match merges.into_iter().find(|(merge, _)| merge == commit) {
+                    Some((_, head)) => Reply::ok(json!({ "id": commit, "parent_ids": ["0".repeat(40), head] })),
+                    None => missing(),
+                }
+            }
             ["repository", "commits", commit, "statuses"] => {
                 let checks = self.project.checks.get(*commit).into_iter().flatten();
                 self.list(checks.map(|check| view.status(commit, check)).collect())
@@ -208,6 +215,7 @@ impl Reading<'_> {
                     .collect();
                 Reply::ok(json!({ "approved": !approved.is_empty(), "approved_by": approved, "approvals_required": 0 }))
             }
+            ["pipelines"] => self.list(self.view().pipelines_of(number, pull)),
             ["versions"] => self.list(self.view().versions(number, pull)),
             ["versions", id] => self.view().version(number, pull, id).map_or_else(missing, Reply::ok),
             ["reviewers"] => {

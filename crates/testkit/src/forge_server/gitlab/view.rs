@@ -248,6 +248,17 @@ impl View<'_> {
         })
     }
 
+    /// The pipelines of a merge request, newest first.
+    pub(super) fn pipelines_of(&self, number: u64, pull: &PullRequest) -> Vec<Value> {
+        let of_merge = pull.merged_result.as_ref().and_then(|(merge, _)| self.pipeline(merge));
+        let of_merge = of_merge.map(|mut pipeline| {
+            pipeline["ref"] = format!("refs/merge-requests/{number}/merge").into();
+            pipeline["source"] = "merge_request_event".into();
+            pipeline
+        });
+        of_merge.into_iter().chain(self.pipeline(&pull.sha)).collect()
+    }
+
     /// The pipeline of all jobs of a commit; `None` if it has none.
     pub(super) fn pipeline(&self, commit: &str) -> Option<Value> {
         let jobs: Vec<&Check> = self.project.checks.get(commit)?.iter().filter(|check| check.log.is_some()).collect();
