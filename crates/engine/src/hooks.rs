@@ -60,7 +60,9 @@ pub async fn deliver<'a>(
     };
     let failed = |error: StoreError| Delivered::Failed(error.to_string());
     let base = server.base.to_string();
-    match engine.store().is_handled(base.clone(), delivery.id.clone()).await {
+    // The sender chooses the ID, and the store keeps it with the notes about commands.
+    let id = format!("delivery {}", delivery.id);
+    match engine.store().is_handled(base.clone(), id.clone()).await {
         Ok(true) => return Delivered::Repeated,
         Ok(false) => {}
         Err(error) => return failed(error),
@@ -72,7 +74,7 @@ pub async fn deliver<'a>(
         return Delivered::Busy;
     }
     let forget = now.saturating_sub(REMEMBERED).unwrap_or(now);
-    match engine.store().add_handled(base, delivery.id, Some(now), forget).await {
+    match engine.store().add_handled(base, id, Some(now), forget).await {
         Ok(()) => Delivered::Accepted,
         Err(error) => failed(error),
     }
