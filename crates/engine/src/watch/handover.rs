@@ -305,17 +305,29 @@ async fn ask(
     let project = &watch.repo.project;
     // Until it is known.
     facts.open_dependencies = None;
+    let branch = naming::branch(issue.number, &issue.title);
+    let login = facts.author.as_ref().map(|author| author.login.clone());
+    let author_is_trusted = async {
+        match &login {
+            Some(login) => is_trusted(&watch.policy.trust, forge, project, login).await,
+            None => Ok(None),
+        }
+    };
+    let open = async {
+        let mut open = forge.open_dependencies(project, issue.number).await?;
+        if issue.open_sub_issues > 0 {
+            open.extend(forge.open_sub_issues(project, issue.number).await?);
+        }
+        Ok(open)
+    };
+    // A server that is far away takes longer to answer than everything else together.
+    let (author_is_trusted, open, pulls) =
+        tokio::try_join!(author_is_trusted, open, forge.find_pull_requests(project, &branch))?;
     if let Some(author) = &mut facts.author {
-        author.is_trusted = is_trusted(&watch.policy.trust, forge, project, &author.login).await?;
-    }
-    let mut open = forge.open_dependencies(project, issue.number).await?;
-    if issue.open_sub_issues > 0 {
-        open.extend(forge.open_sub_issues(project, issue.number).await?);
+        author.is_trusted = author_is_trusted;
     }
     let is_free = open.is_empty();
     facts.open_dependencies = Some(open);
-    let branch = naming::branch(issue.number, &issue.title);
-    let pulls = forge.find_pull_requests(project, &branch).await?;
     facts.pull_request = pulls.first().map(|pull| pull.state);
     // Only if it decides.
     if is_free && facts.pull_request.is_none() {

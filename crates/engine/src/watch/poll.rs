@@ -36,7 +36,7 @@ const TICK: SignedDuration = SignedDuration::from_secs(1);
 const RECENT: SignedDuration = SignedDuration::from_mins(2);
 /// Shortest time between two polls, also after a failure.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// Issues of one poll whose comments may fail because the server does not work. After that, it is given up.
+/// Issues of one poll that may fail because the server does not work. After that, it is given up.
 const FAILURES_MAX: usize = 3;
 /// Candidates that one poll asks the server about, so that many that wait cost little.
 const CANDIDATES_MAX: usize = 5;
@@ -335,7 +335,14 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         considered.insert(issue.number);
         // The report of a change that was just made may be on its way.
         let was_reported = is_recent || was_reported(engine, watch, state, issue.number);
-        match one(engine, watch, forge.as_ref(), issue, state.since.is_some()).await {
+        let read_one = match one(engine, watch, forge.as_ref(), issue, state.since.is_some()).await {
+            // The server may fail for this one only.
+            Err(error @ HandoverError::Forge(_)) if error.is_transient() => {
+                Ok(One { has_started: false, is_followed: false, error: None, unread: Some(error) })
+            }
+            read_one => read_one,
+        };
+        match read_one {
             Ok(One { has_started, is_followed, error, unread: failed }) => {
                 latest = latest.max(issue.updated);
                 read.found_unreported |= has_started && state.since.is_some() || is_followed && !was_reported;
@@ -396,7 +403,7 @@ struct One {
     is_followed: bool,
     /// It concerns this issue alone, which is read again later.
     error: Option<ForgeError>,
-    /// Why its comments, or commands in them, have to be read again.
+    /// Why it, its comments, or commands in them, have to be read again.
     unread: Option<HandoverError>,
 }
 
@@ -445,7 +452,7 @@ async fn reconsider(
     waiting.retain(|(number, _)| !considered.contains(number));
     waiting.sort_by_key(|(_, candidate)| candidate.read_at);
     let now_running = async || engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await;
-    let (mut running, mut read_again, mut failed) = (now_running().await?, 0, None);
+    let (mut running, mut read_again, mut failed, mut failures) = (now_running().await?, 0, None, 0);
     for (number, candidate) in waiting {
         let load = with_rule(watch, &running, candidate.rule.as_deref());
         if !is_due(&candidate, &watch.policy, load, has_news, engine.now()) {
@@ -455,16 +462,26 @@ async fn reconsider(
             break;
         }
         read_again += 1;
-        match forge.issue(&watch.repo.project, number).await {
-            Ok(issue) => {
-                let Considered { error, .. } = consider(engine, watch, forge, &issue).await?;
-                failed = failed.or(error);
+        let considered = match forge.issue(&watch.repo.project, number).await {
+            Ok(issue) => consider(engine, watch, forge, &issue).await.map(|considered| considered.error),
+            // It was deleted or moved.
+            Err(ForgeError::NotFound { authenticated: true, .. }) => {
+                remove(engine, watch, number).await?;
+                continue;
+            }
+            Err(error) => Err(error.into()),
+        };
+        match considered {
+            Ok(error) => {
+                failed = failed.or(error.map(HandoverError::from));
                 running = now_running().await?;
             }
-            // It was deleted or moved.
-            Err(ForgeError::NotFound { authenticated: true, .. }) => remove(engine, watch, number).await?,
-            Err(error) => return Err(error.into()),
+            Err(error @ HandoverError::Forge(_)) if error.is_transient() && failures + 1 < FAILURES_MAX => {
+                failures += 1;
+                failed = failed.or(Some(error));
+            }
+            Err(error) => return Err(error),
         }
     }
-    failed.map_or(Ok(()), |error| Err(error.into()))
+    failed.map_or(Ok(()), Err)
 }

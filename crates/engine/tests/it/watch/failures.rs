@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use kugetsu_engine::watch_queries::list::list;
 use kugetsu_testkit::forge_server::request::ForgeRequest;
 
 use super::stage::{Failure, KINDS, Stage};
@@ -113,4 +114,25 @@ async fn revoked_token_delays_the_story() {
 #[tokio::test]
 async fn missing_permission_delays_the_story() {
     survives(Failure::Status(403)).await;
+}
+
+#[tokio::test]
+async fn issue_that_cannot_be_read_delays_no_other_one() {
+    for kind in KINDS {
+        let stage = Stage::new(kind).await;
+        let first = stage.hand_over();
+        let details = format!("/issues/{first}/");
+        stage.forge.fail_when(move |request| request.contains(&details).then_some(Failure::Status(500)));
+        let daemon = stage.daemon();
+        let (second, third) = (stage.hand_over(), stage.hand_over());
+        for issue in [second, third] {
+            stage.pull_request(&daemon, issue).await;
+        }
+        assert!(stage.pulls(first).is_empty(), "{kind:?}");
+        let listed = list(&daemon.engine).await.unwrap();
+        assert!(listed[0].error.is_some(), "{kind:?}: the failure is shown");
+        stage.forge.recover();
+        stage.pull_request(&daemon, first).await;
+        daemon.kill().await;
+    }
 }
