@@ -217,6 +217,8 @@ pub enum Hold {
     Stopped,
     /// The agent waits for the answer to its question.
     Asks,
+    /// The files of the issue were removed, or are being removed.
+    Removed,
 }
 
 /// Decides what follows.
@@ -247,6 +249,7 @@ fn decide_open(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>
             Hold::Busy => "a task of the issue is not over",
             Hold::Stopped => "a user stopped the issue",
             Hold::Asks => "the agent waits for the answer to its question",
+            Hold::Removed => "the files of the issue were removed, or are being removed",
         };
         return vec![Action::Wait { until: None, why }];
     }
@@ -561,7 +564,7 @@ mod tests {
         assert!(waits(&decided(&Seen { conflicts: None, ..scheduled.clone() }, &[])), "the base moved");
         assert_eq!(decided(&Seen { head: "c2".to_owned(), ..scheduled.clone() }, &[]), [Action::CancelMerge]);
         assert_eq!(decided(&Seen { checks: red().checks, ..scheduled.clone() }, &[]), [Action::CancelMerge]);
-        for hold in [Hold::Busy, Hold::Stopped, Hold::Asks] {
+        for hold in [Hold::Busy, Hold::Stopped, Hold::Asks, Hold::Removed] {
             let decided = decide(&scheduled, &[], rules(MergePolicy::WhenGreen), Some(hold), now());
             assert_eq!(decided, [Action::CancelMerge], "{hold:?}");
         }

@@ -7,6 +7,7 @@ use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::scheduled::Scheduled;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{Merge, MergeMethod};
+use kugetsu_store::error::StoreError;
 
 use super::follow::is_over;
 use super::outcome::Outcome;
@@ -16,12 +17,17 @@ use crate::watch::look::Look;
 use crate::watches::MERGE_ATTEMPTS;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
+    let repo = match engine.store().issue_by_id(issue).await {
+        Ok(issue) => issue.reference.repo,
+        Err(StoreError::NoSuchIssue) => return Outcome::done(),
+        Err(error) => return Outcome::retry(error),
+    };
+    let _turn = engine.merges().take(&repo).await;
+    // After the wait for other merges, which may be long.
     let followed = match Followed::read(engine, issue).await {
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
-    let _turn = engine.merges().take(&followed.issue.reference.repo).await;
-    let look_again = || Outcome::event(issue, Event::Followed(FollowEvent::Noticed));
     let Some(number) = followed.pull_request(engine) else { return Outcome::done() };
     let now = engine.now();
     let look = match Look::at(&followed, number, now).await {
@@ -30,7 +36,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
     };
     // Much may have happened since the decision, also an earlier attempt of this effect.
     let actions = decide(&look.seen, &followed.follow.records, followed.watch.feedback, followed.hold(), now);
-    let [Action::Merge { head }] = actions.as_slice() else { return look_again() };
+    let [Action::Merge { head }] = actions.as_slice() else { return look_again(issue) };
     let method = match followed.watch.method {
         Some(method) => method,
         None => match followed.forge.project(followed.project()).await {
@@ -39,7 +45,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
         },
     };
     let merge = Merge { head_sha: head.clone(), method, when_ready: false };
-    let attempt = Attempt { followed: &followed, number, merge, failures };
+    let attempt = Attempt { engine, followed: &followed, number, merge, failures };
     match followed.forge.has_merge_queue(followed.project(), &look.pull.base_branch).await {
         // A direct merge would bypass the queue, if the token may.
         Ok(true) => attempt.schedule(None).await,
@@ -48,8 +54,13 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
     }
 }
 
+fn look_again(issue: IssueId) -> Outcome {
+    Outcome::event(issue, Event::Followed(FollowEvent::Noticed))
+}
+
 /// An attempt to merge a pull request.
 struct Attempt<'a> {
+    engine: &'a Engine,
     followed: &'a Followed,
     number: u64,
     merge: Merge,
@@ -59,6 +70,9 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn merge(self) -> Outcome {
+        if let Err(outcome) = self.check().await {
+            return outcome;
+        }
         let (forge, project) = (&self.followed.forge, self.followed.project());
         match forge.merge(project, self.number, &self.merge).await {
             Ok(()) => match forge.pull_request(project, self.number).await {
@@ -75,8 +89,18 @@ impl Attempt<'_> {
         }
     }
 
+    /// Checks that the decision still holds, directly before a request that carries it out. The look that led to it takes many requests,
+    /// during which a user may stop the issue, queue a task or change the settings.
+    async fn check(&self) -> Result<(), Outcome> {
+        let now = Followed::read(self.engine, self.followed.issue.id).await?;
+        if now.decides_like(self.followed) { Ok(()) } else { Err(look_again(now.issue.id)) }
+    }
+
     /// Leaves the merge to the server. `refusal` is of a direct merge.
     async fn schedule(self, refusal: Option<ForgeError>) -> Outcome {
+        if let Err(outcome) = self.check().await {
+            return outcome;
+        }
         let (forge, project) = (&self.followed.forge, self.followed.project());
         let merge = Merge { when_ready: true, ..self.merge.clone() };
         match forge.merge(project, self.number, &merge).await {

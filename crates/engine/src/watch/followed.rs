@@ -67,10 +67,22 @@ impl Followed {
     /// Why nothing may be given or merged now.
     pub(crate) fn hold(&self) -> Option<Hold> {
         match (self.follow.is_stopped, self.issue.tasks.is_empty()) {
+            _ if self.issue.state != IssueState::Open => Some(Hold::Removed),
             (true, _) => Some(Hold::Stopped),
             (false, false) => Some(Hold::Busy),
             (false, true) => self.follow.question.map(|_| Hold::Asks),
         }
+    }
+
+    /// Whether the same look leads to the same decisions as with `earlier`, which is the same issue.
+    pub(crate) fn decides_like(&self, earlier: &Self) -> bool {
+        let url = |followed: &Self| followed.issue.pr.as_ref().map(|pr| pr.url.clone());
+        let (follow, before) = (&self.follow, &earlier.follow);
+        self.watch == earlier.watch
+            && self.hold() == earlier.hold()
+            && url(self) == url(earlier)
+            && (&follow.records, &follow.scheduled, follow.ending)
+                == (&before.records, &before.scheduled, before.ending)
     }
 
     /// The number of its pull request.

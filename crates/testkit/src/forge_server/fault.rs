@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch::Receiver;
+
 /// A fault that replaces or delays an answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -16,6 +18,8 @@ pub enum Fault {
     },
     /// The correct answer after this time.
     Late(Duration),
+    /// The correct answer after the sender has sent something or is gone.
+    Held(Receiver<()>),
     /// The request is carried out, and then this fault replaces the answer.
     Done(Box<Fault>),
     /// The connection breaks in the middle of the body.

@@ -230,21 +230,26 @@ async fn serve(State(state): State<Arc<ServerState>>, request: Request) -> Respo
         state.requests.change(|list| list[index].status = Some(CLIENT_IS_DEAD));
         return pending().await;
     }
-    let late = async |pause| {
-        // The client may not wait that long, and with it this goes.
-        state.requests.change(|list| list[index].status = Some(CLIENT_IS_DEAD));
-        tokio::time::sleep(pause).await;
-    };
+    // The client may not wait that long, and with it this goes.
+    let note_late = || state.requests.change(|list| list[index].status = Some(CLIENT_IS_DEAD));
     let response = match state.take_fault(&format!("{} {}", parts.method, parts.uri)) {
         Some(Fault::Late(pause)) => {
-            late(pause).await;
+            note_late();
+            tokio::time::sleep(pause).await;
+            state.answer(&parts, &body)
+        }
+        Some(Fault::Held(mut release)) => {
+            note_late();
+            // An error means that the sender is gone.
+            drop(release.changed().await);
             state.answer(&parts, &body)
         }
         Some(Fault::Done(then)) => {
             let response = state.answer(&parts, &body);
             match *then {
                 Fault::Late(pause) => {
-                    late(pause).await;
+                    note_late();
+                    tokio::time::sleep(pause).await;
                     response
                 }
                 then => faulty_response(then, state.flavor),
@@ -327,7 +332,7 @@ fn faulty_response(fault: Fault, flavor: Flavor) -> Response<Body> {
             let pieces = size.div_ceil(piece.len());
             streamed(Body::from_stream(stream::iter((0..pieces).map(move |_| Ok::<_, std::io::Error>(piece.clone())))))
         }
-        Fault::Late(_) | Fault::Done(_) => unreachable!("the request gets the correct answer first"),
+        Fault::Late(_) | Fault::Held(_) | Fault::Done(_) => unreachable!("the request gets the correct answer first"),
     }
 }
 

@@ -19,6 +19,7 @@ mod restarts;
 mod reviews;
 mod scheduled;
 mod stage;
+mod stopped_merges;
 mod story;
 mod tokens;
 mod webhooks;

@@ -98,12 +98,23 @@ pub(crate) fn settings_for(forge: &ForgeServer, kind: ForgeKind, watches: &[(&st
     let mut settings = settings(4);
     settings.servers = Servers::new(vec![server], None).unwrap();
     settings.variables = vec![Variable { name: "FORGE_TOKEN".to_owned(), value: TOKEN.into(), is_own: false }];
+    settings.watches = watches_of(&settings, watches);
+    settings
+}
+
+fn watches_of(settings: &Settings, watches: &[(&str, Value)]) -> Vec<Watch> {
     let watch = |(name, entry): &(&str, Value)| {
         let entry = serde_json::from_value(entry.clone()).unwrap();
         Watch::new(name, entry, &settings.servers.known()).unwrap()
     };
-    settings.watches = watches.iter().map(watch).collect();
-    settings
+    watches.iter().map(watch).collect()
+}
+
+/// The settings of a watch: the usual ones of the project, and these.
+fn entry(base: &str, own: &Value) -> Value {
+    let mut entry = json!({ "repo": format!("{base}/{PROJECT}"), "label": "agent", "merge": "when-approved" });
+    entry.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    entry
 }
 
 impl Stage {
@@ -113,12 +124,10 @@ impl Stage {
     }
 
     /// The same with other settings of the watch.
-    pub(crate) async fn with(kind: ForgeKind, entry: Value) -> Self {
+    pub(crate) async fn with(kind: ForgeKind, own: Value) -> Self {
         let forge = Arc::new(forge_of(kind));
         let base = forge.base_url();
-        let mut settings = json!({ "repo": format!("{base}/{PROJECT}"), "label": "agent", "merge": "when-approved" });
-        settings.as_object_mut().unwrap().extend(entry.as_object().unwrap().clone());
-        let settings = settings_for(&forge, kind, &[("api", settings)]);
+        let settings = settings_for(&forge, kind, &[("api", entry(&base, &own))]);
         let name = RepoRef { base: ServerBase::new(&base).unwrap(), project: ProjectPath::new(PROJECT).unwrap() };
         let mut world =
             World::with(settings, Repo { name, kind: Some(kind), source: format!("{base}/{PROJECT}.git") }).await;
@@ -133,6 +142,13 @@ impl Stage {
         let stage = Self { kind, forge, world, project, pushed, reviewed: Mutex::default(), ahead: Mutex::default() };
         stage.let_agents_push();
         stage
+    }
+
+    /// Replaces the watches by these: names, and what is different from [`new`](Self::new).
+    pub(crate) fn set_watches(&self, watches: &[(&str, Value)]) {
+        let base = self.forge.base_url();
+        let watches: Vec<_> = watches.iter().map(|(name, own)| (*name, entry(&base, own))).collect();
+        self.world.change_settings(|settings| settings.watches = watches_of(settings, &watches));
     }
 
     /// Every run pushes a commit.
