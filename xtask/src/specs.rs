@@ -47,6 +47,7 @@ const OF_REPOSITORY: &[(&str, &[&str])] = &[
     ("/pulls/{pull_number}/requested_reviewers", &["post"]),
     ("/pulls/{index}/requested_reviewers", &["post"]),
     ("/pulls/{pull_number}/merge", &["put"]),
+    ("/pulls/{index}/commits", &["get"]),
     ("/pulls/{index}/merge", &["post", "delete"]),
     ("/commits/{ref}/status", &["get"]),
     ("/commits/{ref}/check-runs", &["get"]),

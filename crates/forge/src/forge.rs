@@ -85,8 +85,19 @@ pub trait Forge: Debug + Send + Sync {
 
     fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, PullRequest>;
 
+    /// Returns the last commit of a branch of the project itself; `None` without such a branch.
+    fn branch_head<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Option<String>>;
+
     /// Whether the project itself has a branch of this name.
-    fn has_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool>;
+    fn has_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(async move { Ok(self.branch_head(project, branch).await?.is_some()) })
+    }
+
+    /// Returns the commit of the branch that was merged with a merged pull request, whatever was pushed to the branch since; empty if the
+    /// server does not know it.
+    fn merged_head<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, String> {
+        Box::pin(async move { Ok(self.pull_request(project, number).await?.head_sha) })
+    }
 
     /// Returns the pull requests, open or not, whose head is `branch` of the project itself (not of a fork), latest
     /// update first.

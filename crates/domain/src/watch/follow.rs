@@ -148,6 +148,11 @@ impl Follow {
         self.records.iter().any(|record| matches!(record.state, RecordState::Stopped { .. }))
     }
 
+    /// Whether a person has to decide about commits that were pushed after the merge.
+    pub fn is_kept_after_merge(&self) -> bool {
+        self.ending == Some(Ending::Merged) && self.needs_decision()
+    }
+
     /// Whether the pull request has not ended. One that a user stopped is looked at all the same: it may be merged, and the user may
     /// resume it there.
     pub const fn is_open(&self) -> bool {
@@ -251,16 +256,27 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
             for record in &mut follow.records {
                 (record.given, record.state) = (0, RecordState::Settled);
             }
-            if follow.ending == Some(Ending::Merged) { None } else { follow.look(now) }
+            match follow.ending {
+                // What was not cleaned up because of later commits may be by now.
+                Some(ending @ Ending::Merged) => Some(Next::Complete { ending }),
+                Some(Ending::ClosedUnmerged) | None => follow.look(now),
+            }
         }
         FollowEvent::Commented { comment } => {
             follow.comment = Some(comment);
             None
         }
         FollowEvent::Ended { ending } => {
-            let is_known = follow.ending == Some(ending);
+            if follow.ending == Some(ending) {
+                follow.look_at = None;
+                return None;
+            }
             (follow.ending, follow.look_at) = (Some(ending), None);
-            if is_known { None } else { Some(Next::Complete { ending }) }
+            if ending == Ending::Merged {
+                // People have decided. Later ones are about what was pushed after the merge.
+                follow.records.retain(|record| !matches!(record.state, RecordState::Stopped { .. }));
+            }
+            Some(Next::Complete { ending })
         }
         // The look that has found it continues.
         FollowEvent::Reopened => {

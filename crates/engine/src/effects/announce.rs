@@ -164,10 +164,14 @@ fn progress(followed: &Followed, latest: Option<&RunView>, ended_with: Option<&s
 
 /// Advice to trusted people about an issue that waits for a person. No line begins with a command.
 fn step_of_people(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<&'static str> {
-    if !follow.is_open() || !issue.tasks.is_empty() {
+    if !issue.tasks.is_empty() {
         return None;
     }
     match latest {
+        _ if follow.is_kept_after_merge() => {
+            Some("Comment `/kugetsu retry` afterwards, and kugetsu removes what it has of the issue.")
+        }
+        _ if !follow.is_open() => None,
         _ if follow.is_stopped => Some("Comment `/kugetsu retry` to continue."),
         _ if follow.question.is_some() => Some("Answer the agent's question in a comment here to continue."),
         _ if follow.needs_decision() => Some("Comment `/kugetsu retry` to try again with new budgets."),
@@ -212,6 +216,9 @@ async fn label(followed: &Followed, state: Option<StateLabel>) -> Result<(), For
 
 /// The state of a followed issue, as a label shows it.
 fn state(issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Option<StateLabel> {
+    if follow.is_kept_after_merge() {
+        return Some(StateLabel::NeedsPerson);
+    }
     if follow.ending.is_some() {
         return None;
     }

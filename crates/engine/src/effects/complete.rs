@@ -1,5 +1,5 @@
 //! Cleans up after a merge: the branch, the issue, and what kugetsu has of it. A pull request that was closed without a merge keeps
-//! everything.
+//! everything, and so does a branch with later commits.
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
@@ -13,6 +13,7 @@ use super::outcome::Outcome;
 use super::wait::while_wanted;
 use crate::engine::Engine;
 use crate::watch::followed::Followed;
+use crate::watch::unmerged::{kept, unmerged_head};
 
 /// Executions that fail before the rest is cleaned up without what the server refuses: some hours, in which a person may allow it.
 const ATTEMPTS_MAX: u32 = 20;
@@ -28,16 +29,16 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending, fai
         Ok(followed) => followed,
         Err(reason) => return reason.into(),
     };
-    for cleaned in [delete_branch(&followed).await, close_issue(&followed).await] {
-        match cleaned {
-            Ok(()) => {}
-            Err(error @ (ForgeError::Forbidden { .. } | ForgeError::Refused { .. }))
-                if failures.saturating_add(1) >= ATTEMPTS_MAX =>
-            {
-                tracing::warn!(issue = %followed.issue.reference, %error, "something is left on the server");
-            }
-            Err(error) => return error.into(),
-        }
+    match delete_branch(engine, &followed).await {
+        Ok(Branch::Done) => {}
+        Ok(Branch::Kept { head }) => return Outcome::event(issue, Event::Followed(kept(&followed, head))),
+        Err(error) if is_left(&error, failures) => warn(&followed, &error),
+        Err(error) => return error.into(),
+    }
+    match close_issue(&followed).await {
+        Ok(()) => {}
+        Err(error) if is_left(&error, failures) => warn(&followed, &error),
+        Err(error) => return error.into(),
     }
     // Work that is not on the server is rescued before the files are removed; a task that was queued meanwhile keeps them.
     let issue = &followed.issue;
@@ -56,11 +57,34 @@ async fn tasks_end(engine: &Engine, issue: IssueId) -> Result<(), Outcome> {
     }
 }
 
-async fn delete_branch(followed: &Followed) -> Result<(), ForgeError> {
-    let files = followed.issue.worktree.as_ref().filter(|_| followed.watch.deletes_branch);
-    match files {
-        Some(files) => followed.forge.delete_branch(followed.project(), &files.branch).await,
-        None => Ok(()),
+/// Whether the rest is cleaned up without what the server refuses.
+fn is_left(error: &ForgeError, failures: u32) -> bool {
+    matches!(error, ForgeError::Forbidden { .. } | ForgeError::Refused { .. })
+        && failures.saturating_add(1) >= ATTEMPTS_MAX
+}
+
+fn warn(followed: &Followed, error: &ForgeError) {
+    tracing::warn!(issue = %followed.issue.reference, %error, "something is left on the server");
+}
+
+enum Branch {
+    /// It is deleted, or is to stay.
+    Done,
+    /// It has commits that were not merged.
+    Kept { head: String },
+}
+
+async fn delete_branch(engine: &Engine, followed: &Followed) -> Result<Branch, ForgeError> {
+    let Some(files) = &followed.issue.worktree else { return Ok(Branch::Done) };
+    let deletes = followed.watch.deletes_branch;
+    match unmerged_head(engine, followed).await? {
+        // A branch that is to stay may be in use. Work of the agent is never hidden.
+        Some(head) if deletes || followed.issue.pushed.as_ref() == Some(&head) => Ok(Branch::Kept { head }),
+        _ if deletes => {
+            followed.forge.delete_branch(followed.project(), &files.branch).await?;
+            Ok(Branch::Done)
+        }
+        _ => Ok(Branch::Done),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::queries::transcript::{self, Verification};
 use crate::repositories::{RepositoryError, mirror};
 use crate::watch::followed::Followed;
 use crate::watch::message::failed_verification;
+use crate::watch::unmerged::{kept, unmerged_head};
 
 /// Commits that are listed.
 const COMMITS_MAX: usize = 100;
@@ -33,7 +34,13 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
         Err(reason) => return reason.into(),
     };
     if followed.follow.ending == Some(Ending::Merged) {
-        return Outcome::done();
+        return match unmerged_head(engine, &followed).await {
+            Ok(Some(head)) if followed.issue.pushed.as_ref() == Some(&head) => {
+                Outcome::event(issue, Event::Followed(kept(&followed, head)))
+            }
+            Ok(_) => Outcome::done(),
+            Err(error) => error.into(),
+        };
     }
     let run = match engine.store().runs(RunQuery { limit: Some(RUNS_MAX), ..RunQuery::new(issue) }).await {
         Ok(runs) => runs.into_iter().find(|candidate| candidate.id == run),

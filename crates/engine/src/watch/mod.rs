@@ -13,3 +13,4 @@ pub(crate) mod poll;
 pub(crate) mod reviewers;
 pub(crate) mod task;
 pub(crate) mod trusted;
+pub(crate) mod unmerged;

@@ -123,11 +123,6 @@ pub(super) fn unless_gone(removed: Result<(), ForgeError>, says_gone: impl Fn(&s
     }
 }
 
-/// Whether something is there.
-pub(super) fn exists<T>(found: Result<T, ForgeError>) -> Result<bool, ForgeError> {
-    unless_missing(found).map(|found| found.is_some())
-}
-
 /// The two parts of a path that has no groups.
 pub(super) fn owner_and_name(project: &ProjectPath) -> (&str, &str) {
     project.as_str().split_once('/').unwrap_or((project.as_str(), ""))

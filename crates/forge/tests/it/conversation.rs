@@ -12,7 +12,7 @@ use kugetsu_forge::user::Permission;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject as On};
 use kugetsu_testkit::forge_server::permission::Permission as Given;
-use kugetsu_testkit::forge_server::pull_request::PullRequest;
+use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
 
 use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
 
@@ -418,5 +418,22 @@ async fn the_beginning_of_a_huge_comment_is_kept() {
         let listed = client(kind, &server).comments(&project("acme/api"), Subject::Issue(number)).await.unwrap();
         let kept = &listed.entries[0].body;
         assert!(kept.starts_with("\u{e9}x") && (65_000..=65_536).contains(&kept.len()), "{kind:?}: {}", kept.len());
+    }
+}
+
+#[tokio::test]
+async fn head_that_was_merged_stays_when_the_branch_is_moved() {
+    const MERGED: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
+    const LATER: &str = "00000000000000000000000000000000000ea7ed";
+    for (kind, server) in all() {
+        let (forge, acme) = (client(kind, &server), project("acme/api"));
+        let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick").sha(MERGED));
+        server.set_pr_state("acme/api", number, PrState::Merged);
+        assert_eq!(forge.branch_head(&acme, "quick").await.unwrap().as_deref(), Some(MERGED), "{kind:?}");
+        server.push("acme/api", "quick", LATER);
+        assert_eq!(forge.branch_head(&acme, "quick").await.unwrap().as_deref(), Some(LATER), "{kind:?}");
+        assert_eq!(forge.merged_head(&acme, number).await.unwrap(), MERGED, "{kind:?}");
+        forge.delete_branch(&acme, "quick").await.unwrap();
+        assert_eq!(forge.branch_head(&acme, "quick").await.unwrap(), None, "{kind:?}");
     }
 }

@@ -165,6 +165,7 @@ async fn read_and_change(forge: &dyn Forge, upstream: &ForgeServer) {
     let refused = forge.merge(&acme, pull.number, &moved).await;
     assert!(matches!(refused, Err(ForgeError::Refused { status: 409, .. })), "{refused:?}");
     forge.merge(&acme, pull.number, &Merge { head_sha: pull.head_sha.clone(), ..moved }).await.unwrap();
+    assert_eq!(forge.merged_head(&acme, pull.number).await.unwrap(), pull.head_sha);
     // Prism takes no slash in `{ref}`, which GitHub's address has.
     assert_eq!(forge.has_branch(&acme, "quick").await.unwrap(), forge.kind() != ForgeKind::GitHub);
     forge.delete_branch(&acme, "quick").await.unwrap();

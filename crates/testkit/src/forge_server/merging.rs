@@ -181,8 +181,9 @@ impl ForgeState {
         }
         let now = self.tick();
         let Some(project) = self.projects.get_mut(path) else { return false };
+        let mut deleted = project.branch(branch).is_some();
+        project.pushed.remove(branch);
         let heads = project.pull_requests.values_mut().filter(|pull| pull.head == branch && !pull.branch_gone);
-        let mut deleted = false;
         for pull in heads {
             (pull.branch_gone, pull.issue.updated, deleted) = (true, now, true);
         }

@@ -99,10 +99,13 @@ impl Project {
         if let Some(branches) = &self.branches {
             return branches.get(name).cloned();
         }
-        let mut pulls = self.pull_requests.values().filter(|pull| pull.head == name);
-        let pushed = || self.pushed.get(name).filter(|_| !self.pull_requests.values().any(|pull| pull.head == name));
-        let of_pull = pulls.find(|pull| !pull.branch_gone).map(|pull| pull.sha.clone());
-        of_pull.or_else(|| pushed().cloned())
+        let pulls = || self.pull_requests.values().filter(|pull| pull.head == name);
+        let open = pulls().find(|pull| pull.is_open() && !pull.branch_gone).map(|pull| &pull.sha);
+        // What is pushed after the end of a pull request is not its head.
+        let is_gone = |commit: &&String| pulls().any(|pull| pull.branch_gone && pull.sha == **commit);
+        let pushed = || self.pushed.get(name).filter(|commit| !is_gone(commit));
+        let ended = || pulls().find(|pull| !pull.branch_gone).map(|pull| &pull.sha);
+        open.or_else(pushed).or_else(ended).cloned()
     }
 }
 

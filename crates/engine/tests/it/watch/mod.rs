@@ -1,5 +1,6 @@
 //! Watched repositories on servers that fail: nothing is lost, and nothing is done twice.
 
+mod after_the_merge;
 mod answers;
 mod branches;
 mod clocks;

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_domain::task::TaskKind;
-use kugetsu_store::write::Precondition;
 use kugetsu_testkit::forge_server::check::CheckState;
 use kugetsu_testkit::forge_server::comment::Verdict;
 use kugetsu_testkit::forge_server::issue::Subject;
@@ -378,30 +376,6 @@ async fn deleted_issue_does_not_keep_the_pull_request_from_its_end() {
         assert_eq!(daemon.issue(issue).await.worktree, None, "{kind:?}: what kugetsu has of it is removed");
         let requests = stage.hours(&daemon, 1).await;
         assert!(requests.iter().all(|request| request.method == "GET"), "{kind:?}: {requests:?}");
-        daemon.kill().await;
-    }
-}
-
-#[tokio::test]
-async fn pull_request_that_a_person_merges_before_a_task_ends_is_cleaned_up_afterwards() {
-    for kind in KINDS {
-        let stage = Stage::new(kind).await;
-        let daemon = stage.daemon();
-        let issue = stage.hand_over();
-        let number = stage.pull_request(&daemon, issue).await;
-        stage.settle(&daemon).await;
-        stage.world.change_settings(|settings| settings.agents.max = 0);
-        stage.settle(&daemon).await;
-        daemon.enqueue(issue, TaskKind::Start, "more", Precondition::Any).await;
-        stage.forge.set_pr_state(PROJECT, number, PrState::Merged);
-        let was_noticed = async || daemon.issue(issue).await.follow?.ending;
-        stage.until(&daemon, "the look", was_noticed).await;
-        stage.hours(&daemon, 1).await;
-        assert_eq!(stage.once().get("delete_branch"), None, "{kind:?}: the task may push");
-        stage.world.change_settings(|settings| settings.agents.max = 1);
-        stage.until(&daemon, "the removal", async || daemon.issue(issue).await.worktree.is_none().then_some(())).await;
-        assert_eq!((stage.once()["delete_branch"], stage.once()["edit_issue"]), (1, 1), "{kind:?}");
-        assert_eq!(stage.once()["open_pull_request"], 1, "{kind:?}");
         daemon.kill().await;
     }
 }

@@ -242,8 +242,12 @@ impl Forge for Gitea {
         Box::pin(self.unschedule(project, number))
     }
 
-    fn has_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool> {
+    fn branch_head<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Option<String>> {
         Box::pin(self.find_branch(project, branch))
+    }
+
+    fn merged_head<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, String> {
+        Box::pin(self.find_merged_head(project, number))
     }
 
     fn delete_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, ()> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use kugetsu_domain::reference::ProjectPath;
 use reqwest::Method;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::api::{Gitea, SHARED};
@@ -49,6 +48,21 @@ struct Branch {
     label: Option<String>,
     sha: Option<String>,
     repo_id: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct FoundBranch {
+    commit: Tip,
+}
+
+#[derive(Deserialize)]
+struct Tip {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    sha: String,
 }
 
 impl Gitea {
@@ -144,9 +158,18 @@ impl Gitea {
         self.client.change_only(Method::PATCH, &path, Some(body.into())).await
     }
 
-    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<bool, ForgeError> {
-        let found = self.client.get::<IgnoredAny>(&wire::repo_path(project, &["branches", branch])).await;
-        wire::exists(found)
+    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<Option<String>, ForgeError> {
+        let found = self.client.get::<FoundBranch>(&wire::repo_path(project, &["branches", branch])).await;
+        Ok(wire::unless_missing(found)?.map(|found| found.commit.id))
+    }
+
+    /// The head of a merged pull request is that of the branch, also if the branch was moved since. Only the list of commits, the latest
+    /// one first, is of the time of the merge.
+    pub(super) async fn find_merged_head(&self, project: &ProjectPath, number: u64) -> Result<String, ForgeError> {
+        let number = number.to_string();
+        let path = wire::repo_path(project, &["pulls", &number, "commits"]);
+        let commits = self.client.get_by::<Vec<Commit>>(&path, &[("limit", "1")]).await?;
+        Ok(commits.into_iter().next().map(|commit| commit.sha).unwrap_or_default())
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

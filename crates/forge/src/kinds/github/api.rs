@@ -243,7 +243,7 @@ impl Forge for GitHub {
         Box::pin(self.unschedule(project, number))
     }
 
-    fn has_branch<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool> {
+    fn branch_head<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Option<String>> {
         Box::pin(self.find_branch(project, branch))
     }
 

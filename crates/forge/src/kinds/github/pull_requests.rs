@@ -49,6 +49,17 @@ struct Repo {
     id: Option<u64>,
 }
 
+/// A branch, as Git knows it.
+#[derive(Deserialize)]
+struct Reference {
+    object: Tip,
+}
+
+#[derive(Deserialize)]
+struct Tip {
+    sha: String,
+}
+
 impl GitHub {
     pub(super) async fn get_pull(&self, project: &ProjectPath, number: u64) -> Result<PullRequest, ForgeError> {
         Ok(self.convert(self.pull(project, number).await?, project))
@@ -162,10 +173,10 @@ impl GitHub {
         self.client.graphql::<IgnoredAny>(&query, json!({ "id": pull.node_id })).await.map(drop)
     }
 
-    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<bool, ForgeError> {
+    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<Option<String>, ForgeError> {
         let path: Vec<&str> = ["git", "ref", "heads"].into_iter().chain(branch.split('/')).collect();
-        let found = self.client.get::<IgnoredAny>(&wire::repo_path(project, &path)).await;
-        wire::exists(found)
+        let found = self.client.get::<Reference>(&wire::repo_path(project, &path)).await;
+        Ok(wire::unless_missing(found)?.map(|found| found.object.sha))
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

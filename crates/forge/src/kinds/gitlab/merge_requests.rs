@@ -3,7 +3,6 @@
 use kugetsu_domain::reference::ProjectPath;
 use reqwest::Method;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::api::{GITLAB, GitLab};
@@ -36,6 +35,16 @@ struct MergeRequest {
     merge_commit_sha: Option<String>,
     squash_commit_sha: Option<String>,
     updated_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    commit: Tip,
+}
+
+#[derive(Deserialize)]
+struct Tip {
+    id: String,
 }
 
 impl GitLab {
@@ -139,10 +148,10 @@ impl GitLab {
         self.client.change_only(Method::PUT, &path, Some(json!({ "reviewer_ids": ids }))).await
     }
 
-    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<bool, ForgeError> {
+    pub(super) async fn find_branch(&self, project: &ProjectPath, branch: &str) -> Result<Option<String>, ForgeError> {
         let path = ["projects", project.as_str(), "repository", "branches", branch];
-        let found = self.client.get::<IgnoredAny>(&path).await;
-        wire::exists(found)
+        let found = self.client.get::<Branch>(&path).await;
+        Ok(wire::unless_missing(found)?.map(|found| found.commit.id))
     }
 
     pub(super) async fn remove_branch(&self, project: &ProjectPath, branch: &str) -> Result<(), ForgeError> {

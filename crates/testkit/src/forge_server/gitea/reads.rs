@@ -235,6 +235,7 @@ impl Reading<'_> {
         match rest {
             [] => Reply::ok(view.pull(number, pull)),
             ["merge"] if pull.merge_commit.is_some() => Reply::empty(),
+            ["commits"] => self.list(vec![view.commit(&pull.sha)]),
             ["reviews"] => {
                 let reviews = pull.reviews.iter().map(|review| view.review(number, pull, review));
                 let requests = pull.reviewers.iter().map(|login| view.review_request(number, pull, login));

@@ -162,7 +162,24 @@ impl View<'_> {
         };
         let gone = pull.branch_gone || pull.home == BranchHome::ForkGone;
         let reference = if gone { format!("refs/pull/{number}/head") } else { pull.head.clone() };
-        json!({ "label": label, "ref": reference, "sha": pull.sha, "repo_id": id, "repo": repo })
+        // That of the branch, also after the merge.
+        let of_branch = self.project.branch(&pull.head).filter(|_| pull.home == BranchHome::Project && !gone);
+        let sha = of_branch.as_ref().unwrap_or(&pull.sha);
+        json!({ "label": label, "ref": reference, "sha": sha, "repo_id": id, "repo": repo })
+    }
+
+    /// A commit of a pull request.
+    pub(super) fn commit(&self, sha: &str) -> Value {
+        let url = format!("{}/api/v1/repos/{}/git/commits/{sha}", self.base, self.path);
+        let person = json!({ "name": "robot", "email": "robot@noreply.example.org", "date": LONG_AGO });
+        json!({
+            "url": url, "sha": sha, "created": LONG_AGO, "html_url": format!("{}/{}/commit/{sha}", self.base, self.path),
+            "commit": {
+                "url": url, "author": person, "committer": person, "message": "Make it quick\n",
+                "tree": { "url": url, "sha": sha, "created": LONG_AGO },
+            },
+            "author": null, "committer": null, "parents": [], "files": [],
+        })
     }
 
     pub(super) fn comment(&self, subject: Subject, comment: &Comment) -> Value {
