@@ -382,9 +382,13 @@ fn cancellation(issue: &Issue) -> Option<Effect> {
 /// A separate effect tells the server about it, and reads the state at that time.
 fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
     let version = issue.version;
-    let merge = match event {
+    let merge = match &event {
         FollowEvent::MergeDecided { .. } => Some(Effect::Merge { version }),
         FollowEvent::MergeCancelDecided => cancellation(issue),
+        // Its removal was requested while the request to the server was on its way.
+        FollowEvent::MergeScheduled(scheduled) if issue.state != IssueState::Open => {
+            Some(Effect::CancelMerge { number: scheduled.number, version })
+        }
         _ => None,
     };
     let ending = issue.follow.as_ref().and_then(|follow| follow.ending);

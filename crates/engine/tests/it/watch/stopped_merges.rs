@@ -1,12 +1,13 @@
 //! Users who keep a pull request from being merged while its merge is about to be requested.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_engine::watches::MERGE_ATTEMPTS;
 use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PrState;
 use serde_json::json;
@@ -114,4 +115,29 @@ async fn policy_that_is_changed_directly_before_the_merge_prevents_it() {
         stage.set_watches(&[("api", json!({ "merge": "never" }))]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn merge_that_is_left_to_the_server_during_the_removal_is_canceled() {
+    // The others get that request at the address of a direct merge.
+    for kind in KINDS.into_iter().filter(|kind| *kind != ForgeKind::GitHub) {
+        let stage = Stage::with(kind, json!({ "merge": "when-green" })).await;
+        stage.forge.hold_merges(PROJECT, true);
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        let number = stage.pull_request(&daemon, issue).await;
+        let merges = AtomicU32::new(0);
+        let (release, has_arrived) =
+            hold(&stage, move |request| is_merge(request) && merges.fetch_add(1, Ordering::SeqCst) == MERGE_ATTEMPTS);
+        stage.pass_checks(number);
+        stage.until(&daemon, "the request", async || has_arrived.load(Ordering::SeqCst).then_some(())).await;
+        apply(&daemon, issue, Event::DestroyRequested).await;
+        stage.until(&daemon, "the removal", async || daemon.issue(issue).await.worktree.is_none().then_some(())).await;
+        assert!(!stage.forge.is_scheduled(PROJECT, number), "{kind:?}");
+        release.send(()).unwrap();
+        stage.until(&daemon, "the end", async || stage.is_over(&daemon, issue).await.then_some(())).await;
+        assert_eq!(stage.once().get("merge_when_ready"), Some(&1), "{kind:?}");
+        assert!(!stage.forge.is_scheduled(PROJECT, number), "{kind:?}");
+        daemon.kill().await;
+    }
 }
