@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kugetsu_agent::environment::{Variable, search_path};
 use kugetsu_agent::{AgentSettings, first_built_in};
+use kugetsu_domain::reference::RepoRef;
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
 use secrecy::SecretString;
@@ -97,6 +98,11 @@ impl Settings {
     /// The watch with this name.
     pub fn watch(&self, name: &str) -> Option<&Watch> {
         self.watches.iter().find(|watch| watch.name == name)
+    }
+
+    /// The watch of this repository, of which there is one at most.
+    pub fn watch_of(&self, repo: &RepoRef) -> Option<&Watch> {
+        self.watches.iter().find(|watch| watch.repo == *repo)
     }
 
     /// The value of a variable of the env files. The last one wins.

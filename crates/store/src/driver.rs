@@ -87,7 +87,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     fn candidates(&self, repo: RepoRef, issue: Option<u64>) -> Reply<'_, Vec<(u64, Candidate)>>;
 
     /// See [`Store::watch_load`](crate::store::Store::watch_load).
-    fn watch_load(&self, repo: RepoRef, watch: String) -> Reply<'_, WatchLoad>;
+    fn watch_load(&self, repo: RepoRef) -> Reply<'_, WatchLoad>;
 
     /// See [`Store::set_candidate`](crate::store::Store::set_candidate).
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()>;

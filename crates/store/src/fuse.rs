@@ -207,8 +207,8 @@ impl Driver for Fused {
         self.read(move |driver| driver.candidates(repo, issue))
     }
 
-    fn watch_load(&self, repo: RepoRef, watch: String) -> Reply<'_, WatchLoad> {
-        self.read(move |driver| driver.watch_load(repo, watch))
+    fn watch_load(&self, repo: RepoRef) -> Reply<'_, WatchLoad> {
+        self.read(move |driver| driver.watch_load(repo))
     }
 
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {

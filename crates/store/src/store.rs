@@ -288,9 +288,9 @@ impl Store {
         self.driver.set_hook(repo, news, at).await
     }
 
-    /// Counts the issues of a repository that a watch handed over and that are not over.
-    pub async fn watch_load(&self, repo: RepoRef, watch: String) -> Result<WatchLoad, StoreError> {
-        self.driver.watch_load(repo, watch).await
+    /// Counts the issues of a repository that watches handed over and that are not over. The watch may have another name since.
+    pub async fn watch_load(&self, repo: RepoRef) -> Result<WatchLoad, StoreError> {
+        self.driver.watch_load(repo).await
     }
 
     /// Returns the issues of a watched repository that were handed over, by number.

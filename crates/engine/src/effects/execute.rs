@@ -4,6 +4,7 @@ use kugetsu_domain::effect::Effect;
 use kugetsu_store::effect::ClaimedEffect;
 
 use super::outcome::Outcome;
+use super::unwatched::wait_for_watch;
 use super::{
     announce, answer, cancel_merge, cancel_run, comment, complete, end_pause, find_pull_request, follow, merge,
     publish, remove_files, report, rescue, run,
@@ -12,6 +13,9 @@ use crate::engine::Engine;
 
 /// Executes a claimed effect. It may have been executed before, wholly or in part: the process can die at any point.
 pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome {
+    if let Err(outcome) = wait_for_watch(engine, claimed.effect.kind(), claimed.issue).await {
+        return outcome;
+    }
     match claimed.effect {
         Effect::Run(lease) => run::execute(engine, lease).await,
         Effect::CancelRun { run } => cancel_run::execute(engine, run),

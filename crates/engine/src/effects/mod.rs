@@ -17,4 +17,5 @@ mod remove_files;
 mod report;
 mod rescue;
 mod run;
+mod unwatched;
 mod wait;

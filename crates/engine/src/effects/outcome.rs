@@ -86,6 +86,7 @@ impl From<NotFollowed> for Outcome {
     fn from(reason: NotFollowed) -> Self {
         match reason {
             NotFollowed::Over => Self::done(),
+            NotFollowed::Unwatched => Self::Retry { error: reason.to_string(), longest: backoff::LONGEST_FOR_PEOPLE },
             NotFollowed::Store(error) => Self::retry(error),
             NotFollowed::Forge(error) | NotFollowed::RepoFile(RepoFileError::Forge(error)) => error.into(),
             NotFollowed::RepoFile(error) => Self::retry(error),

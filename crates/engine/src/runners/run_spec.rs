@@ -190,16 +190,15 @@ async fn issue_spec(
 
 /// Only a watch allows kugetsu to read and write about the issue on its server.
 fn tools(settings: &Settings, issue: &Issue) -> Vec<IssueTool> {
-    match issue.follow.as_ref().and_then(|follow| settings.watch(&follow.watch)) {
-        Some(_) => IssueTool::ALL.to_vec(),
-        None => Vec::new(),
+    match issue.follow.is_some() && settings.watch_of(&issue.reference.repo).is_some() {
+        true => IssueTool::ALL.to_vec(),
+        false => Vec::new(),
     }
 }
 
-/// The commands of the watch that handed the issue over.
+/// The commands of the watch of a followed issue.
 async fn verify(engine: &Engine, settings: &Settings, issue: &Issue) -> Result<Vec<Vec<String>>, SpecError> {
-    let followed = issue.follow.as_ref();
-    let watch = followed.and_then(|follow| settings.watch(&follow.watch));
+    let watch = settings.watch_of(&issue.reference.repo).filter(|_| issue.follow.is_some());
     let Some(watch) = watch else { return Ok(Vec::new()) };
     match background(engine, &watch.repo.base) {
         Ok(forge) => Ok(with_file(engine, watch, forge.as_ref()).await?.verify),

@@ -23,9 +23,12 @@ use crate::watches::Watch;
 /// Why there is nothing to do about an issue now.
 #[derive(Debug, Error)]
 pub(crate) enum NotFollowed {
-    /// The issue is gone, is not followed, or its watch was removed.
+    /// The issue is gone, or is not followed.
     #[error("the issue is not followed")]
     Over,
+    /// No watch has its repository any more. Everything continues when one has it again.
+    #[error("its repository is not watched any more")]
+    Unwatched,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -34,7 +37,7 @@ pub(crate) enum NotFollowed {
     RepoFile(#[from] RepoFileError),
 }
 
-/// A followed issue whose watch is still set.
+/// A followed issue whose repository is watched.
 pub(crate) struct Followed {
     pub(crate) issue: Issue,
     pub(crate) follow: Follow,
@@ -50,10 +53,9 @@ impl Followed {
             Err(error) => return Err(error.into()),
         };
         let Some(follow) = issue.follow.clone() else { return Err(NotFollowed::Over) };
-        let settings = engine.settings();
-        let Some(watch) = settings.watch(&follow.watch).cloned() else {
-            tracing::info!(issue = %issue.reference, watch = follow.watch, "the watch was removed, so the issue is not followed");
-            return Err(NotFollowed::Over);
+        // The name says nothing: its entry may be of another repository now, and another one of this repository.
+        let Some(watch) = engine.settings().watch_of(&issue.reference.repo).cloned() else {
+            return Err(if issue.state == IssueState::Destroyed { NotFollowed::Over } else { NotFollowed::Unwatched });
         };
         let forge = background(engine, &issue.reference.repo.base)?;
         let watch = with_file(engine, &watch, forge.as_ref()).await?;

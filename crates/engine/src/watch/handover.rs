@@ -373,7 +373,7 @@ pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreEr
 
 /// The load of the repository, and that of a rule.
 async fn load_of(engine: &Engine, watch: &Watch, rule: Option<&str>) -> Result<Load, StoreError> {
-    let load = engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await?;
+    let load = engine.store().watch_load(watch.repo.clone()).await?;
     Ok(with_rule(watch, &load, rule))
 }
 

@@ -80,8 +80,7 @@ async fn poll_one(engine: Engine, watch: Watch) {
     // A watch whose settings changed may be free for issues that wait.
     reconsider_waiting(&engine, &watch).await;
     // One that was removed and added again finds its pull requests waiting.
-    let is_own = |issue: &Stored| issue.follow.as_ref().is_some_and(|follow| follow.watch == watch.name);
-    if let Err(error) = notify(&engine, &watch, is_own).await {
+    if let Err(error) = notify(&engine, &watch, |_| true).await {
         tracing::warn!(watch = watch.name, %error, "pull requests of a watch are looked at when they change");
     }
     let (mut settings, mut refusals) = (engine.settings_changes(), 0);
@@ -292,7 +291,7 @@ async fn read(engine: &Engine, watch: &Watch, state: &WatchState) -> Read {
         Ok(forge) => forge,
         Err(error) => return Read { error: Some(error.into()), is_refused: true, ..read },
     };
-    let load = match engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await {
+    let load = match engine.store().watch_load(watch.repo.clone()).await {
         Ok(load) => load,
         Err(error) => return Read { error: Some(error.into()), ..read },
     };
@@ -451,7 +450,7 @@ async fn reconsider(
     let mut waiting = engine.store().candidates(watch.repo.clone()).await?;
     waiting.retain(|(number, _)| !considered.contains(number));
     waiting.sort_by_key(|(_, candidate)| candidate.read_at);
-    let now_running = async || engine.store().watch_load(watch.repo.clone(), watch.name.clone()).await;
+    let now_running = async || engine.store().watch_load(watch.repo.clone()).await;
     let (mut running, mut read_again, mut failed, mut failures) = (now_running().await?, 0, None, 0);
     for (number, candidate) in waiting {
         let load = with_rule(watch, &running, candidate.rule.as_deref());

@@ -47,7 +47,9 @@ async fn followed(engine: &Engine, run: RunId) -> Result<Followed, Problem> {
     let lease = lease_of(engine, run).await.map_err(store_failed)?;
     let lease = lease.ok_or_else(|| Problem::new(ProblemKind::Conflict, "the run is over"))?;
     Followed::read(engine, lease.issue).await.map_err(|error| match error {
-        NotFollowed::Over => Problem::new(ProblemKind::NotFound, "the issue's repository is not watched any more"),
+        NotFollowed::Over | NotFollowed::Unwatched => {
+            Problem::new(ProblemKind::NotFound, "the issue's repository is not watched any more")
+        }
         NotFollowed::Store(error) => store_failed(error),
         NotFollowed::Forge(error) => not_read(error),
         NotFollowed::RepoFile(error) => internal(error),

@@ -98,7 +98,7 @@ async fn add_watch(engine: &Engine, issue: &Issue, object: &mut WhyObject) -> Re
     if let Some(follow) = &issue.follow {
         object.follow = Some(followed(engine, issue, follow, object.state).await?);
         let effects = engine.store().effects_of(issue.id).await.map_err(store_failed)?;
-        object.next.extend(steps(&effects, issue, follow, object.state));
+        object.next.extend(steps(&effects, issue, follow, object));
         return Ok(());
     }
     let Some(watch) = watch else { return Ok(()) };
@@ -113,16 +113,23 @@ fn watch_of(engine: &Engine, repo: &RepoRef) -> Option<Watch> {
 }
 
 /// Advice about a followed issue that waits for a person.
-fn steps(effects: &[EffectView], issue: &Issue, follow: &Follow, latest: Option<TaskState>) -> Vec<String> {
-    let mut steps = Vec::new();
+fn steps(effects: &[EffectView], issue: &Issue, follow: &Follow, object: &WhyObject) -> Vec<String> {
+    let (mut steps, latest) = (Vec::new(), object.state);
     let name = &issue.reference;
+    let Some(watch) = &object.watch else {
+        if issue.state == IssueState::Open {
+            let repo = &name.repo;
+            steps.push(format!("continue with `kugetsu watch add {repo}`, or remove it with `kugetsu destroy {name}`"));
+        }
+        return steps;
+    };
     if follow.is_open() && follow.is_stopped {
         steps.push(format!("resume it: comment `/kugetsu retry` on {name}"));
     } else if latest.is_some_and(|latest| is_without_result(issue, latest)) {
         steps.push(format!("let the agent try again: comment `/kugetsu retry` on {name}"));
     }
     if effects.iter().any(|effect| effect.error.is_some() && !effect.failed) {
-        steps.push(format!("try at once what failed with `kugetsu watch run-once {}`", follow.watch));
+        steps.push(format!("try at once what failed with `kugetsu watch run-once {watch}`"));
     }
     steps
 }
@@ -332,10 +339,10 @@ async fn followed(
     follow: &Follow,
     latest: Option<TaskState>,
 ) -> Result<FollowObject, Problem> {
-    let watch = watch_of(engine, &issue.reference.repo).filter(|watch| watch.name == follow.watch);
+    let watch = watch_of(engine, &issue.reference.repo);
     let watch = watch.as_ref();
     let mut object = FollowObject {
-        watch: follow.watch.clone(),
+        watch: watch.map_or_else(|| follow.watch.clone(), |watch| watch.name.clone()),
         pr_url: match &issue.pr {
             Some(pr) => Some(pr.url.clone()),
             // It is forgotten with the files.
@@ -347,8 +354,8 @@ async fn followed(
         feedback: follow.records.iter().map(|record| feedback(record, watch)).collect(),
         ..FollowObject::default()
     };
-    if watch.is_none() {
-        object.waits_for = Some("nothing: its watch was removed".to_owned());
+    if watch.is_none() && issue.state == IssueState::Open {
+        object.waits_for = Some(format!("a watch of {}, which is not watched any more", issue.reference.repo));
     } else if latest.is_some_and(|latest| is_without_result(issue, latest)) {
         object.waits_for = Some("a person: the agent ended without a commit, so there is no pull request".to_owned());
     } else if follow.is_open() && object.pr_url.is_some() {

@@ -232,8 +232,8 @@ impl Driver for Sqlite {
         self.readers.query(move |connection| watches::candidates(connection, &repo, issue))
     }
 
-    fn watch_load(&self, repo: RepoRef, watch: String) -> Reply<'_, WatchLoad> {
-        self.readers.query(move |connection| watches::load(connection, &repo, &watch))
+    fn watch_load(&self, repo: RepoRef) -> Reply<'_, WatchLoad> {
+        self.readers.query(move |connection| watches::load(connection, &repo))
     }
 
     fn set_candidate(&self, repo: RepoRef, issue: u64, candidate: Option<Candidate>) -> Reply<'_, ()> {

@@ -66,21 +66,21 @@ pub(super) fn set_hook(
 
 /// The pull request of an issue that is worked on, or whose branch was pushed, is about to be opened, perhaps once the server takes
 /// it. It counts, so that further issues wait.
-pub(super) fn load(connection: &Connection, repo: &RepoRef, watch: &str) -> Result<WatchLoad, StoreError> {
+pub(super) fn load(connection: &Connection, repo: &RepoRef) -> Result<WatchLoad, StoreError> {
     let count = "SELECT \
             count(*) FILTER (WHERE is_live), \
             count(*) FILTER (WHERE change_state IN ('open', 'draft', 'conflict') OR is_unopened), \
             count(*) FILTER (WHERE is_unopened), \
-            count(*) FILTER (WHERE watch_ended = ?4) \
+            count(*) FILTER (WHERE watch_ended = ?3) \
         FROM (SELECT *, change_url IS NULL AND (is_live OR pushed_sha IS NOT NULL AND is_active) AS is_unopened \
             FROM (SELECT i.watch_ended, i.change_state, i.change_url, i.pushed_sha, \
                 i.watch_ended IS NULL AND i.watch_stopped = 0 AS is_active, \
                 EXISTS (SELECT 1 FROM tasks t WHERE t.issue = i.id AND t.state IN ('queued', 'running')) AS is_live \
             FROM repos p JOIN issues i ON i.repo = p.id \
-            WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch = ?3))";
+            WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch IS NOT NULL))";
     let mut statement = connection.prepare_cached(count)?;
-    let params = [repo.base.as_str(), repo.project.as_str(), watch, Ending::ClosedUnmerged.name()];
-    let running_by_rule = running_by_rule(connection, repo, watch)?;
+    let params = [repo.base.as_str(), repo.project.as_str(), Ending::ClosedUnmerged.name()];
+    let running_by_rule = running_by_rule(connection, repo)?;
     let load = |row: &Row<'_>| {
         Ok(WatchLoad {
             running: row.get(0)?,
@@ -93,14 +93,14 @@ pub(super) fn load(connection: &Connection, repo: &RepoRef, watch: &str) -> Resu
     Ok(statement.query_row(params, load)?)
 }
 
-fn running_by_rule(connection: &Connection, repo: &RepoRef, watch: &str) -> Result<BTreeMap<String, u32>, StoreError> {
+fn running_by_rule(connection: &Connection, repo: &RepoRef) -> Result<BTreeMap<String, u32>, StoreError> {
     let count = "SELECT i.watch_rule, count(*) FROM repos p JOIN issues i ON i.repo = p.id \
-        WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch = ?3 AND i.watch_rule IS NOT NULL \
+        WHERE p.base = ?1 AND p.project = ?2 AND i.state = 'open' AND i.watch IS NOT NULL AND i.watch_rule IS NOT NULL \
             AND EXISTS (SELECT 1 FROM tasks t WHERE t.issue = i.id AND t.state IN ('queued', 'running')) \
         GROUP BY i.watch_rule";
     let mut statement = connection.prepare_cached(count)?;
-    let rows = statement
-        .query_map([repo.base.as_str(), repo.project.as_str(), watch], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows =
+        statement.query_map([repo.base.as_str(), repo.project.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

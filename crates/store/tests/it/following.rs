@@ -26,7 +26,7 @@ async fn issue_without_a_pull_request_counts_as_one_that_is_not_opened() {
         issues.push(issue);
     }
     let load = async || {
-        let load = world.store().watch_load(issues[0].reference.repo.clone(), "api".to_owned()).await.unwrap();
+        let load = world.store().watch_load(issues[0].reference.repo.clone()).await.unwrap();
         (load.running, load.open_pull_requests, load.unopened_pull_requests)
     };
     assert_eq!(load().await, (2, 2, 2));
@@ -148,7 +148,7 @@ async fn issue_is_handed_over_once_and_only_if_it_is_new() {
     assert_eq!((follow.watch.as_str(), follow.rule.as_deref()), ("api", Some("label bug")));
     let other = Enqueue { watch: watch("type task"), ..handed(3) };
     world.store().enqueue(other, now()).await.unwrap();
-    let load = world.store().watch_load(issue.reference.repo.clone(), "api".to_owned()).await.unwrap();
+    let load = world.store().watch_load(issue.reference.repo.clone()).await.unwrap();
     let by_rule = [("label bug".to_owned(), 1), ("type task".to_owned(), 1)];
     assert_eq!((load.running, load.running_by_rule), (2, by_rule.into()));
     assert!(world.store().enqueue(first, now()).await.unwrap().repeated, "the same task again");

@@ -23,5 +23,6 @@ mod stage;
 mod stopped_merges;
 mod story;
 mod tokens;
+mod unwatched;
 mod webhooks;
 mod why;

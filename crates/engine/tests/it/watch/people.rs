@@ -6,7 +6,6 @@ use jiff::SignedDuration;
 use kugetsu_api::watch::PollRequest;
 use kugetsu_engine::watch_queries::polls::{self, Mode};
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
-use serde_json::json;
 
 use super::answers::polls;
 use super::stage::{Failure, KINDS, PROJECT, Stage};
@@ -139,23 +138,6 @@ async fn poll_on_request_tries_at_once_what_failed() {
             }
         };
         tokio::time::timeout(LIMIT, is_open()).await.unwrap_or_else(|_| panic!("{kind:?}: it waits for more time"));
-        daemon.kill().await;
-    }
-}
-
-#[tokio::test]
-async fn watch_that_is_added_again_continues_with_its_pull_requests() {
-    for kind in KINDS {
-        let stage = Stage::with(kind, json!({ "merge": "when-green" })).await;
-        let daemon = stage.daemon();
-        let issue = stage.hand_over();
-        let number = stage.pull_request(&daemon, issue).await;
-        let mut watches = Vec::new();
-        stage.world.change_settings(|settings| std::mem::swap(&mut watches, &mut settings.watches));
-        stage.until(&daemon, "the last look", async || stage.is_over(&daemon, issue).await.then_some(())).await;
-        stage.pass_checks(number);
-        stage.world.change_settings(|settings| settings.watches = watches);
-        stage.merged(&daemon, number).await;
         daemon.kill().await;
     }
 }
