@@ -15,6 +15,7 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::{Candidate, WatchLoad};
 use sha2::{Digest, Sha256};
 
+use super::former::former_issue;
 use super::task::{HandoverError, first_task, start};
 use super::trusted::is_trusted;
 use crate::engine::Engine;
@@ -303,6 +304,13 @@ async fn ask(
     facts: &mut Facts,
 ) -> Result<(), HandoverError> {
     let project = &watch.repo.project;
+    if facts.task.is_none()
+        && let Some(former) = former_issue(engine, watch, forge, issue.number).await?
+    {
+        let task = engine.store().view(former.id).await?.map_or("unknown", |view| view.task.state.name());
+        facts.task = Some(format!("{task}, as {}", former.reference));
+        return Ok(());
+    }
     // Until it is known.
     facts.open_dependencies = None;
     let branch = naming::branch(issue.number, &issue.title);

@@ -4,6 +4,7 @@ pub(crate) mod candidates;
 pub(crate) mod commands;
 pub(crate) mod comments;
 pub(crate) mod followed;
+pub(crate) mod former;
 pub(crate) mod handover;
 pub(crate) mod look;
 pub(crate) mod message;

@@ -119,3 +119,38 @@ async fn commands_on_the_former_repository_of_a_watch_do_not_reach_the_other_one
         daemon.kill().await;
     }
 }
+
+#[tokio::test]
+async fn issue_of_a_renamed_repository_is_not_started_twice() {
+    for kind in KINDS {
+        let stage = Stage::with(kind, json!({ "merge": "when-green" })).await;
+        stage.world.change_settings(|settings| settings.agents.max = 0);
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        let is_known = async || daemon.store.issue(&daemon.reference(issue)).await.unwrap().map(drop);
+        stage.until(&daemon, "the task", is_known).await;
+        stage.rename("acme/new");
+        stage.set_watches(&[("api", watching(&stage, "acme/new"))]);
+        let repo = RepoRef { project: ProjectPath::new("acme/new").unwrap(), ..stage.world.repo.name.clone() };
+        let renamed = IssueRef { repo, number: issue };
+        stage.hours(&daemon, 1).await;
+        assert!(daemon.store.issue(&renamed).await.unwrap().is_none(), "{kind:?}");
+        let candidate = daemon.store.candidate(renamed.repo.clone(), issue).await.unwrap().unwrap();
+        let new = candidate.conditions.iter().find(|condition| condition.kind.name() == "new").unwrap();
+        assert!(new.fact.contains(&format!("queued, as {}", daemon.reference(issue))), "{kind:?}: {new:?}");
+        // The former name continues.
+        stage.set_watches(&[("api", json!({ "merge": "when-green" }))]);
+        stage.world.change_settings(|settings| settings.agents.max = 1);
+        let number = stage.pull_request(&daemon, issue).await;
+        let head = stage.forge.pull_request_of("acme/new", number).sha;
+        stage.forge.set_check(
+            "acme/new",
+            &head,
+            "test",
+            kugetsu_testkit::forge_server::check::CheckState::Success,
+            None,
+        );
+        stage.merged(&daemon, number).await;
+        daemon.kill().await;
+    }
+}
