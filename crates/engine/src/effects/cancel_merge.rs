@@ -1,19 +1,26 @@
-//! Cancels the merge of a pull request that was left to the server.
+//! Cancels the merge of a pull request that was left to the server. It needs neither the watch nor the file of the repository: what ends
+//! them must not keep a merge from being canceled.
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::watch::follow::FollowEvent;
+use kugetsu_store::error::StoreError;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::watch::followed::Followed;
+use crate::forges::background;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, number: u64) -> Outcome {
-    let followed = match Followed::read(engine, issue).await {
-        Ok(followed) => followed,
-        Err(reason) => return reason.into(),
+    let repo = match engine.store().issue_by_id(issue).await {
+        Ok(issue) => issue.reference.repo,
+        Err(StoreError::NoSuchIssue) => return Outcome::done(),
+        Err(error) => return Outcome::retry(error),
     };
-    match followed.forge.cancel_merge(followed.project(), number).await {
+    let forge = match background(engine, &repo.base) {
+        Ok(forge) => forge,
+        Err(error) => return error.into(),
+    };
+    match forge.cancel_merge(&repo.project, number).await {
         Ok(()) => Outcome::event(issue, Event::Followed(FollowEvent::MergeCanceled)),
         Err(error) => error.into(),
     }

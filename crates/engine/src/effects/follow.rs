@@ -21,8 +21,9 @@ use uuid::Uuid;
 use super::outcome::Outcome;
 use super::wait::{Waited, while_wanted};
 use crate::engine::Engine;
+use crate::repo_file::RepoFileError;
 use crate::watch::commands::{Discussion, carry_out};
-use crate::watch::followed::Followed;
+use crate::watch::followed::{Followed, NotFollowed};
 use crate::watch::look::Look;
 use crate::watch::message::{REMARKS_MAX, message};
 use crate::watch::reviewers::request_reviews;
@@ -86,7 +87,10 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
     let _permit = engine.looks().begin().await;
     // Before the issue is read: a change after that is noticed.
     let mut events = engine.store().listen();
-    let followed = Followed::read(engine, issue).await?;
+    let followed = match Followed::read(engine, issue).await {
+        Ok(followed) => followed,
+        Err(reason) => return unattended(engine, issue, at, reason).await.map(Found::Something),
+    };
     let Some(number) = followed.pull_request(engine) else { return Err(Outcome::done()) };
     let now = engine.now();
     let look = Look::at(&followed, number, now).await?;
@@ -115,6 +119,24 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
         return Ok(Found::Nothing { until: *until, seen: Box::new(look.seen), poll });
     }
     settle(engine, &followed, &look, at, seen, actions).await.map(Found::Something)
+}
+
+/// Cancels a merge that was left to the server when it is not looked at any more: the watch was removed, or the file of the repository
+/// may be meant to narrow what is allowed.
+async fn unattended(
+    engine: &Engine,
+    issue: IssueId,
+    at: Timestamp,
+    reason: NotFollowed,
+) -> Result<Settlement, Outcome> {
+    if matches!(reason, NotFollowed::Unwatched | NotFollowed::RepoFile(RepoFileError::Invalid(_))) {
+        let found = engine.store().issue_by_id(issue).await.map_err(Outcome::retry)?;
+        if found.follow.is_some_and(|follow| follow.scheduled.is_some()) {
+            let events = vec![(issue, Event::Followed(FollowEvent::MergeCancelDecided))];
+            return Ok(Settlement { events, look: Some((issue, at)), ..Settlement::default() });
+        }
+    }
+    Err(reason.into())
 }
 
 /// Whether something happened to the issue, as far as is known.

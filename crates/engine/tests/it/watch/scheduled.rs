@@ -1,8 +1,11 @@
 //! Merges that are left to the server: to its queue, or until its own conditions are met.
 
+use kugetsu_domain::flow::Event;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PrState;
+
+use serde_json::json;
 
 use super::stage::{KINDS, PROJECT, Stage, deaths};
 use crate::world::Daemon;
@@ -150,6 +153,54 @@ async fn person_decides_about_a_pull_request_that_the_queue_removed() {
         scheduled(&stage, &daemon, issue).await;
         stage.forge.run_merge_queue(PROJECT);
         stage.play(&daemon, issue).await;
+    }
+}
+
+async fn is_canceled_now(stage: &Stage, daemon: &Daemon, number: u64) {
+    stage.settle(daemon).await;
+    assert!(!stage.forge.is_scheduled(PROJECT, number), "{:?}", stage.kind);
+}
+
+#[tokio::test]
+async fn merge_of_a_removed_issue_is_canceled_although_its_watch_is_gone() {
+    for kind in KINDS {
+        let (stage, daemon, issue, number) = held(kind).await;
+        stage.settle(&daemon).await;
+        stage.set_watches(&[]);
+        let id = daemon.issue(issue).await.id;
+        daemon.engine.store().apply(id, Event::DestroyRequested, daemon.engine.clock().now()).await.unwrap();
+        is_canceled_now(&stage, &daemon, number).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn merge_is_canceled_when_the_watch_is_removed() {
+    for kind in KINDS {
+        let (stage, daemon, issue, number) = held(kind).await;
+        stage.set_watches(&[]);
+        stage.hours(&daemon, 1).await;
+        is_canceled_now(&stage, &daemon, number).await;
+        stage.forge.hold_merges(PROJECT, false);
+        stage.hours(&daemon, 1).await;
+        assert_eq!(state_of(&stage, number), PrState::Open, "{kind:?}");
+        stage.set_watches(&[("api", json!({}))]);
+        stage.play(&daemon, issue).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn merge_is_canceled_while_the_file_of_the_repository_is_not_valid() {
+    for kind in KINDS {
+        let (stage, daemon, issue, number) = held(kind).await;
+        stage.forge.set_file(PROJECT, ".kugetsu.toml", "merge = 3");
+        stage.hours(&daemon, 2).await;
+        is_canceled_now(&stage, &daemon, number).await;
+        stage.forge.hold_merges(PROJECT, false);
+        stage.forge.set_file(PROJECT, ".kugetsu.toml", "");
+        stage.play(&daemon, issue).await;
+        daemon.kill().await;
     }
 }
 
