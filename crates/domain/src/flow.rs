@@ -384,7 +384,7 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
     let version = issue.version;
     let merge = match &event {
         FollowEvent::MergeDecided { .. } => Some(Effect::Merge { version }),
-        FollowEvent::MergeCancelDecided => cancellation(issue),
+        FollowEvent::MergeCancelDecided | FollowEvent::MergeRenewed { .. } => cancellation(issue),
         // Its removal was requested while the request to the server was on its way.
         FollowEvent::MergeScheduled(scheduled) if issue.state != IssueState::Open => {
             Some(Effect::CancelMerge { number: scheduled.number, version })

@@ -11,7 +11,7 @@ use crate::ci::CiStatus;
 use crate::discussion::{Comment, Comments, Reaction, Review, ReviewThread};
 use crate::error::ForgeError;
 use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
-use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
+use crate::pull_request::{Merge, MergeSchedule, NewPullRequest, PullRequest, PullRequestEdit};
 use crate::user::{Account, Permission, ProjectAccess, TokenRight};
 
 /// A boxed future, so that `dyn Forge` is possible.
@@ -110,7 +110,12 @@ pub trait Forge: Debug + Send + Sync {
     fn has_merge_queue<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, bool>;
 
     /// Whether the server will merge the pull request without a further request: it is in a queue, or waits for conditions.
-    fn is_merge_scheduled<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, bool>;
+    fn merge_schedule<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, MergeSchedule>;
+
+    /// The same without the details.
+    fn is_merge_scheduled<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, bool> {
+        Box::pin(async move { Ok(self.merge_schedule(project, number).await? != MergeSchedule::None) })
+    }
 
     /// The reviews of a pull request, oldest first.
     fn reviews<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<Review>>;

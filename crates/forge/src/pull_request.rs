@@ -82,6 +82,22 @@ pub struct Merge {
     pub when_ready: bool,
 }
 
+/// A merge that a server makes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeSchedule {
+    None,
+    Pending {
+        /// When it was scheduled, by the server's clock, if the server does not show that it has dropped it since.
+        since: Option<Timestamp>,
+    },
+}
+
+impl From<bool> for MergeSchedule {
+    fn from(is_pending: bool) -> Self {
+        if is_pending { Self::Pending { since: None } } else { Self::None }
+    }
+}
+
 /// Whether a pull request can be merged into its base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MergeCheck {

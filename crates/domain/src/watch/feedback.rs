@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::TaskId;
-use crate::watch::scheduled::{Course, SeenSchedule, reconsider};
+use crate::watch::scheduled::{Course, RENEWALS_MAX, SeenSchedule, reconsider};
 
 /// How long checks may take to be reported after a push: nothing reported means that it is too early.
 pub const CHECKS_GRACE: SignedDuration = SignedDuration::from_mins(3);
@@ -204,6 +204,8 @@ pub enum Action {
     Merge { head: String },
     /// Cancel the merge that was left to the server: something speaks against it now.
     CancelMerge,
+    /// Cancel the merge of this head that was left to the server, which may have dropped it, and decide again.
+    RenewMerge { head: String },
     /// It was merged or closed, by any user.
     Complete(Ending),
 }
@@ -237,6 +239,7 @@ pub fn decide(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>,
     vec![match reconsider(scheduled, due, now) {
         Course::Wait { until, why } => Action::Wait { until, why },
         Course::Cancel => Action::CancelMerge,
+        Course::Renew => Action::RenewMerge { head: scheduled.head.clone() },
         Course::GivenUp { reason } => {
             Action::Stop { kind: FeedbackKind::Merge, fingerprint: scheduled.head.clone(), reason: reason.to_owned() }
         }
@@ -265,7 +268,7 @@ fn decide_open(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>
         }
     }
     if actions.is_empty() && is_mergeable(seen, rules, &mut waits) && !has_stopped(seen, records) {
-        actions.push(Action::Merge { head: seen.head.clone() });
+        actions.push(merge_or_stop(seen.head.clone(), renewals(&seen.head, records)));
     }
     match actions.is_empty() {
         // The earliest time; a wait without one ends with what the server reports.
@@ -387,6 +390,20 @@ fn is_mergeable(seen: &Seen, rules: Rules, waits: &mut Vec<Action>) -> bool {
         && seen.conflicts == Some(false)
 }
 
+/// How many times the merge of this head was left to the server in vain.
+pub fn renewals(head: &str, records: &[Record]) -> u32 {
+    let mut of_kind = records.iter().filter(|record| record.kind == FeedbackKind::Merge && record.fingerprint == head);
+    of_kind.next().map_or(0, |record| record.given)
+}
+
+fn merge_or_stop(head: String, renewals: u32) -> Action {
+    if renewals < RENEWALS_MAX {
+        return Action::Merge { head };
+    }
+    let reason = format!("the merge was left to the server {renewals} times, and the server did not merge");
+    Action::Stop { kind: FeedbackKind::Merge, fingerprint: head, reason }
+}
+
 /// Whether a kind stopped and what stopped it is still there.
 fn has_stopped(seen: &Seen, records: &[Record]) -> bool {
     records.iter().any(|record| {
@@ -404,6 +421,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::watch::scheduled::SCHEDULE_TRUST;
 
     fn now() -> Timestamp {
         "2026-11-29T12:00:00Z".parse().unwrap()
@@ -558,7 +576,8 @@ mod tests {
 
     #[test]
     fn merge_that_is_left_to_the_server_is_kept_or_canceled() {
-        let scheduled = SeenSchedule { head: "c1".to_owned(), is_pending: true, changed: None };
+        let scheduled =
+            SeenSchedule { head: "c1".to_owned(), is_pending: true, since: None, renewals: 0, changed: None };
         let scheduled = Seen { scheduled: Some(scheduled), ..green() };
         assert!(waits(&decided(&scheduled, &[])));
         assert!(waits(&decided(&Seen { conflicts: None, ..scheduled.clone() }, &[])), "the base moved");
@@ -570,6 +589,20 @@ mod tests {
         }
         let ending = Ending::Merged;
         assert_eq!(decided(&Seen { ending: Some(ending), ..scheduled }, &[]), [Action::Complete(ending)]);
+    }
+
+    #[test]
+    fn merge_that_the_server_drops_is_renewed_until_a_person_decides() {
+        let renewed = |given| [record(FeedbackKind::Merge, "c1", given, RecordState::Settled)];
+        assert_eq!(decided(&green(), &renewed(RENEWALS_MAX - 1)), [Action::Merge { head: "c1".to_owned() }]);
+        let actions = decided(&green(), &renewed(RENEWALS_MAX));
+        assert!(matches!(actions[..], [Action::Stop { kind: FeedbackKind::Merge, .. }]), "{actions:?}");
+        let moved = Seen { head: "c2".to_owned(), ..green() };
+        assert_eq!(decided(&moved, &renewed(RENEWALS_MAX)), [Action::Merge { head: "c2".to_owned() }]);
+        let since = Some(now() - SCHEDULE_TRUST);
+        let scheduled = SeenSchedule { head: "c1".to_owned(), is_pending: true, since, renewals: 0, changed: None };
+        let scheduled = Seen { scheduled: Some(scheduled), ..green() };
+        assert_eq!(decided(&scheduled, &[]), [Action::RenewMerge { head: "c1".to_owned() }]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::{RunId, TaskId};
-use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState};
+use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState, renewals};
 use crate::watch::scheduled::Scheduled;
 
 /// Shortest time between the beginnings of two looks at a pull request.
@@ -79,6 +79,8 @@ pub enum FollowEvent {
     MergeScheduled(Scheduled),
     /// The merge that was left to the server is to be canceled.
     MergeCancelDecided,
+    /// The merge of the head that was left to the server, which may have dropped it, is to be canceled and decided again.
+    MergeRenewed { head: String },
     /// The merge is not left to the server any more.
     MergeCanceled,
     /// A user stopped the issue.
@@ -112,6 +114,7 @@ impl FollowEvent {
             Self::MergeDecided { .. } => "merge_decided",
             Self::MergeScheduled(_) => "merge_scheduled",
             Self::MergeCancelDecided => "merge_cancel_decided",
+            Self::MergeRenewed { .. } => "merge_renewed",
             Self::MergeCanceled => "merge_canceled",
             Self::Stopped => "follow_stopped",
             Self::Resumed => "follow_resumed",
@@ -234,6 +237,12 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
             if follow.is_open() { follow.look(now) } else { None }
         }
         FollowEvent::MergeDecided { head: _ } | FollowEvent::MergeCancelDecided => {
+            follow.look_at = None;
+            None
+        }
+        FollowEvent::MergeRenewed { head } => {
+            let given = renewals(&head, &follow.records).saturating_add(1);
+            follow.set(Record { kind: FeedbackKind::Merge, fingerprint: head, given, state: RecordState::Settled });
             follow.look_at = None;
             None
         }

@@ -5,6 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 /// How long a pull request that left the server's queue may take to be reported as merged.
 pub const MERGE_GRACE: SignedDuration = SignedDuration::from_mins(1);
 
+/// How long the server is trusted to make a merge, if it does not show that it has dropped it. It doubles each time.
+pub const SCHEDULE_TRUST: SignedDuration = SignedDuration::from_hours(1);
+
+/// How many times a merge is left to such a server in vain before a person has to decide.
+pub const RENEWALS_MAX: u32 = 4;
+
 /// A merge that was left to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheduled {
@@ -23,6 +29,10 @@ pub struct SeenSchedule {
     pub head: String,
     /// Whether the server is still going to merge it.
     pub is_pending: bool,
+    /// When it was left to the server, if the server does not show that it has dropped it since.
+    pub since: Option<Timestamp>,
+    /// How many times it was left to the server in vain before.
+    pub renewals: u32,
     /// When the pull request changed last.
     pub changed: Option<Timestamp>,
 }
@@ -34,6 +44,8 @@ pub(crate) enum Course {
     Wait { until: Option<Timestamp>, why: &'static str },
     /// Something speaks against it.
     Cancel,
+    /// The server may have dropped it.
+    Renew,
     /// A person has to decide.
     GivenUp { reason: &'static str },
 }
@@ -45,7 +57,12 @@ pub(crate) fn reconsider(scheduled: &SeenSchedule, due: Option<&str>, now: Times
         return Course::Cancel;
     }
     if scheduled.is_pending {
-        return Course::Wait { until: None, why: "the server merges it when its own conditions are met" };
+        let trusted = SCHEDULE_TRUST.saturating_mul(2_i32.saturating_pow(scheduled.renewals));
+        let until = scheduled.since.map(|since| since.saturating_add(trusted).unwrap_or(Timestamp::MAX));
+        return match until.filter(|until| *until <= now) {
+            Some(_) => Course::Renew,
+            None => Course::Wait { until, why: "the server merges it when its own conditions are met" },
+        };
     }
     let grace = scheduled.changed.map(|changed| changed.saturating_add(MERGE_GRACE).unwrap_or(Timestamp::MAX));
     match grace.filter(|grace| now < *grace) {
@@ -64,9 +81,24 @@ mod tests {
         "2026-11-29T12:00:00Z".parse().unwrap()
     }
 
+    fn seen(is_pending: bool, changed: Option<Timestamp>) -> SeenSchedule {
+        SeenSchedule { head: "c1".to_owned(), is_pending, since: None, renewals: 0, changed }
+    }
+
+    #[test]
+    fn merge_that_the_server_may_have_dropped_is_renewed_less_and_less_often() {
+        for (renewals, hours) in [(0, 1), (1, 2), (3, 8)] {
+            let scheduled = SeenSchedule { since: Some(now()), renewals, ..seen(true, None) };
+            let decided = |now| reconsider(&scheduled, Some("c1"), now);
+            let end = now() + SignedDuration::from_hours(hours);
+            assert!(matches!(decided(now()), Course::Wait { until: Some(until), .. } if until == end), "{renewals}");
+            assert_eq!(decided(end), Course::Renew, "{renewals}");
+        }
+    }
+
     #[test]
     fn merge_stays_with_the_server_while_nothing_speaks_against_it() {
-        let scheduled = SeenSchedule { head: "c1".to_owned(), is_pending: true, changed: Some(now()) };
+        let scheduled = seen(true, Some(now()));
         assert!(matches!(reconsider(&scheduled, Some("c1"), now()), Course::Wait { until: None, .. }));
         for is_pending in [true, false] {
             let scheduled = SeenSchedule { is_pending, ..scheduled.clone() };
@@ -78,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_person_decides_when_the_server_gives_the_merge_up() {
-        let left = SeenSchedule { head: "c1".to_owned(), is_pending: false, changed: Some(now()) };
+        let left = seen(false, Some(now()));
         let decided = |now| reconsider(&left, Some("c1"), now);
         let grace = now() + MERGE_GRACE;
         assert!(matches!(decided(now()), Course::Wait { until: Some(until), .. } if until == grace));

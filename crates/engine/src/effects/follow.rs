@@ -185,6 +185,7 @@ async fn settle(
                 events.push(Event::Followed(FollowEvent::Exhausted { kind, fingerprint, reason }));
             }
             Action::Merge { head } => events.push(Event::Followed(FollowEvent::MergeDecided { head })),
+            Action::RenewMerge { head } => events.push(Event::Followed(FollowEvent::MergeRenewed { head })),
             Action::CancelMerge => events.push(Event::Followed(FollowEvent::MergeCancelDecided)),
             Action::Complete(ending) => events.push(Event::Followed(FollowEvent::Ended { ending })),
         }

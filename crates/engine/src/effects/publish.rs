@@ -126,7 +126,14 @@ async fn decided(engine: &Engine, followed: &Followed, failed: &Verification, ac
         (Action::Stop { kind, fingerprint, reason }, _) => {
             Outcome::event(issue, Event::Followed(FollowEvent::Exhausted { kind, fingerprint, reason }))
         }
-        (Action::Wait { .. } | Action::Merge { .. } | Action::CancelMerge | Action::Complete(_), _) => Outcome::done(),
+        (
+            Action::Wait { .. }
+            | Action::Merge { .. }
+            | Action::CancelMerge
+            | Action::RenewMerge { .. }
+            | Action::Complete(_),
+            _,
+        ) => Outcome::done(),
     }
 }
 

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::watch::command::commands;
-use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified};
+use kugetsu_domain::watch::feedback::{
+    Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified, renewals,
+};
 use kugetsu_domain::watch::scheduled::SeenSchedule;
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
 use kugetsu_forge::discussion::{Comment, Comments, Review, ReviewThread, ReviewVerdict};
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::Subject;
-use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
+use kugetsu_forge::pull_request::{MergeCheck, MergeSchedule, PullRequest};
 use kugetsu_forge::user::User;
 
 use super::commands::Origin;
@@ -55,9 +57,9 @@ impl Look {
     /// Asks the server for everything about the pull request.
     pub(crate) async fn at(followed: &Followed, number: u64, now: Timestamp) -> Result<Self, ForgeError> {
         let (forge, project) = (followed.forge.as_ref(), followed.project());
-        let is_scheduled = match &followed.follow.scheduled {
-            Some(_) => forge.is_merge_scheduled(project, number).await?,
-            None => false,
+        let schedule = match &followed.follow.scheduled {
+            Some(_) => forge.merge_schedule(project, number).await?,
+            None => MergeSchedule::None,
         };
         // Afterwards: one that is scheduled no longer may be merged.
         let pull = forge.pull_request(project, number).await?;
@@ -102,7 +104,12 @@ impl Look {
             is_unverified: is_unverified(&pull.head_sha, &followed.follow.records),
             scheduled: followed.follow.scheduled.as_ref().map(|scheduled| SeenSchedule {
                 head: scheduled.head.clone(),
-                is_pending: is_scheduled,
+                is_pending: schedule != MergeSchedule::None,
+                since: match schedule {
+                    MergeSchedule::Pending { since } => since.and_then(|at| at.checked_sub(ahead).ok()),
+                    MergeSchedule::None => None,
+                },
+                renewals: renewals(&scheduled.head, &followed.follow.records),
                 changed: pull.updated.and_then(|at| at.checked_sub(ahead).ok()),
             }),
         };

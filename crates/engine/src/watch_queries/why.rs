@@ -419,6 +419,7 @@ fn due(action: &Action) -> String {
         Action::Give { kind, .. } => format!("the agent, which gets feedback of the kind {} now", kind.name()),
         Action::Stop { reason, .. } => format!("a person: {reason}"),
         Action::Merge { .. } => "the merge, which is due now".to_owned(),
+        Action::RenewMerge { .. } => "the merge, which its server may have dropped: it is decided again now".to_owned(),
         Action::CancelMerge => "the merge that was left to its server, which is canceled now".to_owned(),
         Action::Complete(ending) => format!("the cleanup: it is {}", ending.name()),
         Action::Wait { why, .. } => (*why).to_owned(),

@@ -99,7 +99,9 @@ fn of_follow(event: &FollowEvent) -> Value {
         FollowEvent::Exhausted { kind, fingerprint, reason } => {
             json!({ "kind": kind.name(), "fingerprint": fingerprint, "reason": reason })
         }
-        FollowEvent::MergeDecided { head } | FollowEvent::HeadSeen { head } => json!({ "head_sha": head }),
+        FollowEvent::MergeDecided { head } | FollowEvent::MergeRenewed { head } | FollowEvent::HeadSeen { head } => {
+            json!({ "head_sha": head })
+        }
         FollowEvent::MergeScheduled(Scheduled { number, head, refusal }) => {
             json!({ "pull_request": number, "head_sha": head, "refusal": refusal })
         }

@@ -217,6 +217,16 @@ impl ForgeServer {
         assert!(dropped, "the merge of {project}#{number} is not scheduled");
     }
 
+    /// Drops the auto-merge of a pull request as Gitea does after a failed attempt: the timeline does not show it.
+    ///
+    /// # Panics
+    /// Panics if no merge of it is scheduled.
+    pub fn forget_scheduled(&self, project: &str, number: u64) {
+        let dropped = self
+            .with(project, |project| project.pull_requests.get_mut(&number).and_then(|pull| pull.auto_merge.take()));
+        assert!(dropped.is_some(), "the merge of {project}#{number} is not scheduled");
+    }
+
     /// Deletes an issue. Its number is not used again.
     pub fn delete_issue(&self, project: &str, number: u64) {
         self.with(project, |project| {

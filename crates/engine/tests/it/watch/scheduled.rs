@@ -204,6 +204,51 @@ async fn merge_is_canceled_while_the_file_of_the_repository_is_not_valid() {
     }
 }
 
+/// Kinds of servers that do not show that they have dropped a merge.
+const FORGETFUL: [ForgeKind; 2] = [ForgeKind::Gitea, ForgeKind::Forgejo];
+
+#[tokio::test]
+async fn merge_that_the_server_has_dropped_silently_is_decided_again() {
+    for kind in FORGETFUL {
+        let (stage, daemon, issue, number) = held(kind).await;
+        stage.forge.forget_scheduled(PROJECT, number);
+        stage.forge.hold_merges(PROJECT, false);
+        stage.play(&daemon, issue).await;
+        assert_eq!(stage.once().get("merge_when_ready"), Some(&1), "{kind:?}");
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn person_decides_about_a_merge_that_the_server_drops_again_and_again() {
+    for kind in FORGETFUL {
+        let (stage, daemon, issue, number) = held(kind).await;
+        let drop_it = || {
+            if stage.forge.is_scheduled(PROJECT, number) {
+                stage.forge.forget_scheduled(PROJECT, number);
+            }
+        };
+        stage
+            .until(&daemon, "the label", async || {
+                drop_it();
+                has_label(&stage, issue, "kugetsu/needs-person").then_some(())
+            })
+            .await;
+        let why = stage.why(&daemon, issue).await;
+        assert!(why.contains("the merge was left to the server 4 times"), "{kind:?}: {why}");
+        let scheduled = stage.once()["merge_when_ready"];
+        assert_eq!(scheduled, 4, "{kind:?}");
+        stage.hours(&daemon, 20).await;
+        assert_eq!(stage.once()["merge_when_ready"], scheduled, "{kind:?}");
+        stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu retry");
+        let number = self::scheduled(&stage, &daemon, issue).await;
+        stage.forge.forget_scheduled(PROJECT, number);
+        stage.forge.hold_merges(PROJECT, false);
+        stage.play(&daemon, issue).await;
+        daemon.kill().await;
+    }
+}
+
 /// Leaves a merge to the server, stops the issue and resumes it, with a daemon that dies, and with the next one. Returns whether it
 /// died.
 async fn survives(kind: ForgeKind, requests: Fuse) -> bool {

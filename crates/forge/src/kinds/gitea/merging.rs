@@ -8,7 +8,7 @@ use serde_json::json;
 use super::api::Gitea;
 use crate::error::ForgeError;
 use crate::kinds::wire;
-use crate::pull_request::Merge;
+use crate::pull_request::{Merge, MergeSchedule};
 
 /// A comment or a change.
 #[derive(Deserialize)]
@@ -16,6 +16,7 @@ struct Entry {
     id: u64,
     #[serde(rename = "type")]
     kind: String,
+    created_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,21 +51,21 @@ impl Gitea {
 
     /// Only the timeline shows it. It does not show that the server has dropped a schedule because its own attempt to merge failed;
     /// such a pull request is reported as scheduled until it is scheduled and canceled again.
-    pub(super) async fn is_scheduled(&self, project: &ProjectPath, number: u64) -> Result<bool, ForgeError> {
+    pub(super) async fn schedule(&self, project: &ProjectPath, number: u64) -> Result<MergeSchedule, ForgeError> {
         let number = number.to_string();
         let path = wire::repo_path(project, &["issues", &number, "timeline"]);
         // Without a page, the server sends the whole timeline.
         let mut changes = self.client.list(&path, &[], Entry::change).await?;
         changes.sort_by_key(|(id, _)| *id);
-        let (mut scheduled, mut open) = (false, true);
+        let (mut schedule, mut open) = (MergeSchedule::None, true);
         for (_, change) in changes {
             match change {
-                Change::Scheduled(now) => scheduled = now,
+                Change::Schedule(now) => schedule = now,
                 // A schedule survives that the pull request is closed, and a push.
                 Change::Open(now) => open = now,
             }
         }
-        Ok(scheduled && open)
+        Ok(if open { schedule } else { MergeSchedule::None })
     }
 
     pub(super) async fn unschedule(&self, project: &ProjectPath, number: u64) -> Result<(), ForgeError> {
@@ -77,15 +78,17 @@ impl Gitea {
 /// A change that decides whether a merge is scheduled, with the new state.
 #[derive(Clone, Copy)]
 enum Change {
-    Scheduled(bool),
+    Schedule(MergeSchedule),
     Open(bool),
 }
 
 impl Entry {
     fn change(self) -> Option<(u64, Change)> {
         let change = match self.kind.as_str() {
-            "pull_scheduled_merge" => Change::Scheduled(true),
-            "pull_cancel_scheduled_merge" | "merge_pull" => Change::Scheduled(false),
+            "pull_scheduled_merge" => {
+                Change::Schedule(MergeSchedule::Pending { since: wire::time(self.created_at.as_deref()) })
+            }
+            "pull_cancel_scheduled_merge" | "merge_pull" => Change::Schedule(MergeSchedule::None),
             "close" => Change::Open(false),
             "reopen" => Change::Open(true),
             _ => return None,

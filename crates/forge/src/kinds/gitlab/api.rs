@@ -17,7 +17,7 @@ use crate::issue::{Issue, IssueEdit, IssueQuery, Listed};
 use crate::kinds::dialect::{ApiPaths, Dialect, Pages, PublicServer};
 use crate::kinds::probe::{Identity, Prober};
 use crate::kinds::wire;
-use crate::pull_request::{Merge, NewPullRequest, PullRequest, PullRequestEdit};
+use crate::pull_request::{Merge, MergeSchedule, NewPullRequest, PullRequest, PullRequestEdit};
 use crate::user::{Account, Permission, ProjectAccess, TokenNeeds, TokenRight};
 
 pub(in crate::kinds) static GITLAB: Dialect = Dialect {
@@ -154,8 +154,8 @@ impl Forge for GitLab {
         Box::pin(self.has_trains(project))
     }
 
-    fn is_merge_scheduled<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, bool> {
-        Box::pin(self.is_scheduled(project, number))
+    fn merge_schedule<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, MergeSchedule> {
+        Box::pin(async move { Ok(self.is_scheduled(project, number).await?.into()) })
     }
 
     fn reviews<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Vec<Review>> {
