@@ -10,10 +10,10 @@ use kugetsu_forge::issue::{IssueEdit, IssueState as OnServer};
 use kugetsu_store::error::StoreError;
 
 use super::outcome::Outcome;
+use super::unmerged::{kept, unmerged_head};
 use super::wait::while_wanted;
 use crate::engine::Engine;
 use crate::watch::followed::Followed;
-use crate::watch::unmerged::{kept, unmerged_head};
 
 /// Executions that fail before the rest is cleaned up without what the server refuses: some hours, in which a person may allow it.
 const ATTEMPTS_MAX: u32 = 20;

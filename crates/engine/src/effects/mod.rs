@@ -17,5 +17,6 @@ mod remove_files;
 mod report;
 mod rescue;
 mod run;
+mod unmerged;
 mod unwatched;
 mod wait;

@@ -16,12 +16,12 @@ use uuid::Uuid;
 
 use super::follow::continued;
 use super::outcome::Outcome;
+use super::unmerged::{kept, unmerged_head};
 use crate::engine::Engine;
 use crate::queries::transcript::{self, Verification};
 use crate::repositories::{RepositoryError, mirror};
 use crate::watch::followed::Followed;
 use crate::watch::message::failed_verification;
-use crate::watch::unmerged::{kept, unmerged_head};
 
 /// Commits that are listed.
 const COMMITS_MAX: usize = 100;

@@ -1,9 +1,10 @@
 //! Starts the issues of a watched repository that meet every condition.
 
 use jiff::{SignedDuration, Timestamp};
+use kugetsu_domain::issue::{Issue as Known, IssueState as KnownState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, ProjectPath};
 use kugetsu_domain::watch::conditions::{
     Author, Condition, ConditionKind, Facts, LabeledText, Load, Met, Policy, RuleLoad, conditions, is_eligible, limits,
 };
@@ -15,7 +16,6 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::{Candidate, WatchLoad};
 use sha2::{Digest, Sha256};
 
-use super::former::former_issue;
 use super::task::{HandoverError, first_task, start};
 use super::trusted::is_trusted;
 use crate::engine::Engine;
@@ -353,6 +353,41 @@ async fn work(engine: &Engine, watch: &Watch, number: u64) -> Result<(Option<Str
     let Some(known) = engine.store().issue(&reference).await? else { return Ok((None, false)) };
     let task = engine.store().view(known.id).await?.map(|view| view.task.state.name().to_owned());
     Ok((task, known.follow.is_some_and(|follow| follow.is_stopped)))
+}
+
+/// Returns the issue of this number that kugetsu works on under a former name of the repository. A repository that was moved to another
+/// server, and one whose former name the server does not redirect, is not recognized.
+async fn former_issue(
+    engine: &Engine,
+    watch: &Watch,
+    forge: &dyn Forge,
+    number: u64,
+) -> Result<Option<Known>, HandoverError> {
+    let settings = engine.settings();
+    for repo in engine.store().repos().await?.into_iter().map(|repo| repo.name) {
+        // A repository that is watched is another one.
+        if repo.base != watch.repo.base || settings.watch_of(&repo).is_some() {
+            continue;
+        }
+        let known = engine.store().issue(&IssueRef { repo: repo.clone(), number }).await?;
+        let known = known.filter(|known| known.follow.is_some() && known.state != KnownState::Destroyed);
+        if let Some(known) = known
+            && is_same(forge, &repo.project, &watch.repo.project).await?
+        {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the server has one project under both paths.
+async fn is_same(forge: &dyn Forge, former: &ProjectPath, current: &ProjectPath) -> Result<bool, ForgeError> {
+    let redirected = match forge.project(former).await {
+        Ok(project) => project.path,
+        Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(redirected.eq_ignore_ascii_case(&forge.project(current).await?.path))
 }
 
 /// Whether the other issues can be read all the same.

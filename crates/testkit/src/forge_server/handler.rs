@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::api_request::{self, ApiRequest};
 use super::delivery::{self, Outgoing};
-use super::fault::Fault;
+use super::fault::Fault::{self, Held};
 use super::flavor::Flavor;
 use super::hook::{Delivery, Mishap};
 use super::reply::Reply;
@@ -238,7 +238,7 @@ async fn serve(State(state): State<Arc<ServerState>>, request: Request) -> Respo
             tokio::time::sleep(pause).await;
             state.answer(&parts, &body)
         }
-        Some(Fault::Held(mut release)) => {
+        Some(Held(mut release)) => {
             note_late();
             // An error means that the sender is gone.
             drop(release.changed().await);
@@ -332,7 +332,7 @@ fn faulty_response(fault: Fault, flavor: Flavor) -> Response<Body> {
             let pieces = size.div_ceil(piece.len());
             streamed(Body::from_stream(stream::iter((0..pieces).map(move |_| Ok::<_, std::io::Error>(piece.clone())))))
         }
-        Fault::Late(_) | Fault::Held(_) | Fault::Done(_) => unreachable!("the request gets the correct answer first"),
+        Fault::Late(_) | Held(_) | Fault::Done(_) => unreachable!("the request gets the correct answer first"),
     }
 }
 

@@ -4,14 +4,14 @@ use kugetsu_domain::watch::feedback::FeedbackKind;
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_forge::error::ForgeError;
 
-use super::followed::Followed;
 use crate::engine::Engine;
+use crate::watch::followed::Followed;
 
 /// The digits of a commit that are shown.
 const SHOWN: usize = 10;
 
 /// Returns the head of the branch if it is not the one that was merged; `None` if there is no such branch any more.
-pub(crate) async fn unmerged_head(engine: &Engine, followed: &Followed) -> Result<Option<String>, ForgeError> {
+pub(super) async fn unmerged_head(engine: &Engine, followed: &Followed) -> Result<Option<String>, ForgeError> {
     let Some(files) = &followed.issue.worktree else { return Ok(None) };
     let (forge, project) = (&followed.forge, followed.project());
     let merged = match followed.pull_request(engine) {
@@ -29,7 +29,7 @@ pub(crate) async fn unmerged_head(engine: &Engine, followed: &Followed) -> Resul
 }
 
 /// The branch and the files are kept, and a person has to decide about them.
-pub(crate) fn kept(followed: &Followed, head: String) -> FollowEvent {
+pub(super) fn kept(followed: &Followed, head: String) -> FollowEvent {
     let branch = followed.issue.worktree.as_ref().map(|files| files.branch.as_str()).unwrap_or_default();
     let shown = head.get(..SHOWN).unwrap_or(&head);
     let reason = format!(
