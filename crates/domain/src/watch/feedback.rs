@@ -336,8 +336,17 @@ fn due(kind: FeedbackKind, seen: &Seen, now: Timestamp) -> Due {
 /// reported to people already.
 pub fn after_verification(command: &str, head: &str, records: &[Record], rules: Rules) -> Option<Action> {
     let kind = FeedbackKind::Verify;
+    let fingerprint = format!("{head} failed {command}");
     let record = records.iter().find(|record| record.kind == kind);
-    give_or_stop(kind, format!("{head} failed {command}"), record, rules.budgets.of(kind))
+    match record {
+        // A head whose failure is not recorded would be merged.
+        Some(Record { state: RecordState::Stopped { .. }, fingerprint: known, .. }) if *known != fingerprint => {
+            let reason =
+                format!("{command} failed at {head}, and the agent gets no more such feedback ({})", kind.name());
+            Some(Action::Stop { kind, fingerprint, reason })
+        }
+        _ => give_or_stop(kind, fingerprint, record, rules.budgets.of(kind)),
+    }
 }
 
 /// Whether a command that checks the work failed at `head`, as far as is known.
@@ -546,7 +555,9 @@ mod tests {
         let spent = [record(kind, &fingerprint, 2, RecordState::Settled)];
         assert!(matches!(after("c2", &spent), Some(Action::Stop { .. })));
         let stopped = [record(kind, &fingerprint, 2, RecordState::Stopped { reason: "often".to_owned() })];
-        assert_eq!(after("c3", &stopped), None, "it was reported");
+        assert_eq!(after("c1", &stopped), None, "it was reported");
+        let Some(Action::Stop { fingerprint, .. }) = after("c3", &stopped) else { panic!("a person decides") };
+        assert_eq!(fingerprint, "c3 failed cargo test", "the latest head is not merged either");
     }
 
     #[test]

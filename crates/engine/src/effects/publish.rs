@@ -64,7 +64,8 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
             followed.watch.feedback,
         ) {
             Some(action) => decided(engine, &followed, &failed, action).await,
-            None => Outcome::done(),
+            // The look that the end of the task led to waited for this.
+            None => Outcome::event(issue, Event::Followed(FollowEvent::Noticed)),
         };
     }
     if !followed.follow.is_open() {

@@ -49,6 +49,8 @@ struct Inner {
     read: Mutex<Vec<ToolTexts>>,
     /// Says something at the end of each turn.
     speaker: Mutex<Option<Arc<Speaker>>>,
+    /// Runs the commands that check the work.
+    verifier: Mutex<Option<Arc<Verifier>>>,
 }
 
 /// Carries out a turn, given the issue's branch.
@@ -76,6 +78,16 @@ pub(crate) type ToolTexts = [Result<String, Problem>; 2];
 /// Returns the last text of a turn with this message, or the reason why the turn fails.
 pub(crate) type Speaker = dyn Fn(&str) -> Result<String, String> + Send + Sync;
 
+/// Checks a head that was pushed.
+pub(crate) type Verifier = dyn Fn(&str) -> Check + Send + Sync;
+
+/// How the commands that check the work end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    Passes,
+    Fails,
+}
+
 impl Machine {
     pub(crate) fn new() -> Self {
         let inner = Inner {
@@ -86,6 +98,7 @@ impl Machine {
             agent: Mutex::default(),
             read: Mutex::default(),
             speaker: Mutex::default(),
+            verifier: Mutex::default(),
         };
         Self(Arc::new(inner))
     }
@@ -112,6 +125,11 @@ impl Machine {
     /// From now on, turns end with what `speaker` says.
     pub(crate) fn set_speaker(&self, speaker: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) {
         *self.0.speaker.lock().unwrap() = Some(Arc::new(speaker));
+    }
+
+    /// From now on, `verifier` runs the commands that check the work. Without one, they pass.
+    pub(crate) fn set_verifier(&self, verifier: impl Fn(&str) -> Check + Send + Sync + 'static) {
+        *self.0.verifier.lock().unwrap() = Some(Arc::new(verifier));
     }
 
     /// While it is full, no process can be started.
@@ -266,6 +284,9 @@ impl Runner {
         let state = if turned.question.is_some() { "blocked" } else { state };
         let pushed = turned.pushed;
         let is_pushed = pushed.is_some();
+        if let (Some(head), Work::Issue(issue), "done") = (&pushed, &self.spec.work, state) {
+            self.verify(head, &issue.verify);
+        }
         let usage = match command {
             "numbers" => Usage { cost_usd: Some(-1e300), input_tokens: Some(1 << 63), output_tokens: Some(u64::MAX) },
             _ => Usage::default(),
@@ -289,6 +310,20 @@ impl Runner {
         line.push('\n');
         let mut file = OpenOptions::new().create(true).append(true).open(self.home.records()).unwrap();
         file.write_all(line.as_bytes()).unwrap();
+    }
+
+    /// Runs the commands that check the work, up to the first that fails.
+    fn verify(&self, head: &str, commands: &[Vec<String>]) {
+        let verifier = self.machine.0.verifier.lock().unwrap().clone();
+        for command in commands {
+            let check = verifier.as_ref().map_or(Check::Passes, |verifier| verifier(head));
+            let (command, head_sha, passed) = (command.join(" "), head.to_owned(), check == Check::Passes);
+            let output = if passed { String::new() } else { format!("it does not work at {head}") };
+            self.write(Body::Verified { command, head_sha, passed, output });
+            if !passed {
+                return;
+            }
+        }
     }
 
     /// Reads what the tools of the agent show.

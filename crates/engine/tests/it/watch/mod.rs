@@ -24,5 +24,6 @@ mod stopped_merges;
 mod story;
 mod tokens;
 mod unwatched;
+mod verify;
 mod webhooks;
 mod why;

@@ -1,0 +1,77 @@
+//! Heads at which the commands in `verify` did not pass: none is merged, and the pull request stays followed.
+
+use std::sync::Arc;
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_domain::watch::feedback::FeedbackKind;
+use kugetsu_testkit::forge_server::issue::Subject;
+use kugetsu_testkit::forge_server::pull_request::PrState;
+use serde_json::json;
+
+use super::stage::{KINDS, PROJECT, Stage};
+use crate::runner::Check;
+use crate::world::Daemon;
+
+/// A repository whose pull requests are merged without an approval, and whose agent gets failures of `verify` once. `check` gets the
+/// position of a head among those that the agent pushed.
+async fn stage(kind: ForgeKind, check: impl Fn(usize) -> Check + Send + Sync + 'static) -> Stage {
+    let entry = json!({ "merge": "when-green", "verify": ["cargo test"], "max_feedback": { "verify": 1 } });
+    let stage = Stage::with(kind, entry).await;
+    let pushed = Arc::clone(&stage.pushed);
+    stage.world.machine.set_verifier(move |head| {
+        let position = pushed.lock().unwrap().iter().position(|pushed| pushed == head);
+        check(position.unwrap())
+    });
+    stage
+}
+
+/// A remark that the agent answers with the next head, number `count`.
+async fn remark(stage: &Stage, daemon: &Daemon, number: u64, count: usize) {
+    stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", "One more thing.");
+    pushes(stage, daemon, count).await;
+}
+
+/// Waits until the agent has pushed so many heads.
+async fn pushes(stage: &Stage, daemon: &Daemon, count: usize) {
+    let has_pushed = async || (stage.pushed.lock().unwrap().len() == count).then_some(());
+    stage.until(daemon, "the head", has_pushed).await;
+    stage.settle(daemon).await;
+}
+
+/// The checks of the server pass, and an hour goes by.
+async fn is_not_merged(stage: &Stage, daemon: &Daemon, number: u64) {
+    stage.pass_checks(number);
+    stage.hours(daemon, 1).await;
+    assert_eq!(stage.forge.pull_request_of(PROJECT, number).state, PrState::Open, "{:?}", stage.kind);
+}
+
+/// The fingerprint of the latest failure.
+async fn recorded(daemon: &Daemon, issue: u64) -> String {
+    let follow = daemon.issue(issue).await.follow.unwrap();
+    follow.record(FeedbackKind::Verify).map(|record| record.fingerprint.clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn head_that_fails_after_the_budget_is_recorded_and_not_merged() {
+    for kind in KINDS {
+        let stage = stage(kind, |head| if head == 0 { Check::Passes } else { Check::Fails }).await;
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        let number = stage.pull_request(&daemon, issue).await;
+        // The second head fails, and so does the third one, which the failure of the second one leads to.
+        remark(&stage, &daemon, number, 3).await;
+        let third = stage.pushed.lock().unwrap()[2].clone();
+        assert!(recorded(&daemon, issue).await.starts_with(&third), "{kind:?}");
+        remark(&stage, &daemon, number, 4).await;
+        let fourth = stage.pushed.lock().unwrap()[3].clone();
+        assert!(recorded(&daemon, issue).await.starts_with(&fourth), "{kind:?}");
+        is_not_merged(&stage, &daemon, number).await;
+        let own = stage.own_comments(issue).concat();
+        assert!(own.contains(&format!("cargo test failed at {fourth}")), "{kind:?}: {own}");
+        // The pull request is still followed.
+        remark(&stage, &daemon, number, 5).await;
+        stage.forge.set_pr_state(PROJECT, number, PrState::Merged);
+        stage.until(&daemon, "the end", async || daemon.issue(issue).await.follow?.ending).await;
+        daemon.kill().await;
+    }
+}
