@@ -98,7 +98,7 @@ pub enum Event {
         url: String,
         state: PrState,
     },
-    /// The mirror records a push that no run reported: the database was rebuilt.
+    /// The mirror records a push that no run reported: the run was lost, or the database was rebuilt.
     PushFound {
         /// The commit that was pushed to the issue's branch.
         head: String,
@@ -381,6 +381,10 @@ fn cancellation(issue: &Issue) -> Option<Effect> {
 
 /// A separate effect tells the server about it, and reads the state at that time.
 fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
+    // A later run has pushed another head meanwhile.
+    if matches!(&event, FollowEvent::Verified { head } if issue.pushed.as_ref() != Some(head)) {
+        return vec![];
+    }
     let version = issue.version;
     let merge = match &event {
         FollowEvent::MergeDecided { .. } => Some(Effect::Merge { version }),
@@ -393,7 +397,10 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
     };
     let ending = issue.follow.as_ref().and_then(|follow| follow.ending);
     let is_worth_telling = match event {
-        FollowEvent::HeadSeen { .. } | FollowEvent::Noticed | FollowEvent::Commented { .. } => false,
+        FollowEvent::HeadSeen { .. }
+        | FollowEvent::Verified { .. }
+        | FollowEvent::Noticed
+        | FollowEvent::Commented { .. } => false,
         FollowEvent::Ended { ending: found } => ending != Some(found),
         _ => true,
     };
@@ -493,7 +500,9 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     let trigger = outcome.verdict.trigger();
     let version = issue.version;
     let (pushed, reason, is_done) = (outcome.pushed, outcome.reason.clone(), outcome.verdict == Verdict::Done);
-    let is_same_head = outcome.head_sha.is_some() && outcome.head_sha == issue.pushed;
+    let head = outcome.head_sha.as_ref().filter(|head| issue.pushed.as_ref() == Some(head));
+    let follow = issue.follow.as_ref();
+    let is_same_head = head.zip(follow).is_some_and(|(head, follow)| follow.has_result(head));
     let Some((run_id, id)) = end_run(issue, outcome, now)? else { return Ok(vec![]) };
     let task = task_mut(issue, id)?;
     task.state = TaskState::next(Some(task.state), trigger)?;

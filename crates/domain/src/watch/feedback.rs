@@ -69,6 +69,19 @@ pub struct Record {
     pub state: RecordState,
 }
 
+impl Record {
+    /// Whether it is about this head, for kinds whose subject is a head.
+    pub fn is_about(&self, head: &str) -> bool {
+        self.fingerprint.split(' ').next() == Some(head)
+    }
+
+    /// Whether it is about a head at which commands did not run.
+    fn is_of_missing_results(&self) -> bool {
+        self.kind == FeedbackKind::Verify
+            && self.fingerprint.split(' ').next().is_some_and(|head| self.fingerprint == without_results(head))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordState {
     /// The agent got it, in this task.
@@ -134,12 +147,24 @@ pub struct Seen {
     pub changes_requested: bool,
     /// Whether a trusted person's latest decision approves exactly the head.
     pub is_approved: bool,
-    /// Whether a command that checks the work failed at this head.
-    pub is_unverified: bool,
+    /// The result of the commands that check the work.
+    pub verified: Verified,
     /// The server's refusal of the latest merge of this head.
     pub merge_refusal: Option<String>,
     /// The merge that was left to the server.
     pub scheduled: Option<SeenSchedule>,
+}
+
+/// The result of the commands that check the work, at one head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// They passed, or there is nothing to pass: the watch has none, or another user pushed the head.
+    Passed,
+    Failed,
+    /// It is about to be stored.
+    Pending,
+    /// Some did not run, or did not end.
+    Missing,
 }
 
 /// How a pull request ended.
@@ -263,7 +288,10 @@ fn decide_open(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>
             Due::Later(wait) => waits.push(wait),
             Due::Now(fingerprint) => {
                 let record = records.iter().find(|record| record.kind == *kind);
-                actions.extend(give_or_stop(*kind, fingerprint, record, rules.budgets.of(*kind)));
+                actions.extend(match kind {
+                    FeedbackKind::Verify => stop_without_results(seen, fingerprint, record),
+                    _ => give_or_stop(*kind, fingerprint, record, rules.budgets.of(*kind)),
+                });
             }
         }
     }
@@ -294,8 +322,14 @@ enum Due {
 
 fn due(kind: FeedbackKind, seen: &Seen, now: Timestamp) -> Due {
     match kind {
-        // It is decided before a review is requested; see `after_verification`.
-        FeedbackKind::Verify => Due::Nothing,
+        // Failures are decided about before a review is requested; see `after_verification`.
+        FeedbackKind::Verify => match seen.verified {
+            Verified::Passed | Verified::Failed => Due::Nothing,
+            Verified::Pending => {
+                Due::Later(Action::Wait { until: None, why: "the results of `verify` are not stored yet" })
+            }
+            Verified::Missing => Due::Now(without_results(&seen.head)),
+        },
         FeedbackKind::Conflict => match seen.conflicts {
             Some(true) => Due::Now(format!("{} onto {}", seen.head, seen.base)),
             Some(false) => Due::Nothing,
@@ -338,6 +372,10 @@ pub fn after_verification(command: &str, head: &str, records: &[Record], rules: 
     let kind = FeedbackKind::Verify;
     let fingerprint = format!("{head} failed {command}");
     let record = records.iter().find(|record| record.kind == kind);
+    // Commands that did not run say nothing about the agent.
+    let of_missing = record.filter(|record| record.is_of_missing_results());
+    let of_missing = of_missing.map(|record| Record { state: RecordState::Settled, ..record.clone() });
+    let record = of_missing.as_ref().or(record);
     match record {
         // A head whose failure is not recorded would be merged.
         Some(Record { state: RecordState::Stopped { .. }, fingerprint: known, .. }) if *known != fingerprint => {
@@ -349,10 +387,21 @@ pub fn after_verification(command: &str, head: &str, records: &[Record], rules: 
     }
 }
 
-/// Whether a command that checks the work failed at `head`, as far as is known.
-pub fn is_unverified(head: &str, records: &[Record]) -> bool {
-    let mut of_kind = records.iter().filter(|record| record.kind == FeedbackKind::Verify);
-    of_kind.any(|record| record.fingerprint.split(' ').next() == Some(head))
+/// The fingerprint of a head at which commands that check the work did not run.
+fn without_results(head: &str) -> String {
+    format!("{head} unverified")
+}
+
+/// A person decides about a head without results, once: its run was canceled, reached its limit, or was lost.
+fn stop_without_results(seen: &Seen, fingerprint: String, record: Option<&Record>) -> Option<Action> {
+    if record.is_some_and(|record| record.is_about(&seen.head)) {
+        return None;
+    }
+    let reason = format!(
+        "the commands in `verify` did not all run at {}, because the run that pushed it ended before",
+        seen.head
+    );
+    Some(Action::Stop { kind: FeedbackKind::Verify, fingerprint, reason })
 }
 
 /// Feedback that was given in vain, or too often, is not given again.
@@ -395,7 +444,7 @@ fn is_mergeable(seen: &Seen, rules: Rules, waits: &mut Vec<Action>) -> bool {
         && waits.is_empty()
         && !seen.is_draft
         && !seen.changes_requested
-        && !seen.is_unverified
+        && seen.verified == Verified::Passed
         && seen.conflicts == Some(false)
 }
 
@@ -450,7 +499,7 @@ mod tests {
             bot_reviews: Remarks::default(),
             changes_requested: false,
             is_approved: false,
-            is_unverified: false,
+            verified: Verified::Passed,
             merge_refusal: None,
             scheduled: None,
         }
@@ -547,9 +596,9 @@ mod tests {
         let rules = rules(MergePolicy::WhenGreen);
         let after = |head: &str, records: &[Record]| after_verification("cargo test", head, records, rules);
         let Some(Action::Give { kind, fingerprint }) = after("c1", &[]) else { panic!("it is given") };
-        assert!(kind == FeedbackKind::Verify && !is_unverified("c1", &[]));
+        assert_eq!(kind, FeedbackKind::Verify);
         let settled = [record(kind, &fingerprint, 1, RecordState::Settled)];
-        assert!(is_unverified("c1", &settled) && !is_unverified("c2", &settled));
+        assert!(settled[0].is_about("c1") && !settled[0].is_about("c2"));
         assert!(matches!(after("c1", &settled), Some(Action::Stop { .. })), "the agent changed nothing");
         assert!(matches!(after("c2", &settled), Some(Action::Give { .. })));
         let spent = [record(kind, &fingerprint, 2, RecordState::Settled)];
@@ -558,6 +607,28 @@ mod tests {
         assert_eq!(after("c1", &stopped), None, "it was reported");
         let Some(Action::Stop { fingerprint, .. }) = after("c3", &stopped) else { panic!("a person decides") };
         assert_eq!(fingerprint, "c3 failed cargo test", "the latest head is not merged either");
+    }
+
+    #[test]
+    fn head_without_results_of_its_verification_is_left_to_a_person_once() {
+        let seen = Seen { verified: Verified::Missing, ..green() };
+        let actions = decided(&seen, &[]);
+        let [Action::Stop { kind: FeedbackKind::Verify, fingerprint, .. }] = &actions[..] else {
+            panic!("{actions:?}")
+        };
+        let reported = |state| [record(FeedbackKind::Verify, fingerprint, 1, state)];
+        let stopped = reported(RecordState::Stopped { reason: "it was canceled".to_owned() });
+        for known in [stopped.clone(), reported(RecordState::Settled)] {
+            assert!(waits(&decided(&seen, &known)), "{known:?}");
+        }
+        assert!(waits(&decided(&Seen { verified: Verified::Pending, ..green() }, &[])));
+        // The next head is judged by its own results.
+        let next = after_verification("cargo test", "c2", &stopped, rules(MergePolicy::WhenGreen));
+        assert!(matches!(next, Some(Action::Give { .. })), "{next:?}");
+        assert_eq!(
+            decided(&Seen { head: "c2".to_owned(), ..green() }, &stopped),
+            [Action::Merge { head: "c2".to_owned() }]
+        );
     }
 
     #[test]
@@ -626,8 +697,10 @@ mod tests {
         assert!(merged(&green(), MergePolicy::WhenGreen) && !merged(&green(), MergePolicy::WhenApproved));
         assert!(merged(&approved, MergePolicy::WhenApproved));
         type Change = fn(&mut Seen);
-        let obstacles: [Change; 7] = [
-            |seen| seen.is_unverified = true,
+        let obstacles: [Change; 9] = [
+            |seen| seen.verified = Verified::Failed,
+            |seen| seen.verified = Verified::Pending,
+            |seen| seen.verified = Verified::Missing,
             |seen| seen.is_draft = true,
             |seen| seen.conflicts = None,
             |seen| seen.changes_requested = true,

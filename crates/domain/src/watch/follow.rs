@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::{RunId, TaskId};
-use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState, renewals};
+use crate::watch::feedback::{Ending, FeedbackKind, Record, RecordState, Verified, renewals};
 use crate::watch::scheduled::Scheduled;
 
 /// Shortest time between the beginnings of two looks at a pull request.
@@ -28,6 +28,8 @@ pub struct Follow {
     pub head: Option<String>,
     /// When it was first seen.
     pub head_since: Option<Timestamp>,
+    /// The latest head at which every command that checks the work passed.
+    pub verified: Option<String>,
     /// How the pull request ended.
     pub ending: Option<Ending>,
     /// The question of its agent that waits for an answer.
@@ -65,6 +67,8 @@ pub enum FollowEvent {
     Started { watch: String },
     /// The pull request is open, with what was pushed last.
     Published,
+    /// Every command that checks the work passed at the head.
+    Verified { head: String },
     /// The pull request has this head now.
     HeadSeen { head: String },
     /// The server reported a change, or a user requested a look.
@@ -107,6 +111,7 @@ impl FollowEvent {
         match self {
             Self::Started { .. } => "follow_started",
             Self::Published => "published",
+            Self::Verified { .. } => "head_verified",
             Self::HeadSeen { .. } => "head_seen",
             Self::Noticed => "follow_noticed",
             Self::Given { .. } => "feedback_given",
@@ -136,6 +141,7 @@ impl Follow {
             look_at: None,
             head: None,
             head_since: None,
+            verified: None,
             ending: None,
             question: None,
             scheduled: None,
@@ -144,6 +150,29 @@ impl Follow {
 
     pub fn record(&self, kind: FeedbackKind) -> Option<&Record> {
         self.records.iter().find(|record| record.kind == kind)
+    }
+
+    /// The result of the commands that check the work at `head`. `is_checked` is whether kugetsu pushed it for a watch with commands.
+    pub fn verified_at(&self, head: &str, is_checked: bool) -> Verified {
+        match (self.has_passed(head), self.has_failed(head), is_checked) {
+            (true, _, _) | (false, false, false) => Verified::Passed,
+            (false, true, _) => Verified::Failed,
+            (false, false, true) => Verified::Missing,
+        }
+    }
+
+    fn has_passed(&self, head: &str) -> bool {
+        self.verified.as_deref() == Some(head)
+    }
+
+    /// Also if commands did not run at `head`, and a person knows.
+    fn has_failed(&self, head: &str) -> bool {
+        self.record(FeedbackKind::Verify).is_some_and(|record| record.is_about(head))
+    }
+
+    /// Whether the commands that check the work have a result at `head`.
+    pub(crate) fn has_result(&self, head: &str) -> bool {
+        self.has_passed(head) || self.has_failed(head)
     }
 
     /// Whether a person has to decide about some kind of feedback.
@@ -199,6 +228,9 @@ impl Follow {
     }
 
     fn set(&mut self, record: Record) {
+        if record.kind == FeedbackKind::Verify {
+            self.verified.take_if(|head| record.is_about(head));
+        }
         self.records.retain(|other| other.kind != record.kind);
         self.records.push(record);
         self.records.sort_by_key(|record| record.kind);
@@ -217,6 +249,15 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         FollowEvent::Published if !follow.is_open() => None,
         FollowEvent::Noticed if !follow.is_open() && !follow.is_closed() => None,
         FollowEvent::Published | FollowEvent::Noticed => follow.look(now),
+        FollowEvent::Verified { head } => {
+            let of_kind = follow.records.iter_mut().filter(|record| record.kind == FeedbackKind::Verify);
+            // What a person had to decide about is over.
+            for record in of_kind.filter(|record| matches!(record.state, RecordState::Stopped { .. })) {
+                record.state = RecordState::Settled;
+            }
+            follow.verified = Some(head);
+            None
+        }
         FollowEvent::HeadSeen { head } => {
             (follow.head, follow.head_since) = (Some(head), Some(now));
             None

@@ -8,7 +8,7 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::run::{Outcome, Verdict};
 use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskState};
 use kugetsu_domain::watch::command::AnswerOn;
-use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
+use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState, Verified};
 use kugetsu_domain::watch::follow::{FollowEvent, LOOK_PAUSE, Question};
 use kugetsu_domain::watch::scheduled::Scheduled;
 
@@ -111,6 +111,7 @@ fn every_end_of_a_question_is_answered_and_only_new_work_is_published() {
         let mut world = followed();
         open(&mut world);
         world.issue.pushed = Some("c1".to_owned());
+        follow(&mut world, FollowEvent::Verified { head: "c1".to_owned() });
         let task = Task { answer_on: Some(AnswerOn::Issue), ..world.task() };
         let id = task.id;
         world.step(Event::TaskQueued { task }).unwrap();
@@ -230,6 +231,34 @@ fn merge_left_to_the_server_is_reconsidered_after_a_stop_and_a_task() {
     assert_eq!(look_at(&world), None);
     follow(&mut world, FollowEvent::MergeCanceled);
     assert_eq!((look_at(&world), &world.issue.follow.as_ref().unwrap().scheduled), (Some(world.now), &None));
+}
+
+#[test]
+fn only_the_head_that_passed_is_verified() {
+    let mut world = followed();
+    open(&mut world);
+    let is_verified = |world: &World, head: &str| {
+        world.issue.follow.as_ref().unwrap().verified_at(head, world.issue.pushed.as_deref() == Some(head))
+    };
+    world.issue.pushed = Some("c1".to_owned());
+    assert_eq!(is_verified(&world, "c1"), Verified::Missing);
+    assert_eq!(is_verified(&world, "theirs"), Verified::Passed, "another user pushed it");
+    follow(&mut world, FollowEvent::Verified { head: "c1".to_owned() });
+    assert_eq!(is_verified(&world, "c1"), Verified::Passed);
+    world.issue.pushed = Some("c2".to_owned());
+    assert_eq!(is_verified(&world, "c2"), Verified::Missing);
+    let (kind, fingerprint, reason) = (FeedbackKind::Verify, "c2 failed test".to_owned(), "often".to_owned());
+    follow(&mut world, FollowEvent::Exhausted { kind, fingerprint, reason });
+    assert_eq!(is_verified(&world, "c2"), Verified::Failed);
+    // The result of an earlier run comes late.
+    follow(&mut world, FollowEvent::Verified { head: "c1".to_owned() });
+    assert_eq!(is_verified(&world, "c2"), Verified::Failed);
+    follow(&mut world, FollowEvent::Verified { head: "c2".to_owned() });
+    assert_eq!(is_verified(&world, "c2"), Verified::Passed);
+    assert!(!world.issue.follow.as_ref().unwrap().needs_decision(), "no person has to decide any more");
+    let (fingerprint, task) = ("c2 failed test".to_owned(), world.task().id);
+    follow(&mut world, FollowEvent::Given { kind, fingerprint, task });
+    assert_eq!(is_verified(&world, "c2"), Verified::Failed, "it passed only once");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Opens the pull request of a followed issue, or brings it up to date with what was pushed.
 
+use std::io;
+
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::run::Run;
@@ -50,13 +52,14 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
     let verified = match transcript::verifications(engine, run.id).await {
         Ok(verified) => verified,
         // gc has removed the run, or the disk fails.
-        Err(error) if followed.watch.verify.is_empty() => {
+        Err(error) if followed.watch.verify.is_empty() || error.kind() == io::ErrorKind::NotFound => {
             tracing::debug!(run = %run.id, %error, "the records of a run cannot be read");
             Vec::new()
         }
         Err(error) => return Outcome::retry(error),
     };
-    if let Some(failed) = unverified(&followed, &verified) {
+    let head = run.outcome.as_ref().and_then(|outcome| outcome.head_sha.clone());
+    if let Some(failed) = unverified(&followed, head.as_deref(), &verified) {
         return match after_verification(
             &failed.command,
             &failed.head,
@@ -68,16 +71,17 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
             None => Outcome::event(issue, Event::Followed(FollowEvent::Noticed)),
         };
     }
+    let passed = head.map(|head| Event::Followed(FollowEvent::Verified { head }));
     if !followed.follow.is_open() {
-        return Outcome::done();
+        return passed.map_or_else(Outcome::done, |passed| Outcome::event(issue, passed));
     }
     let summary = transcript::last_text(engine, run.id).await;
     let commits = commits(engine, &followed).await;
     match publish(&followed, &run, summary, commits, &verified).await {
         Ok(Some(pull)) => {
             let seen = Event::PrChecked { url: pull.url, state: pull.state };
-            let events = [seen, Event::Followed(FollowEvent::Published)];
-            let events = events.into_iter().map(|event| (issue, event)).collect();
+            let events = [Some(seen), passed, Some(Event::Followed(FollowEvent::Published))];
+            let events = events.into_iter().flatten().map(|event| (issue, event)).collect();
             Outcome::Settled(Settlement { events, ..Settlement::default() })
         }
         Ok(None) => Outcome::done(),
@@ -85,8 +89,8 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, run: RunId) -> Outc
     }
 }
 
-/// The first command that failed, or that was not run: a check that was not made has not passed.
-fn unverified(followed: &Followed, verified: &[Verification]) -> Option<Verification> {
+/// The first command that failed at the head of the run, or that was not run: a check that was not made has not passed.
+fn unverified(followed: &Followed, head: Option<&str>, verified: &[Verification]) -> Option<Verification> {
     let mut commands = followed.watch.verify.iter().map(|command| command.join(" "));
     let result = |command: &String| verified.iter().find(|result| result.command == *command);
     commands.find_map(|command| match result(&command) {
@@ -94,7 +98,7 @@ fn unverified(followed: &Followed, verified: &[Verification]) -> Option<Verifica
         Some(failed) => Some(failed.clone()),
         None => Some(Verification {
             command,
-            head: followed.issue.pushed.clone().unwrap_or_default(),
+            head: head.or(followed.issue.pushed.as_deref()).unwrap_or_default().to_owned(),
             passed: false,
             output: "It was not run at this commit.".to_owned(),
         }),

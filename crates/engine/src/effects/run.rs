@@ -14,14 +14,17 @@ use std::io;
 use kugetsu_api::record::Body;
 use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::issue::{Issue, Lease};
+use kugetsu_domain::naming;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::{Outcome as RunOutcome, RunState, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::RunQuery;
+use kugetsu_store::write::Settlement;
 use nix::errno::Errno;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
+use crate::home::last_push::last_push;
 use crate::moved_home;
 use crate::runners::launch::{self, LaunchError};
 use crate::runners::lock::{self, Life};
@@ -55,7 +58,8 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
             Ok(None) => {}
             Ok(Some(lost)) => {
                 remove_temporary_files(engine, &issue, lease).await;
-                return Outcome::event(lease.issue, lost);
+                let events = lost.into_iter().map(|event| (lease.issue, event)).collect();
+                return Outcome::Settled(Settlement { events, ..Settlement::default() });
             }
             Err(error) => return Outcome::retry(error),
         }
@@ -136,9 +140,9 @@ fn ended_before_it_began(lease: Lease, verdict: Verdict, reason: Reason) -> Outc
     Outcome::event(lease.issue, Event::RunEnded { lease, outcome })
 }
 
-/// Stores what the runner wrote and could not report. Returns the event that closes the run, unless the runner's own
+/// Stores what the runner wrote and could not report. Returns the events that close the run, unless the runner's own
 /// report has closed it.
-async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<Event>, StoreError> {
+async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<Vec<Event>>, StoreError> {
     last_words::report(engine, lease).await?;
     let issue = engine.store().issue_by_id(lease.issue).await?;
     if issue.lease() != Some(lease) {
@@ -153,7 +157,24 @@ async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<E
     let reason = [Some(end.text), complaint, left_over].into_iter().flatten().collect::<Vec<_>>().join("; ");
     tracing::warn!(run = %lease.run, reason, "a run is lost");
     epilogue::append(engine, lease.run, Body::Lost { reason: reason.clone() }).await;
-    Ok(Some(Event::RunnerLost { lease, loss, reason }))
+    let lost = Event::RunnerLost { lease, loss, reason };
+    Ok(Some(unreported_push(engine, &issue).await.into_iter().chain([lost]).collect()))
+}
+
+/// The push of a followed issue's run that died before it reported the push: nothing has checked that head, so it must not count as
+/// another user's.
+async fn unreported_push(engine: &Engine, issue: &Issue) -> Option<Event> {
+    issue.follow.as_ref()?;
+    let mirror = engine.home().mirrors().join(naming::mirror_directory(&issue.reference.repo));
+    let branch = issue.worktree.as_ref()?.branch.clone();
+    let read = tokio::task::spawn_blocking(move || last_push(&mirror, &branch));
+    match read.await.map_err(io::Error::other).flatten() {
+        Ok(head) => head.filter(|head| issue.pushed.as_ref() != Some(head)).map(|head| Event::PushFound { head }),
+        Err(error) => {
+            tracing::warn!(issue = %issue.reference, %error, "what the run has pushed cannot be read");
+            None
+        }
+    }
 }
 
 /// Whether the attempt counts: it does if the agent was started or the task needs none, or if too many runs of the task ended

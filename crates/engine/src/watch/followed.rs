@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reference::ProjectPath;
@@ -43,6 +44,8 @@ pub(crate) struct Followed {
     pub(crate) follow: Follow,
     pub(crate) watch: Watch,
     pub(crate) forge: Arc<dyn Forge>,
+    /// Whether what a run pushed is about to be published.
+    pub(crate) publishes: bool,
 }
 
 impl Followed {
@@ -59,7 +62,10 @@ impl Followed {
         };
         let forge = background(engine, &issue.reference.repo.base)?;
         let watch = with_file(engine, &watch, forge.as_ref()).await?;
-        Ok(Self { issue, follow, watch, forge })
+        // After the issue: a look that has missed the end of the publication is void.
+        let effects = engine.store().effects_of(issue.id).await?;
+        let publishes = effects.iter().any(|effect| effect.kind == Some(EffectKind::Publish) && !effect.failed);
+        Ok(Self { issue, follow, watch, forge, publishes })
     }
 
     pub(crate) fn project(&self) -> &ProjectPath {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::watch::command::commands;
 use kugetsu_domain::watch::feedback::{
-    Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, is_unverified, renewals,
+    Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, Verified, renewals,
 };
 use kugetsu_domain::watch::scheduled::SeenSchedule;
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
@@ -101,7 +101,7 @@ impl Look {
             changes_requested: decisions.changes_requested,
             is_approved: decisions.is_approved,
             merge_refusal: merge_refusal(followed, &pull.head_sha),
-            is_unverified: is_unverified(&pull.head_sha, &followed.follow.records),
+            verified: verified(followed, &pull.head_sha),
             scheduled: followed.follow.scheduled.as_ref().map(|scheduled| SeenSchedule {
                 head: scheduled.head.clone(),
                 is_pending: schedule != MergeSchedule::None,
@@ -141,6 +141,15 @@ fn checks(ci: &CiStatus) -> Checks {
             let failed = ci.checks.iter().filter(|check| check.state == CheckState::Failure);
             Checks::Failure(failed.map(|check| check.name.clone()).collect())
         }
+    }
+}
+
+/// The result of the commands that check the work. The heads of other users have none.
+fn verified(followed: &Followed, head: &str) -> Verified {
+    let is_checked = !followed.watch.verify.is_empty() && followed.issue.pushed.as_deref() == Some(head);
+    match followed.follow.verified_at(head, is_checked) {
+        Verified::Missing if followed.publishes => Verified::Pending,
+        known => known,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests reviews of a pull request that is ready, once.
 
+use kugetsu_domain::watch::feedback::Verified;
 use kugetsu_domain::watch::publication::harmless;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::forge::{Forge, Subject};
@@ -15,7 +16,7 @@ use crate::engine::Engine;
 /// Requests reviews from the reviewers of the watch, once for each pull request, when it is no draft and its head has passed `verify`.
 /// The next look repeats what failed.
 pub(crate) async fn request_reviews(engine: &Engine, followed: &Followed, look: &Look) {
-    let is_ready = look.seen.ending.is_none() && !look.seen.is_draft && !look.seen.is_unverified;
+    let is_ready = look.seen.ending.is_none() && !look.seen.is_draft && look.seen.verified == Verified::Passed;
     if followed.watch.reviewers.is_empty() || !is_ready || followed.hold().is_some() {
         return;
     }

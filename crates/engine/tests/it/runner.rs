@@ -13,7 +13,7 @@ use kugetsu_api::home::RunHome;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_api::run::Usage;
-use kugetsu_api::run_spec::{RunSpec, RunnerControl, Work};
+use kugetsu_api::run_spec::{IssueSpec, RunSpec, RunnerControl, Work};
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::task::TaskKind;
 use kugetsu_engine::runners::report;
@@ -86,6 +86,10 @@ pub(crate) type Verifier = dyn Fn(&str) -> Check + Send + Sync;
 pub(crate) enum Check {
     Passes,
     Fails,
+    /// The run ends before they do, in this state.
+    Ends(&'static str),
+    /// The runner is killed before they end.
+    Vanishes,
 }
 
 impl Machine {
@@ -284,8 +288,13 @@ impl Runner {
         let state = if turned.question.is_some() { "blocked" } else { state };
         let pushed = turned.pushed;
         let is_pushed = pushed.is_some();
+        let mut state = state;
         if let (Some(head), Work::Issue(issue), "done") = (&pushed, &self.spec.work, state) {
-            self.verify(head, &issue.verify);
+            match self.verify(head, &issue.verify) {
+                Check::Passes | Check::Fails => {}
+                Check::Ends(ended) => state = ended,
+                Check::Vanishes => return self.record_push(issue, head),
+            }
         }
         let usage = match command {
             "numbers" => Usage { cost_usd: Some(-1e300), input_tokens: Some(1 << 63), output_tokens: Some(u64::MAX) },
@@ -312,18 +321,29 @@ impl Runner {
         file.write_all(line.as_bytes()).unwrap();
     }
 
-    /// Runs the commands that check the work, up to the first that fails.
-    fn verify(&self, head: &str, commands: &[Vec<String>]) {
+    /// Runs the commands that check the work, up to the first that does not pass.
+    fn verify(&self, head: &str, commands: &[Vec<String>]) -> Check {
         let verifier = self.machine.0.verifier.lock().unwrap().clone();
         for command in commands {
             let check = verifier.as_ref().map_or(Check::Passes, |verifier| verifier(head));
             let (command, head_sha, passed) = (command.join(" "), head.to_owned(), check == Check::Passes);
             let output = if passed { String::new() } else { format!("it does not work at {head}") };
-            self.write(Body::Verified { command, head_sha, passed, output });
+            if matches!(check, Check::Passes | Check::Fails) {
+                self.write(Body::Verified { command, head_sha, passed, output });
+            }
             if !passed {
-                return;
+                return check;
             }
         }
+        Check::Passes
+    }
+
+    /// Notes in the mirror what was pushed, as a push does.
+    fn record_push(&self, issue: &IssueSpec, head: &str) {
+        let home = self.home.path().ancestors().nth(2).unwrap();
+        let path = home.join("mirrors").join(&issue.mirror).join("refs/kugetsu/pushed").join(&issue.branch);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, head).unwrap();
     }
 
     /// Reads what the tools of the agent show.

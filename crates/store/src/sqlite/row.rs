@@ -35,7 +35,7 @@ macro_rules! issue_columns {
         "i.id, i.number, i.state, i.title, i.directory, i.branch, i.base_branch, i.base_sha, i.session, i.session_agent, \
          i.session_state, i.session_run_at, i.session_cost_usd, i.session_input_tokens, i.session_output_tokens, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.pushed_sha, \
          i.watch, i.watch_stopped, i.watch_comment, i.watch_look_at, i.watch_head, i.watch_head_at, i.watch_ended, i.watch_question, \
-         i.watch_merge, i.watch_merge_head, i.watch_merge_refusal, i.watch_rule, i.fence, i.version, i.created_at, p.base, p.project"
+         i.watch_merge, i.watch_merge_head, i.watch_merge_refusal, i.watch_rule, i.watch_verified, i.fence, i.version, i.created_at, p.base, p.project"
     };
 }
 
@@ -291,10 +291,11 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
             question: columns.optional_named(Question::from_name)?,
             scheduled: scheduled(columns)?,
             rule: columns.optional_owned()?,
+            verified: columns.optional_owned()?,
             watch,
         }),
         None => {
-            columns.skip(11);
+            columns.skip(12);
             None
         }
     };

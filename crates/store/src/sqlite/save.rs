@@ -131,6 +131,7 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
         scheduled.map(|scheduled| &scheduled.head),
         scheduled.and_then(|scheduled| scheduled.refusal.as_ref()),
         follow.and_then(|follow| follow.rule.as_ref()),
+        follow.and_then(|follow| follow.verified.as_ref()),
     ];
     match stored_version {
         Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice())?,
@@ -169,9 +170,9 @@ const INSERT_ISSUE: &str = "\
         session_state, session_run_at, change_url, change_by, change_state, change_seen_at, pushed_sha, fence, version, \
         latest_task, shown_task, shown_as, session_cost_usd, session_input_tokens, session_output_tokens, watch, \
         watch_stopped, watch_comment, watch_look_at, watch_head, watch_head_at, watch_ended, watch_question, \
-        watch_merge, watch_merge_head, watch_merge_refusal, watch_rule, repo, number, created_at) \
+        watch_merge, watch_merge_head, watch_merge_refusal, watch_rule, watch_verified, repo, number, created_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39)";
+        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)";
 
 const UPDATE_ISSUE: &str = "\
     UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
@@ -180,8 +181,9 @@ const UPDATE_ISSUE: &str = "\
         shown_task = ?20, shown_as = ?21, session_cost_usd = ?22, session_input_tokens = ?23, \
         session_output_tokens = ?24, watch = ?25, watch_stopped = ?26, watch_comment = ?27, watch_look_at = ?28, \
         watch_head = ?29, watch_head_at = ?30, watch_ended = ?31, watch_question = ?32, \
-        watch_merge = ?33, watch_merge_head = ?34, watch_merge_refusal = ?35, watch_rule = ?36 \
-    WHERE id = ?1 AND version = ?37";
+        watch_merge = ?33, watch_merge_head = ?34, watch_merge_refusal = ?35, watch_rule = ?36, \
+        watch_verified = ?37 \
+    WHERE id = ?1 AND version = ?38";
 
 fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
     let TaskChange { issue, task, is_new } = change;

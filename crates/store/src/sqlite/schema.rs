@@ -28,6 +28,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "watches", include_str!("../../migrations/0010_watches.sql")),
     (11, "answers", include_str!("../../migrations/0011_answers.sql")),
     (12, "merges_and_rules", include_str!("../../migrations/0012_merges_and_rules.sql")),
+    (13, "results of feedback", include_str!("../../migrations/0013_results_of_feedback.sql")),
 ];
 
 const RECORD: &str = "

@@ -99,7 +99,10 @@ fn of_follow(event: &FollowEvent) -> Value {
         FollowEvent::Exhausted { kind, fingerprint, reason } => {
             json!({ "kind": kind.name(), "fingerprint": fingerprint, "reason": reason })
         }
-        FollowEvent::MergeDecided { head } | FollowEvent::MergeRenewed { head } | FollowEvent::HeadSeen { head } => {
+        FollowEvent::MergeDecided { head }
+        | FollowEvent::MergeRenewed { head }
+        | FollowEvent::HeadSeen { head }
+        | FollowEvent::Verified { head } => {
             json!({ "head_sha": head })
         }
         FollowEvent::MergeScheduled(Scheduled { number, head, refusal }) => {

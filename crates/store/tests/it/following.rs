@@ -41,12 +41,14 @@ async fn followed_issue_reads_back_as_stored() {
     let (issue, task) = world.queued(1).await;
     let (other, _) = world.queued(2).await;
     let at = later(60);
+    world.store().apply(issue.id, Event::PushFound { head: "c2".to_owned() }, at).await.unwrap();
     for event in [
         FollowEvent::Started { watch: "api".to_owned() },
         FollowEvent::Given { kind: FeedbackKind::Review, fingerprint: "r1".to_owned(), task },
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c1 failed test".to_owned(), task },
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c2 failed test".to_owned(), task },
         FollowEvent::Exhausted { kind: FeedbackKind::Review, fingerprint: "r2".to_owned(), reason: "often".to_owned() },
+        FollowEvent::Verified { head: "c2".to_owned() },
         FollowEvent::Commented { comment: 77 },
         FollowEvent::MergeScheduled(Scheduled {
             number: 7,
@@ -70,6 +72,7 @@ async fn followed_issue_reads_back_as_stored() {
     assert_eq!((follow.watch.as_str(), follow.comment), ("api", Some(77)));
     let scheduled = Scheduled { number: 7, head: "c2".to_owned(), refusal: Some("not yet".to_owned()) };
     assert_eq!(follow.scheduled, Some(scheduled));
+    assert_eq!(follow.verified.as_deref(), Some("c2"));
     assert!(follow.look_at >= Some(at), "{:?}", follow.look_at);
     let ci = follow.record(FeedbackKind::Ci).unwrap();
     assert_eq!((ci.fingerprint.as_str(), ci.given, &ci.state), ("c2 failed test", 2, &RecordState::Given { task }));

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use kugetsu_domain::reference::ForgeKind;
+use kugetsu_domain::task::TaskKind;
 use kugetsu_domain::watch::feedback::FeedbackKind;
+use kugetsu_store::write::Precondition;
 use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PrState;
 use serde_json::json;
 
-use super::stage::{KINDS, PROJECT, Stage};
+use super::stage::{Failure, KINDS, PROJECT, Stage};
 use crate::runner::Check;
 use crate::world::Daemon;
 
@@ -72,6 +74,81 @@ async fn head_that_fails_after_the_budget_is_recorded_and_not_merged() {
         remark(&stage, &daemon, number, 5).await;
         stage.forge.set_pr_state(PROJECT, number, PrState::Merged);
         stage.until(&daemon, "the end", async || daemon.issue(issue).await.follow?.ending).await;
+        daemon.kill().await;
+    }
+}
+
+/// Waits until a person has to decide about the issue.
+async fn needs_person(stage: &Stage, daemon: &Daemon, issue: u64) {
+    let labels = || stage.forge.labels_of(PROJECT, Subject::Issue(issue));
+    let is_labeled = async || labels().contains(&"kugetsu/needs-person".to_owned()).then_some(());
+    stage.until(daemon, "the label", is_labeled).await;
+}
+
+#[tokio::test]
+async fn head_whose_verification_did_not_end_is_not_merged() {
+    let ends = [Check::Ends("timeout"), Check::Ends("canceled"), Check::Ends("failed"), Check::Vanishes];
+    for (kind, end) in KINDS.into_iter().zip(ends) {
+        // A task whose runner is lost is tried three times.
+        let attempts = if end == Check::Vanishes { 3 } else { 1 };
+        let check = move |head| if (1..=attempts).contains(&head) { end } else { Check::Passes };
+        let stage = self::stage(kind, check).await;
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        let number = stage.pull_request(&daemon, issue).await;
+        stage.settle(&daemon).await;
+        // No feedback, which would be given again.
+        daemon.enqueue(issue, TaskKind::Continue, "more", Precondition::Any).await;
+        pushes(&stage, &daemon, 1 + attempts).await;
+        needs_person(&stage, &daemon, issue).await;
+        is_not_merged(&stage, &daemon, number).await;
+        let (own, head) = (stage.own_comments(issue).concat(), stage.pushed.lock().unwrap()[attempts].clone());
+        assert!(own.contains(&format!("did not all run at {head}")), "{kind:?}: {own}");
+        stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu retry");
+        pushes(&stage, &daemon, 2 + attempts).await;
+        stage.pass_checks(number);
+        stage.merged(&daemon, number).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn head_of_another_user_needs_no_verification() {
+    for kind in KINDS {
+        let stage = stage(kind, |_| Check::Passes).await;
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        let number = stage.pull_request(&daemon, issue).await;
+        stage.settle(&daemon).await;
+        let branch = stage.forge.pull_request_of(PROJECT, number).head;
+        stage.forge.push(PROJECT, &branch, &format!("{:040x}", 0xea7ed));
+        stage.pass_checks(number);
+        stage.merged(&daemon, number).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn results_that_are_not_stored_yet_are_waited_for() {
+    for kind in KINDS {
+        let stage = stage(kind, |_| Check::Passes).await;
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        let number = stage.pull_request(&daemon, issue).await;
+        stage.settle(&daemon).await;
+        // The description cannot be brought up to date.
+        let list = if kind == ForgeKind::GitLab { "merge_requests?" } else { "/pulls?" };
+        stage.forge.fail_when(move |request| {
+            (request.contains(list) && request.contains("kugetsu")).then_some(Failure::Status(503))
+        });
+        // Such a task does not end the looks.
+        stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", "/kugetsu ask for more");
+        pushes(&stage, &daemon, 2).await;
+        is_not_merged(&stage, &daemon, number).await;
+        let labels = stage.forge.labels_of(PROJECT, Subject::Issue(issue));
+        assert!(!labels.contains(&"kugetsu/needs-person".to_owned()), "{kind:?}: {labels:?}");
+        stage.forge.recover();
+        stage.merged(&daemon, number).await;
         daemon.kill().await;
     }
 }
