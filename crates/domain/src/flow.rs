@@ -368,6 +368,7 @@ impl From<Next> for Effect {
     fn from(next: Next) -> Self {
         match next {
             Next::Look { at } => Self::Follow { at },
+            Next::Publish { run } => Self::Publish { run },
             Next::Complete { ending } => Self::Complete { ending },
         }
     }
@@ -399,6 +400,7 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
     let is_worth_telling = match event {
         FollowEvent::HeadSeen { .. }
         | FollowEvent::Verified { .. }
+        | FollowEvent::PublishRequested { .. }
         | FollowEvent::Noticed
         | FollowEvent::Commented { .. } => false,
         FollowEvent::Ended { ending: found } => ending != Some(found),

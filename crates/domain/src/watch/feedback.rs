@@ -407,16 +407,17 @@ fn stop_without_results(seen: &Seen, fingerprint: String, record: Option<&Record
 /// Feedback that was given in vain, or too often, is not given again.
 fn give_or_stop(kind: FeedbackKind, fingerprint: String, record: Option<&Record>, budget: u32) -> Option<Action> {
     let is_same = record.is_some_and(|record| record.fingerprint == fingerprint);
+    let given = record.map_or(0, |record| record.given);
     match record.map(|record| &record.state) {
         // It was reported when it stopped.
         Some(RecordState::Stopped { .. }) => return None,
-        Some(RecordState::Settled) if is_same => {
+        // After a user resumed the issue, it was not given yet.
+        Some(RecordState::Settled) if is_same && given > 0 => {
             let reason = format!("the agent got this feedback ({}) and changed nothing about it", kind.name());
             return Some(Action::Stop { kind, fingerprint, reason });
         }
         _ => {}
     }
-    let given = record.map_or(0, |record| record.given);
     if given >= budget {
         let reason = format!("the agent got such feedback ({}) {given} times, and there is more", kind.name());
         return Some(Action::Stop { kind, fingerprint, reason });
@@ -601,6 +602,8 @@ mod tests {
         assert!(settled[0].is_about("c1") && !settled[0].is_about("c2"));
         assert!(matches!(after("c1", &settled), Some(Action::Stop { .. })), "the agent changed nothing");
         assert!(matches!(after("c2", &settled), Some(Action::Give { .. })));
+        let resumed = [record(kind, &fingerprint, 0, RecordState::Settled)];
+        assert!(matches!(after("c1", &resumed), Some(Action::Give { .. })), "a user resumed the issue");
         let spent = [record(kind, &fingerprint, 2, RecordState::Settled)];
         assert!(matches!(after("c2", &spent), Some(Action::Stop { .. })));
         let stopped = [record(kind, &fingerprint, 2, RecordState::Stopped { reason: "often".to_owned() })];

@@ -67,6 +67,8 @@ pub enum FollowEvent {
     Started { watch: String },
     /// The pull request is open, with what was pushed last.
     Published,
+    /// What the run pushed is to be published, or its failed command given to the agent again.
+    PublishRequested { run: RunId },
     /// Every command that checks the work passed at the head.
     Verified { head: String },
     /// The pull request has this head now.
@@ -102,6 +104,7 @@ pub enum FollowEvent {
 /// The effect that an event leads to.
 pub(crate) enum Next {
     Look { at: Timestamp },
+    Publish { run: RunId },
     Complete { ending: Ending },
 }
 
@@ -111,6 +114,7 @@ impl FollowEvent {
         match self {
             Self::Started { .. } => "follow_started",
             Self::Published => "published",
+            Self::PublishRequested { .. } => "publish_requested",
             Self::Verified { .. } => "head_verified",
             Self::HeadSeen { .. } => "head_seen",
             Self::Noticed => "follow_noticed",
@@ -249,6 +253,7 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         FollowEvent::Published if !follow.is_open() => None,
         FollowEvent::Noticed if !follow.is_open() && !follow.is_closed() => None,
         FollowEvent::Published | FollowEvent::Noticed => follow.look(now),
+        FollowEvent::PublishRequested { run } => follow.is_open().then_some(Next::Publish { run }),
         FollowEvent::Verified { head } => {
             let of_kind = follow.records.iter_mut().filter(|record| record.kind == FeedbackKind::Verify);
             // What a person had to decide about is over.

@@ -13,12 +13,14 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::watch::command::{AnswerOn, Command, UnknownCommand, commands};
+use kugetsu_domain::watch::feedback::Verified;
 use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::publication::harmless;
 use kugetsu_domain::watch::quote::quoted;
 use kugetsu_forge::discussion::{Comment, Reaction};
 use kugetsu_forge::forge::{Forge, Subject};
 use kugetsu_store::error::StoreError;
+use kugetsu_store::view::RunView;
 
 use super::followed::is_without_result;
 use super::handover::{Requested, on_request};
@@ -285,7 +287,7 @@ async fn stop(engine: &Engine, issue: Issue) -> Result<Option<String>, HandoverE
 }
 
 /// Takes feedback again, with new budgets, and tries the latest task again if it did not succeed. An agent that ended without a commit
-/// gets another message.
+/// gets another message, and one whose commits failed `verify` gets the failure again.
 async fn resume(engine: &Engine, watch: &Watch, issue: Issue, id: TaskId) -> Result<Option<String>, HandoverError> {
     let is_live = issue.tasks.iter().any(|task| !task.state.is_final());
     let follow = issue.follow.as_ref();
@@ -300,19 +302,23 @@ async fn resume(engine: &Engine, watch: &Watch, issue: Issue, id: TaskId) -> Res
     if asks {
         return Ok(None);
     }
-    let latest = engine.store().view(issue.id).await?.map(|view| view.task);
-    match latest {
-        Some(task) if is_without_result(&issue, task.state) => {
-            give(engine, watch, &issue, id, TRY_AGAIN.to_owned(), None).await
-        }
-        Some(task) if !is_live && task.state.is_final() && task.state != TaskState::Done => {
-            match queue::retry(engine, task.id).await {
-                Ok(_) => Ok(None),
-                Err(problem) => Ok(Some(problem.message)),
-            }
-        }
-        _ => Ok(None),
+    let Some(RunView { task, run, .. }) = engine.store().view(issue.id).await?.filter(|_| !is_live) else {
+        return Ok(None);
+    };
+    if is_without_result(&issue, task.state) {
+        return give(engine, watch, &issue, id, TRY_AGAIN.to_owned(), None).await;
     }
+    if task.state.is_final() && task.state != TaskState::Done {
+        return match queue::retry(engine, task.id).await {
+            Ok(_) => Ok(None),
+            Err(problem) => Ok(Some(problem.message)),
+        };
+    }
+    let has_failed = |head: &String| follow.is_some_and(|follow| follow.verified_at(head, false) == Verified::Failed);
+    if let Some(run) = run.filter(|_| issue.pushed.as_ref().is_some_and(has_failed)) {
+        accept(engine, &issue, Event::Followed(FollowEvent::PublishRequested { run: run.id })).await?;
+    }
+    Ok(None)
 }
 
 /// An event that no longer applies changes nothing.

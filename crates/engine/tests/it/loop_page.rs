@@ -97,7 +97,8 @@ fn described(command: &Command) -> (&'static str, &'static str) {
         }
         Command::Retry => (
             "/kugetsu retry",
-            "resumes it, tries the latest task again if it failed or ended without a commit, and begins the budgets again",
+            "resumes it, tries the latest task again if it failed or ended without a commit, gives the agent a failure of `verify` again, \
+             and begins the budgets again",
         ),
         Command::Ask(_) => (
             "/kugetsu ask <text>",

@@ -108,6 +108,7 @@ fn of_follow(event: &FollowEvent) -> Value {
         FollowEvent::MergeScheduled(Scheduled { number, head, refusal }) => {
             json!({ "pull_request": number, "head_sha": head, "refusal": refusal })
         }
+        FollowEvent::PublishRequested { run } => json!({ "run": run.to_string() }),
         FollowEvent::Commented { comment } => json!({ "comment": comment }),
         FollowEvent::Ended { ending } => json!({ "state": ending.name() }),
         FollowEvent::Published

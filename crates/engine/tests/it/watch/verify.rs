@@ -10,7 +10,7 @@ use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PrState;
 use serde_json::json;
 
-use super::stage::{Failure, KINDS, PROJECT, Stage};
+use super::stage::{Failure, KINDS, PROJECT, Stage, settings_for};
 use crate::runner::Check;
 use crate::world::Daemon;
 
@@ -151,4 +151,40 @@ async fn results_that_are_not_stored_yet_are_waited_for() {
         stage.merged(&daemon, number).await;
         daemon.kill().await;
     }
+}
+
+#[tokio::test]
+async fn retry_gives_the_agent_the_failure_again() {
+    for kind in KINDS {
+        let stage = stage(kind, |head| if head < 2 { Check::Fails } else { Check::Passes }).await;
+        let daemon = stage.daemon();
+        let issue = stage.hand_over();
+        needs_person(&stage, &daemon, issue).await;
+        assert_eq!(stage.pushed.lock().unwrap().len(), 2, "{kind:?}");
+        stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu retry");
+        let number = stage.pull_request(&daemon, issue).await;
+        let (messages, second) = (stage.world.machine.started(), stage.pushed.lock().unwrap()[1].clone());
+        assert_eq!(messages.len(), 3, "{kind:?}: the agent gets it once");
+        assert!(messages[2].contains(&format!("it does not work at {second}")), "{kind:?}: {}", messages[2]);
+        stage.pass_checks(number);
+        stage.merged(&daemon, number).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn retry_publishes_what_passes_with_other_commands() {
+    let kind = ForgeKind::GitHub;
+    let stage = stage(kind, |_| Check::Fails).await;
+    let daemon = stage.daemon();
+    let issue = stage.hand_over();
+    needs_person(&stage, &daemon, issue).await;
+    // A person corrects the settings.
+    let entry = json!({ "repo": format!("{}/{PROJECT}", stage.forge.base_url()), "label": "agent" });
+    let corrected = settings_for(&stage.forge, kind, &[("api", entry)]).watches;
+    stage.world.change_settings(|settings| settings.watches = corrected);
+    stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu retry");
+    stage.pull_request(&daemon, issue).await;
+    assert_eq!(stage.world.machine.started().len(), 2, "the agent has nothing to do");
+    daemon.kill().await;
 }
