@@ -28,6 +28,16 @@ pub(crate) enum RepoFileError {
     Invalid(String),
 }
 
+impl RepoFileError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Forge(error) => error.hint(),
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Invalid(_) => None,
+        }
+    }
+}
+
 /// The watch with the settings of its repository's file.
 ///
 /// # Errors

@@ -70,7 +70,7 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
 
 /// Why the end of a runner is not known.
 enum RunError {
-    /// Whether it is alive could not be found out, or what it needs could not be read. That may pass.
+    /// Whether it is alive could not be found out, or what it needs could not be read, also from a server. That may pass.
     Unknown(String),
     NotStarted(Reason),
     /// It was canceled before it was started.
@@ -111,7 +111,9 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
             (_, Some(overdue)) => RunnerEnd { text: overdue.to_string(), is_overdue: true },
             (end, None) => RunnerEnd { text: end.unwrap_or_default(), is_overdue: false },
         }),
-        Err(LaunchError::Store(error)) => Err(RunError::Unknown(error.to_string())),
+        Err(error @ (LaunchError::Store(_) | LaunchError::RepoFile(_))) => {
+            Err(RunError::Unknown(Reason::new(&error, error.hint()).in_one_line()))
+        }
         Err(error) if error.io().is_some_and(is_temporary) => Err(RunError::Unknown(error.to_string())),
         Err(error) => Err(RunError::NotStarted(Reason::new(&error, error.hint()))),
     }

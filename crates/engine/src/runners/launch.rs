@@ -23,12 +23,16 @@ use super::lock;
 use super::run_spec::{SpecError, run_spec};
 use super::temporary;
 use crate::engine::{Engine, StartRunner};
+use crate::repo_file::RepoFileError;
 
 /// Why a runner was not started.
 #[derive(Debug, Error)]
 pub(crate) enum LaunchError {
     #[error(transparent)]
     Store(StoreError),
+    /// The commands that check its work are not known: its server, or a person, has to do something first.
+    #[error(transparent)]
+    RepoFile(RepoFileError),
     #[error("{0}")]
     Spec(String),
     #[error(transparent)]
@@ -41,6 +45,7 @@ impl LaunchError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint().map(str::to_owned),
+            Self::RepoFile(error) => error.hint(),
             Self::Directory(error) => error.hint(),
             Self::Spec(_) | Self::Io(_) => None,
         }
@@ -50,7 +55,7 @@ impl LaunchError {
         match self {
             Self::Io(error) => Some(error),
             Self::Directory(error) => Some(error.io()),
-            Self::Store(_) | Self::Spec(_) => None,
+            Self::Store(_) | Self::RepoFile(_) | Self::Spec(_) => None,
         }
     }
 }
@@ -59,6 +64,7 @@ impl From<SpecError> for LaunchError {
     fn from(error: SpecError) -> Self {
         match error {
             SpecError::Store(error) => Self::Store(error),
+            SpecError::RepoFile(error) => Self::RepoFile(error),
             other => Self::Spec(other.to_string()),
         }
     }

@@ -5,7 +5,7 @@ use kugetsu_domain::reference::ForgeKind;
 use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::request::ForgeRequest;
 
-use super::stage::{Failure, PROJECT, Stage, TOKEN};
+use super::stage::{Failure, KINDS, PROJECT, Stage, TOKEN};
 use crate::world::Daemon;
 
 /// Requests in an hour of one repository with one issue, while the server fails: the polls, and the attempts of effects.
@@ -184,4 +184,73 @@ async fn further_issues_wait_while_pull_requests_cannot_be_opened() {
             .await;
     }
     daemon.kill().await;
+}
+
+#[tokio::test]
+async fn queued_tasks_wait_for_a_server_that_fails_when_they_start() {
+    let outages = [
+        (ForgeKind::GitHub, Failure::Status(503), "status 503"),
+        (ForgeKind::Gitea, Failure::Status(401), "rejected the token in FORGE_TOKEN"),
+        (ForgeKind::Forgejo, Failure::Cut, "cannot reach"),
+        // Its end is in real time.
+        (ForgeKind::GitLab, Failure::rate_limit(2), "limits the rate of requests"),
+    ];
+    for (kind, failure, reason) in outages {
+        let (stage, issues) = queued(kind).await;
+        stage.forge.fail_always("/api/", failure);
+        let daemon = stage.daemon();
+        stage.world.change_settings(|settings| settings.agents.max = 2);
+        wait_for(&stage, &daemon, issues, reason).await;
+        stage.forge.recover();
+        run(&stage, &daemon, issues).await;
+        daemon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn queued_tasks_wait_for_the_correction_of_the_file_of_their_repository() {
+    for kind in KINDS {
+        let (stage, issues) = queued(kind).await;
+        stage.forge.set_file(PROJECT, ".kugetsu.toml", "verify = 3\n");
+        let daemon = stage.daemon();
+        stage.world.change_settings(|settings| settings.agents.max = 2);
+        wait_for(&stage, &daemon, issues, ".kugetsu.toml on its default branch is not valid").await;
+        stage.forge.set_file(PROJECT, ".kugetsu.toml", "verify = [\"true\"]\n");
+        run(&stage, &daemon, issues).await;
+        daemon.kill().await;
+    }
+}
+
+/// Two issues whose tasks are queued, and no daemon.
+async fn queued(kind: ForgeKind) -> (Stage, [u64; 2]) {
+    let stage = Stage::new(kind).await;
+    stage.world.change_settings(|settings| settings.agents.max = 0);
+    let daemon = stage.daemon();
+    let issues = [stage.hand_over(), stage.hand_over()];
+    for issue in issues {
+        let is_known = async || daemon.store.issue(&daemon.reference(issue)).await.unwrap();
+        stage.until(&daemon, "the task", is_known).await;
+    }
+    daemon.kill().await;
+    (stage, issues)
+}
+
+/// The tasks are still there after an hour, and `why` names the reason.
+async fn wait_for(stage: &Stage, daemon: &Daemon, issues: [u64; 2], reason: &str) {
+    stage.hours(daemon, 1).await;
+    assert!(stage.world.machine.started().is_empty(), "{:?}", stage.kind);
+    for issue in issues {
+        assert_eq!(daemon.state(issue).await, "running", "{:?}", stage.kind);
+        let why = stage.why(daemon, issue).await;
+        assert!(why.contains("starting or closing its run failed") && why.contains(reason), "{:?}: {why}", stage.kind);
+    }
+}
+
+/// The tasks run once, in their first attempt.
+async fn run(stage: &Stage, daemon: &Daemon, issues: [u64; 2]) {
+    for issue in issues {
+        stage.pull_request(daemon, issue).await;
+    }
+    stage.settle(daemon).await;
+    assert_eq!(stage.world.machine.started().len(), issues.len(), "{:?}", stage.kind);
 }
