@@ -372,6 +372,11 @@ pub struct WatchEntry {
     /// Whether a head without any checks is not merged; `true` if not set.
     #[schemars(extend("examples" = [true]))]
     pub needs_checks: Option<bool>,
+    /// How long checks may take to be reported after a push, before which no head is merged; 3 minutes if not set. `.kugetsu.toml` can
+    /// only make it longer.
+    #[serde(default, deserialize_with = "optional_length")]
+    #[schemars(with = "Option<String>", extend("format" = "duration", "examples" = ["10m"]))]
+    pub checks_grace: Option<Duration>,
     /// Whether the issue is closed after the merge; `true` if not set.
     #[schemars(extend("examples" = [true]))]
     pub close_issue: Option<bool>,
@@ -484,6 +489,9 @@ pub struct RepoFile {
     pub merge: Option<MergeWhen>,
     pub merge_method: Option<MergeMethodName>,
     pub needs_checks: Option<bool>,
+    #[serde(default, deserialize_with = "optional_length")]
+    #[schemars(with = "Option<String>")]
+    pub checks_grace: Option<Duration>,
     pub close_issue: Option<bool>,
     pub delete_branch: Option<bool>,
 }

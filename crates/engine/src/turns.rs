@@ -42,11 +42,13 @@ pub(crate) struct Looks {
     permits: Semaphore,
     /// When the pull request of an issue is looked at next, unless its server reports a change before.
     next: StdMutex<HashMap<IssueId, Timestamp>>,
+    /// The head whose checks passed at the latest look at the pull request of an issue, and since when each look has found that.
+    green: StdMutex<HashMap<IssueId, (String, Timestamp)>>,
 }
 
 impl Default for Looks {
     fn default() -> Self {
-        Self { permits: Semaphore::new(LOOKS_MAX), next: StdMutex::default() }
+        Self { permits: Semaphore::new(LOOKS_MAX), next: StdMutex::default(), green: StdMutex::default() }
     }
 }
 
@@ -62,6 +64,18 @@ impl Looks {
             Some(at) => next.insert(issue, at),
             None => next.remove(&issue),
         };
+    }
+
+    /// Notes a look at `now` that found the checks of `head` passed; `None` if they have not. Returns since when each look has found
+    /// that.
+    pub(crate) fn note_green(&self, issue: IssueId, head: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+        let mut green = self.green.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = green.remove(&issue);
+        let head = head?;
+        // The clock may have been set back.
+        let since = before.filter(|(known, _)| known == head).map_or(now, |(_, since)| since.min(now));
+        green.insert(issue, (head.to_owned(), since));
+        Some(since)
     }
 
     pub(crate) fn next(&self, issue: IssueId) -> Option<Timestamp> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::reference::{ForgeKind, RepoRef};
 use kugetsu_domain::watch::conditions::Policy;
-use kugetsu_domain::watch::feedback::{Budgets, MergePolicy, Rules};
+use kugetsu_domain::watch::feedback::{Budgets, CHECKS_GRACE, MergePolicy, Rules};
 use kugetsu_domain::watch::publication::StateLabel;
 use kugetsu_domain::watch::trust::{Trust, login};
 use kugetsu_forge::pull_request::MergeMethod;
@@ -145,6 +145,7 @@ impl Watch {
                     Some(MergeWhen::Never) | None => MergePolicy::Never,
                 },
                 needs_checks: entry.needs_checks.unwrap_or(true),
+                checks_grace: checks_grace(entry.checks_grace),
             },
             is_paused: entry.paused.unwrap_or(false),
             agent: non_empty(entry.agent),
@@ -191,6 +192,7 @@ impl Watch {
             merge,
             merge_method,
             needs_checks,
+            checks_grace,
             close_issue,
             delete_branch,
         } = file;
@@ -228,6 +230,7 @@ impl Watch {
             merge_method: own.merge_method.or(*merge_method),
             // A head without checks is merged only if the user says so.
             needs_checks: if *needs_checks == Some(true) { Some(true) } else { own.needs_checks },
+            checks_grace: longer(own.checks_grace, *checks_grace),
             close_issue: own.close_issue.or(*close_issue),
             delete_branch: own.delete_branch.or(*delete_branch),
             ..own.clone()
@@ -303,6 +306,15 @@ fn lower_feedback(own: Option<&MaxFeedback>, file: Option<&MaxFeedback>) -> Opti
         review: lower(|limits| limits.review),
         bot_review: lower(|limits| limits.bot_review),
     }))
+}
+
+fn checks_grace(own: Option<Duration>) -> SignedDuration {
+    own.and_then(|own| SignedDuration::try_from(own).ok()).unwrap_or(CHECKS_GRACE)
+}
+
+/// The grace of `own`, and that of the repository's file where it is longer.
+fn longer(own: Option<Duration>, file: Option<Duration>) -> Option<Duration> {
+    file.filter(|file| checks_grace(Some(*file)) > checks_grace(own)).or(own)
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {
@@ -428,6 +440,28 @@ mod tests {
         };
         assert_eq!((with(json!(4)), with(json!(1))), ((4, 2, 3), (1, 1, 1)));
         assert_eq!((with(json!({ "ci": 1, "review": 9 })), with(json!({ "verify": 50 }))), ((1, 2, 3), (5, 2, 3)));
+    }
+
+    #[test]
+    fn grace_for_checks_is_only_made_longer_by_the_file() {
+        let entry =
+            |own: Value| watch(json!({"repo": "https://github.com/acme/api", "label": "agent", "checks_grace": own}));
+        let own = entry(json!("10m")).unwrap();
+        assert_eq!(own.feedback.checks_grace, SignedDuration::from_mins(10));
+        let unset = watch(json!({"repo": "https://github.com/acme/api", "label": "agent"})).unwrap();
+        assert_eq!(unset.feedback.checks_grace, CHECKS_GRACE);
+        let with = |watch: &Watch, grace: &str| {
+            let file = serde_json::from_value(json!({ "checks_grace": grace })).unwrap();
+            watch.with_file(&file).unwrap().feedback.checks_grace
+        };
+        assert_eq!(
+            (with(&own, "1s"), with(&own, "1h")),
+            (SignedDuration::from_mins(10), SignedDuration::from_hours(1))
+        );
+        assert_eq!((with(&unset, "1s"), with(&unset, "5m")), (CHECKS_GRACE, SignedDuration::from_mins(5)));
+        for invalid in [json!("0s"), json!(3), json!("soon")] {
+            assert!(entry(invalid.clone()).is_err(), "{invalid}");
+        }
     }
 
     #[test]

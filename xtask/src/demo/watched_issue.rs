@@ -34,7 +34,9 @@ pub(crate) fn run() -> Outcome {
     let mut set = stage.kugetsu(["env", "set", "GITHUB_TOKEN", &token]);
     super::stage::run_to_end("kugetsu env set", set.stdout(Stdio::null()))?;
     let mut daemon = stage.start_daemon()?;
-    say("kugetsu watches the repository; its poll interval is a second here, and half a minute otherwise");
+    say(
+        "kugetsu watches the repository; here it is polled every second, otherwise every half minute, and checks are reported at once",
+    );
     println!("{SETTINGS}");
     let result = follow(&stage, &mut server);
     daemon.stop();
@@ -44,7 +46,8 @@ pub(crate) fn run() -> Outcome {
 }
 
 /// The settings of the watch, which are printed, too.
-const SETTINGS: &str = "    label = \"agent\"\n    merge = \"when-approved\"\n    poll = \"1s\"";
+const SETTINGS: &str =
+    "    label = \"agent\"\n    merge = \"when-approved\"\n    poll = \"1s\"\n    checks_grace = \"1s\"";
 
 fn settings(server: &Server) -> Result<String, String> {
     let (url, project) = (server.variable("URL")?, server.variable("PROJECT")?);

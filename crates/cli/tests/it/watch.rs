@@ -71,7 +71,7 @@ impl Stage {
         let mut config = fs::read_to_string(&path).unwrap();
         let base = forge.base_url();
         config.push_str(&format!(
-            "\n[servers.test]\nurl = \"{base}\"\nkind = \"{}\"\n\n[watch.api]\nrepo = \"{base}/{PROJECT}\"\nlabel = \"agent\"\n\
+            "\n[servers.test]\nurl = \"{base}\"\nkind = \"{}\"\n\n[watch.api]\nrepo = \"{base}/{PROJECT}\"\nlabel = \"agent\"\nchecks_grace = \"1s\"\n\
              {settings}\n",
             kind.name()
         ));

@@ -8,8 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ids::TaskId;
 use crate::watch::scheduled::{Course, RENEWALS_MAX, SeenSchedule, reconsider};
 
-/// How long checks may take to be reported after a push: nothing reported means that it is too early.
+/// How long checks may take to be reported after a push, if the watch does not say.
 pub const CHECKS_GRACE: SignedDuration = SignedDuration::from_mins(3);
+/// For how long all checks must have passed before a merge, unless the grace is shorter: a server may report a job that needs
+/// another one only after that one has ended.
+pub const GREEN_LEAST: SignedDuration = SignedDuration::from_secs(30);
 /// How long people's comments are gathered after the latest one: they come in bursts.
 pub const GATHER: SignedDuration = SignedDuration::from_mins(1);
 
@@ -132,6 +135,7 @@ pub struct Seen {
     pub ending: Option<Ending>,
     /// The commit of the branch on the server.
     pub head: String,
+    /// When it was first seen.
     pub head_since: Timestamp,
     /// The name of the base branch; empty if it is not known.
     pub base: String,
@@ -139,6 +143,8 @@ pub struct Seen {
     /// `None` while the server computes it.
     pub conflicts: Option<bool>,
     pub checks: Checks,
+    /// Since when each look has found that the checks of this head passed; `None` if they have not.
+    pub green_since: Option<Timestamp>,
     /// Of trusted people, and not answered by a settled turn: reviews, threads that are not resolved, comments.
     pub reviews: Remarks,
     /// Of programs.
@@ -214,6 +220,8 @@ pub struct Rules {
     pub merge: MergePolicy,
     /// Whether a head without any checks can be merged.
     pub needs_checks: bool,
+    /// How long checks may take to be reported after a push. Before, no head is merged.
+    pub checks_grace: SignedDuration,
 }
 
 /// A decision.
@@ -254,8 +262,14 @@ pub fn decide(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>,
         return vec![Action::Complete(ending)];
     }
     let Some(scheduled) = &seen.scheduled else { return decide_open(seen, records, rules, hold, now) };
-    // The server looks for conflicts again whenever the base moves, which in a queue is often.
-    let seen = Seen { conflicts: seen.conflicts.or(Some(false)), ..seen.clone() };
+    let seen = Seen {
+        // The server looks for conflicts again whenever the base moves, which in a queue is often.
+        conflicts: seen.conflicts.or(Some(false)),
+        // Its checks were waited for before the merge was left to the server.
+        head_since: Timestamp::MIN,
+        green_since: Some(Timestamp::MIN),
+        ..seen.clone()
+    };
     let actions = decide_open(&seen, records, rules, hold, now);
     let due = match actions.as_slice() {
         [Action::Merge { head }] => Some(head.as_str()),
@@ -283,7 +297,7 @@ fn decide_open(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>
     }
     let (mut actions, mut waits) = (Vec::new(), Vec::new());
     for kind in FeedbackKind::ALL {
-        match due(*kind, seen, now) {
+        match due(*kind, seen, rules, now) {
             Due::Nothing => {}
             Due::Later(wait) => waits.push(wait),
             Due::Now(fingerprint) => {
@@ -295,8 +309,13 @@ fn decide_open(seen: &Seen, records: &[Record], rules: Rules, hold: Option<Hold>
             }
         }
     }
-    if actions.is_empty() && is_mergeable(seen, rules, &mut waits) && !has_stopped(seen, records) {
-        actions.push(merge_or_stop(seen.head.clone(), renewals(&seen.head, records)));
+    if actions.is_empty() && is_mergeable(seen, rules, &mut waits) && !has_stopped(seen, records, rules) {
+        match too_early(seen, rules, now) {
+            Some(until) => {
+                waits.push(Action::Wait { until: Some(until), why: "its checks passed, and further ones may follow" });
+            }
+            None => actions.push(merge_or_stop(seen.head.clone(), renewals(&seen.head, records))),
+        }
     }
     match actions.is_empty() {
         // The earliest time; a wait without one ends with what the server reports.
@@ -320,7 +339,7 @@ enum Due {
     Now(String),
 }
 
-fn due(kind: FeedbackKind, seen: &Seen, now: Timestamp) -> Due {
+fn due(kind: FeedbackKind, seen: &Seen, rules: Rules, now: Timestamp) -> Due {
     match kind {
         // Failures are decided about before a review is requested; see `after_verification`.
         FeedbackKind::Verify => match seen.verified {
@@ -342,8 +361,8 @@ fn due(kind: FeedbackKind, seen: &Seen, now: Timestamp) -> Due {
                 Due::Now(format!("{} failed {}", seen.head, names.join(", ")))
             }
             Checks::Pending => Due::Later(Action::Wait { until: None, why: "checks are not over" }),
-            Checks::None if now < after(seen.head_since, CHECKS_GRACE) => Due::Later(Action::Wait {
-                until: Some(after(seen.head_since, CHECKS_GRACE)),
+            Checks::None if now < after(seen.head_since, rules.checks_grace) => Due::Later(Action::Wait {
+                until: Some(after(seen.head_since, rules.checks_grace)),
                 why: "no checks are reported yet",
             }),
             Checks::None | Checks::Success => Due::Nothing,
@@ -463,11 +482,21 @@ fn merge_or_stop(head: String, renewals: u32) -> Action {
     Action::Stop { kind: FeedbackKind::Merge, fingerprint: head, reason }
 }
 
+/// Returns until when checks that have passed are not the last word: servers do not say which ones are still to be reported.
+fn too_early(seen: &Seen, rules: Rules, now: Timestamp) -> Option<Timestamp> {
+    if seen.checks != Checks::Success {
+        return None;
+    }
+    let all_reported = after(seen.head_since, rules.checks_grace);
+    let confirmed = after(seen.green_since.unwrap_or(now), GREEN_LEAST.min(rules.checks_grace));
+    Some(all_reported.max(confirmed)).filter(|until| now < *until)
+}
+
 /// Whether a kind stopped and what stopped it is still there.
-fn has_stopped(seen: &Seen, records: &[Record]) -> bool {
+fn has_stopped(seen: &Seen, records: &[Record], rules: Rules) -> bool {
     records.iter().any(|record| {
         matches!(record.state, RecordState::Stopped { .. })
-            && !matches!(due(record.kind, seen, Timestamp::MAX), Due::Nothing)
+            && !matches!(due(record.kind, seen, rules, Timestamp::MAX), Due::Nothing)
     })
 }
 
@@ -496,6 +525,7 @@ mod tests {
             is_draft: false,
             conflicts: Some(false),
             checks: Checks::Success,
+            green_since: Some(now() - GREEN_LEAST),
             reviews: Remarks::default(),
             bot_reviews: Remarks::default(),
             changes_requested: false,
@@ -511,6 +541,7 @@ mod tests {
             budgets: Budgets { verify: 2, conflict: 2, ci: 2, review: 3, bot_review: 1 },
             merge,
             needs_checks: true,
+            checks_grace: CHECKS_GRACE,
         }
     }
 
@@ -648,6 +679,28 @@ mod tests {
     }
 
     #[test]
+    fn checks_that_passed_are_not_the_last_word_at_once() {
+        let until = |seen: &Seen, rules| match &decide(seen, &[], rules, None, now())[..] {
+            [Action::Merge { .. }] => None,
+            [Action::Wait { until: Some(until), .. }] => Some(*until),
+            other => panic!("{other:?}"),
+        };
+        let rules = rules(MergePolicy::WhenGreen);
+        let young = Seen { head_since: now() - SignedDuration::from_secs(10), ..green() };
+        let grace = now() - SignedDuration::from_secs(10) + CHECKS_GRACE;
+        assert_eq!(until(&young, rules), Some(grace), "other checks may not be reported yet");
+        let first = Seen { green_since: Some(now()), ..green() };
+        assert_eq!(until(&first, rules), Some(now() + GREEN_LEAST), "a job may follow the one that ended");
+        assert_eq!(until(&green(), rules), None);
+        let short = Rules { checks_grace: SignedDuration::from_secs(1), ..rules };
+        assert_eq!(until(&first, short), Some(now() + SignedDuration::from_secs(1)));
+        assert_eq!(until(&young, short), None);
+        // A merge that is not due needs no look.
+        let idle = decide(&young, &[], Rules { merge: MergePolicy::Never, ..rules }, None, now());
+        assert!(matches!(idle[..], [Action::Wait { until: None, .. }]), "{idle:?}");
+    }
+
+    #[test]
     fn peoples_comments_are_gathered_and_programs_are_not() {
         let remarks = Remarks { ids: vec!["r1".to_owned()], latest: Some(now()) };
         let by_people = decided(&Seen { reviews: remarks.clone(), ..green() }, &[]);
@@ -666,6 +719,8 @@ mod tests {
         let scheduled = Seen { scheduled: Some(scheduled), ..green() };
         assert!(waits(&decided(&scheduled, &[])));
         assert!(waits(&decided(&Seen { conflicts: None, ..scheduled.clone() }, &[])), "the base moved");
+        let after_restart = Seen { green_since: Some(now()), head_since: now(), ..scheduled.clone() };
+        assert!(waits(&decided(&after_restart, &[])), "its checks were waited for before");
         assert_eq!(decided(&Seen { head: "c2".to_owned(), ..scheduled.clone() }, &[]), [Action::CancelMerge]);
         assert_eq!(decided(&Seen { checks: red().checks, ..scheduled.clone() }, &[]), [Action::CancelMerge]);
         for hold in [Hold::Busy, Hold::Stopped, Hold::Asks, Hold::Removed] {

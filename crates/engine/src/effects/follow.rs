@@ -93,7 +93,7 @@ async fn look(engine: &Engine, issue: IssueId, at: Timestamp) -> Result<Found, O
     };
     let Some(number) = followed.pull_request(engine) else { return Err(Outcome::done()) };
     let now = engine.now();
-    let look = Look::at(&followed, number, now).await?;
+    let look = Look::at(engine, &followed, number, now).await?;
     if look.has_commands() {
         let subject = Subject::PullRequest(number);
         let (watch, forge, issue) = (&followed.watch, followed.forge.as_ref(), followed.issue.reference.number);

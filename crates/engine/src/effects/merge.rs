@@ -30,7 +30,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> O
     };
     let Some(number) = followed.pull_request(engine) else { return Outcome::done() };
     let now = engine.now();
-    let look = match Look::at(&followed, number, now).await {
+    let look = match Look::at(engine, &followed, number, now).await {
         Ok(look) => look,
         Err(error) => return error.into(),
     };

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::watch::command::commands;
-use kugetsu_domain::watch::feedback::{
-    Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, Verified, renewals,
-};
+use kugetsu_domain::watch::feedback::{Checks, Ending, FeedbackKind, RecordState, Remarks, Seen, Verified, renewals};
 use kugetsu_domain::watch::scheduled::SeenSchedule;
 use kugetsu_forge::ci::{CheckState, CiStatus, CiVerdict};
 use kugetsu_forge::discussion::{Comment, Comments, Review, ReviewThread, ReviewVerdict};
@@ -18,6 +16,7 @@ use kugetsu_forge::user::User;
 use super::commands::Origin;
 use super::followed::Followed;
 use super::trusted::{Trusted, Voice};
+use crate::engine::Engine;
 
 /// Seconds to which the difference between two clocks is rounded.
 const SKEW_STEP: i64 = 300;
@@ -55,7 +54,12 @@ pub(crate) enum Content {
 
 impl Look {
     /// Asks the server for everything about the pull request.
-    pub(crate) async fn at(followed: &Followed, number: u64, now: Timestamp) -> Result<Self, ForgeError> {
+    pub(crate) async fn at(
+        engine: &Engine,
+        followed: &Followed,
+        number: u64,
+        now: Timestamp,
+    ) -> Result<Self, ForgeError> {
         let (forge, project) = (followed.forge.as_ref(), followed.project());
         let schedule = match &followed.follow.scheduled {
             Some(_) => forge.merge_schedule(project, number).await?,
@@ -84,10 +88,11 @@ impl Look {
             kugetsu_domain::pull_request::PrState::Closed => Some(Ending::ClosedUnmerged),
             _ => None,
         };
+        let green_head = Some(pull.head_sha.as_str()).filter(|_| ending.is_none() && checks(&ci) == Checks::Success);
         let seen = Seen {
             ending,
             head: pull.head_sha.clone(),
-            head_since: followed.follow.head_since.unwrap_or(now),
+            head_since: known_since(followed, &pull.head_sha).unwrap_or(now),
             base: pull.base_branch.clone(),
             is_draft: pull.draft,
             conflicts: match pull.merge {
@@ -95,6 +100,7 @@ impl Look {
                 MergeCheck::Conflict => Some(true),
                 MergeCheck::Unknown => None,
             },
+            green_since: engine.looks().note_green(followed.issue.id, green_head, now),
             checks: checks(&ci),
             reviews: open(followed, &remarks, FeedbackKind::Review, ahead),
             bot_reviews: open(followed, &remarks, FeedbackKind::BotReview, ahead),
@@ -142,6 +148,11 @@ fn checks(ci: &CiStatus) -> Checks {
             Checks::Failure(failed.map(|check| check.name.clone()).collect())
         }
     }
+}
+
+/// When the head was first seen, if an earlier look has seen it.
+fn known_since(followed: &Followed, head: &str) -> Option<Timestamp> {
+    followed.follow.head_since.filter(|_| followed.follow.head.as_deref() == Some(head))
 }
 
 /// The result of the commands that check the work. The heads of other users have none.

@@ -391,7 +391,7 @@ async fn look(engine: &Engine, issue: &Issue, object: &mut FollowObject) {
     };
     let Some(number) = followed.pull_request(engine) else { return };
     let now = engine.now();
-    let look = match Look::at(&followed, number, now).await {
+    let look = match Look::at(engine, &followed, number, now).await {
         Ok(look) => look,
         Err(error) => return object.waits_for = Some(with_forge_hint(&error)),
     };

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use kugetsu_api::run_spec::IssueTool;
 use kugetsu_domain::watch::command::{Command, commands};
 use kugetsu_domain::watch::conditions::ConditionKind;
-use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER};
+use kugetsu_domain::watch::feedback::{CHECKS_GRACE, FeedbackKind, GATHER, GREEN_LEAST};
 use kugetsu_domain::watch::publication::{ANSWER_MAX, StateLabel};
 use kugetsu_domain::watch::quote::{EXCERPT_MAX, QUOTE_MAX};
 use kugetsu_engine::watches::{
@@ -70,6 +70,7 @@ fn loop_page_matches_the_code() {
         .replace("{poll_with_hook}", &seconds(POLL_WITH_HOOK))
         .replace("{poll_on_gitlab}", &seconds(POLL_WITH_HOOK_ON_GITLAB))
         .replace("{grace}", &signed(CHECKS_GRACE))
+        .replace("{green_least}", &signed(GREEN_LEAST))
         .replace("{gather}", &signed(GATHER))
         .replace("{merge_attempts}", &MERGE_ATTEMPTS.to_string())
         .replace("{answer_max}", &(ANSWER_MAX / 1024).to_string())

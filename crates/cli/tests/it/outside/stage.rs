@@ -60,7 +60,7 @@ impl Stage {
         let url = self.front.url();
         config.push_str(&format!(
             "\n[servers.test]\nurl = \"{url}\"\nkind = \"github\"\napi_url = \"{url}{api}\"\n\n[watch.api]\n\
-             repo = \"{url}/acme/api\"\nlabel = \"agent\"\nmerge = \"when-approved\"\n{settings}\n"
+             repo = \"{url}/acme/api\"\nlabel = \"agent\"\nmerge = \"when-approved\"\nchecks_grace = \"1s\"\n{settings}\n"
         ));
         std::fs::write(path, config).unwrap();
         self.world.run(["daemon", "start"]);

@@ -3,6 +3,7 @@
 mod after_the_merge;
 mod answers;
 mod branches;
+mod checks;
 mod clocks;
 mod commands;
 mod cost;
