@@ -254,11 +254,16 @@ impl Stage {
     pub(crate) async fn hours(&self, daemon: &Daemon, hours: i64) -> Vec<ForgeRequest> {
         self.settle(daemon).await;
         let before = self.forge.request_count();
-        for _ in 0..hours * 120 {
-            self.pass(daemon, SignedDuration::from_secs(30)).await;
+        self.pass_in_steps(daemon, SignedDuration::from_hours(hours)).await;
+        self.forge.requests().split_off(before)
+    }
+
+    /// Lets this time pass in steps of half a minute, and what happens then happen.
+    pub(crate) async fn pass_in_steps(&self, daemon: &Daemon, time: SignedDuration) {
+        for _ in 0..time.as_secs() / STEP.as_secs() {
+            self.pass(daemon, STEP).await;
         }
         self.settle(daemon).await;
-        self.forge.requests().split_off(before)
     }
 
     /// Creates the webhook of the project, whose deliveries the test passes on.
