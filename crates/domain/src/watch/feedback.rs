@@ -55,6 +55,14 @@ kinds! {
 }
 
 impl FeedbackKind {
+    /// Whether it consists of remarks that the agent answers.
+    pub const fn has_remarks(self) -> bool {
+        match self {
+            Self::Review | Self::BotReview => true,
+            Self::Verify | Self::Conflict | Self::Ci | Self::Merge => false,
+        }
+    }
+
     /// The kind with this [`name`](Self::name); `None` if this version of kugetsu has none.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
@@ -70,6 +78,8 @@ pub struct Record {
     /// How many times feedback of this kind was given since the budget began.
     pub given: u32,
     pub state: RecordState,
+    /// Of remarks: those that settled turns have answered, as in the fingerprint. They stay answered, whatever becomes of the others.
+    pub answered: String,
 }
 
 impl Record {
@@ -554,7 +564,7 @@ mod tests {
     }
 
     fn record(kind: FeedbackKind, fingerprint: &str, given: u32, state: RecordState) -> Record {
-        Record { kind, fingerprint: fingerprint.to_owned(), given, state }
+        Record { kind, fingerprint: fingerprint.to_owned(), given, state, answered: String::new() }
     }
 
     fn waits(actions: &[Action]) -> bool {

@@ -227,8 +227,15 @@ impl Follow {
         for record in &mut self.records {
             if succeeded && record.state == (RecordState::Given { task }) {
                 record.state = RecordState::Settled;
+                if record.kind.has_remarks() {
+                    record.answered.clone_from(&record.fingerprint);
+                }
             }
         }
+    }
+
+    fn answered(&self, kind: FeedbackKind) -> String {
+        self.record(kind).map(|record| record.answered.clone()).unwrap_or_default()
     }
 
     fn set(&mut self, record: Record) {
@@ -269,7 +276,8 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         }
         FollowEvent::Given { kind, fingerprint, task } => {
             let given = follow.record(kind).map_or(0, |record| record.given).saturating_add(1);
-            follow.set(Record { kind, fingerprint, given, state: RecordState::Given { task } });
+            let answered = follow.answered(kind);
+            follow.set(Record { kind, fingerprint, given, state: RecordState::Given { task }, answered });
             // The end of the task is the next occasion.
             follow.look_at = None;
             None
@@ -279,7 +287,8 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
                 follow.scheduled = None;
             }
             let given = follow.record(kind).map_or(0, |record| record.given);
-            follow.set(Record { kind, fingerprint, given, state: RecordState::Stopped { reason } });
+            let answered = follow.answered(kind);
+            follow.set(Record { kind, fingerprint, given, state: RecordState::Stopped { reason }, answered });
             if follow.is_open() { follow.look(now) } else { None }
         }
         FollowEvent::MergeDecided { head: _ } | FollowEvent::MergeCancelDecided => {
@@ -306,10 +315,13 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         }
         FollowEvent::Resumed => {
             follow.is_stopped = false;
-            // A head whose verification failed is not merged, whatever budgets there are.
-            follow.records.retain(|record| record.kind == FeedbackKind::Verify);
+            // A head whose verification failed is not merged, and remarks stay answered, whatever budgets there are.
+            follow.records.retain(|record| record.kind == FeedbackKind::Verify || !record.answered.is_empty());
             for record in &mut follow.records {
                 (record.given, record.state) = (0, RecordState::Settled);
+                if record.kind.has_remarks() {
+                    record.fingerprint.clone_from(&record.answered);
+                }
             }
             match follow.ending {
                 // What was not cleaned up because of later commits may be by now.

@@ -234,6 +234,34 @@ fn merge_left_to_the_server_is_reconsidered_after_a_stop_and_a_task() {
 }
 
 #[test]
+fn remarks_stay_answered_after_another_turn_fails_and_a_user_resumes_the_issue() {
+    let mut world = followed();
+    open(&mut world);
+    let kind = FeedbackKind::Review;
+    let turn = |world: &mut World, fingerprint: &str, verdict| {
+        let task = world.task();
+        follow(world, FollowEvent::Given { kind, fingerprint: fingerprint.to_owned(), task: task.id });
+        world.step(Event::TaskQueued { task: task.clone() }).unwrap();
+        let lease = world.work(task.id);
+        world.step(Event::RunEnded { lease, outcome: outcome(verdict) }).unwrap();
+    };
+    let record = |world: &World| world.issue.follow.as_ref().unwrap().record(kind).cloned();
+    turn(&mut world, "r1", Verdict::Failed);
+    assert_eq!(record(&world).unwrap().answered, "");
+    turn(&mut world, "r1", Verdict::Done);
+    turn(&mut world, "r1 r2", Verdict::Failed);
+    assert_eq!(record(&world).unwrap().answered, "r1");
+    let (fingerprint, reason) = ("r2".to_owned(), "often".to_owned());
+    follow(&mut world, FollowEvent::Exhausted { kind, fingerprint, reason });
+    assert_eq!(record(&world).unwrap().answered, "r1");
+    follow(&mut world, FollowEvent::Resumed);
+    let resumed = record(&world).unwrap();
+    assert_eq!((resumed.answered.as_str(), resumed.given, resumed.state), ("r1", 0, RecordState::Settled));
+    turn(&mut world, "r1 r2", Verdict::Done);
+    assert_eq!(record(&world).unwrap().answered, "r1 r2");
+}
+
+#[test]
 fn only_the_head_that_passed_is_verified() {
     let mut world = followed();
     open(&mut world);

@@ -1,6 +1,6 @@
 //! Looks at a pull request on its server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::watch::command::commands;
@@ -183,8 +183,8 @@ fn ahead(date: Option<Timestamp>, now: Timestamp) -> SignedDuration {
 
 /// The remarks that no settled turn has answered, with their time by this machine's clock.
 fn open(followed: &Followed, remarks: &[Remark], kind: FeedbackKind, ahead: SignedDuration) -> Remarks {
-    let record = followed.follow.record(kind).filter(|record| record.state == RecordState::Settled);
-    let answered: Vec<&str> = record.map(|record| record.fingerprint.split(' ').collect()).unwrap_or_default();
+    let record = followed.follow.record(kind);
+    let answered: HashSet<&str> = record.map(|record| record.answered.split(' ').collect()).unwrap_or_default();
     let of_kind = remarks.iter().filter(|remark| remark.is_bot == (kind == FeedbackKind::BotReview));
     let open: Vec<&Remark> = of_kind.filter(|remark| !answered.contains(&remark.id.as_str())).collect();
     Remarks {

@@ -124,7 +124,8 @@ pub(super) fn issue(connection: &Connection, id: IssueId) -> Result<Option<Loade
 
 const ISSUE: &str = concat!("SELECT ", issue_columns!(), " FROM issues i JOIN repos p ON p.id = i.repo WHERE i.id = ?");
 
-const FEEDBACK: &str = "SELECT issue, kind, fingerprint, given, state, task, reason FROM feedback WHERE issue = ?";
+const FEEDBACK: &str =
+    "SELECT issue, kind, fingerprint, given, state, task, reason, answered FROM feedback WHERE issue = ?";
 
 // An issue may have had many tasks and runs: only the live ones are read.
 const LIVE_TASKS: &str = concat!(

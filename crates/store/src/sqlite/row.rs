@@ -320,7 +320,7 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
     })
 }
 
-/// Reads `issue, kind, fingerprint, given, state, task, reason`.
+/// Reads `issue, kind, fingerprint, given, state, task, reason, answered`.
 pub(super) fn feedback(columns: &mut Columns<'_>) -> Result<Record, StoreError> {
     columns.skip(1);
     let (kind, fingerprint) = (columns.named(FeedbackKind::from_name)?, columns.owned()?);
@@ -332,7 +332,7 @@ pub(super) fn feedback(columns: &mut Columns<'_>) -> Result<Record, StoreError> 
         // What cannot be read must not tell the agent again and again.
         _ => RecordState::Stopped { reason: reason.unwrap_or_default() },
     };
-    Ok(Record { kind, fingerprint, given, state })
+    Ok(Record { kind, fingerprint, given, state, answered: columns.owned()? })
 }
 
 fn repo_ref(columns: &mut Columns<'_>) -> Result<RepoRef, StoreError> {

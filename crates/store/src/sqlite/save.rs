@@ -156,14 +156,14 @@ fn feedback(connection: &Connection, issue: IssueId, records: &[Record]) -> Resu
             RecordState::Settled => ("settled", None, None),
             RecordState::Stopped { reason } => ("stopped", None, Some(reason)),
         };
-        let params = params![issue, record.kind.name(), record.fingerprint, record.given, state, task, reason];
+        let (kind, answered) = (record.kind.name(), &record.answered);
+        let params = params![issue, kind, record.fingerprint, record.given, state, task, reason, answered];
         put(connection, INSERT_FEEDBACK, params)?;
     }
     Ok(())
 }
 
-const INSERT_FEEDBACK: &str =
-    "INSERT INTO feedback (issue, kind, fingerprint, given, state, task, reason) VALUES (?, ?, ?, ?, ?, ?, ?)";
+const INSERT_FEEDBACK: &str = "INSERT INTO feedback (issue, kind, fingerprint, given, state, task, reason, answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 
 const INSERT_ISSUE: &str = "\
     INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \

@@ -3,6 +3,7 @@
 use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::pull_request::PrState;
+use kugetsu_domain::run::Verdict;
 use kugetsu_domain::watch::command::AnswerOn;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Met};
 use kugetsu_domain::watch::feedback::{Ending, FeedbackKind, RecordState};
@@ -41,9 +42,15 @@ async fn followed_issue_reads_back_as_stored() {
     let (issue, task) = world.queued(1).await;
     let (other, _) = world.queued(2).await;
     let at = later(60);
+    let started = FollowEvent::Started { watch: "api".to_owned() };
+    let answered = FollowEvent::Given { kind: FeedbackKind::Review, fingerprint: "r0".to_owned(), task };
+    for event in [started, answered] {
+        world.store().apply(issue.id, Event::Followed(event), at).await.unwrap();
+    }
+    let lease = world.work(issue.id, task).await;
+    world.finish(lease, Verdict::Done).await;
     world.store().apply(issue.id, Event::PushFound { head: "c2".to_owned() }, at).await.unwrap();
     for event in [
-        FollowEvent::Started { watch: "api".to_owned() },
         FollowEvent::Given { kind: FeedbackKind::Review, fingerprint: "r1".to_owned(), task },
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c1 failed test".to_owned(), task },
         FollowEvent::Given { kind: FeedbackKind::Ci, fingerprint: "c2 failed test".to_owned(), task },
@@ -78,6 +85,7 @@ async fn followed_issue_reads_back_as_stored() {
     assert_eq!((ci.fingerprint.as_str(), ci.given, &ci.state), ("c2 failed test", 2, &RecordState::Given { task }));
     let review = follow.record(FeedbackKind::Review).unwrap();
     assert_eq!(review.state, RecordState::Stopped { reason: "often".to_owned() });
+    assert_eq!(review.answered, "r0");
     assert_eq!(world.store().issue_by_id(other.id).await.unwrap().follow, None);
 
     world.store().apply(issue.id, Event::Followed(FollowEvent::Ended { ending: Ending::Merged }), now()).await.unwrap();

@@ -15,6 +15,7 @@ mod policy;
 mod questions;
 mod races;
 mod refusals;
+mod remarks;
 mod reopened;
 mod repo_files;
 mod restarts;
