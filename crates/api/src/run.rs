@@ -49,7 +49,7 @@ pub struct RunObject {
     /// A command that the user can type next, or other advice.
     #[serde(default)]
     pub hint: Option<String>,
-    /// While the task is paused, because its model is not available: when it continues (RFC 3339).
+    /// While the task is paused, because its model, or something else that it needs, is not available: when it continues (RFC 3339).
     #[serde(default)]
     pub not_before: Option<String>,
     /// The agent's ID of its session.

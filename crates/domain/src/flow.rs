@@ -55,12 +55,13 @@ pub enum Event {
     SessionLost { lease: Lease },
     /// The runner finished, and no process of the run is left.
     RunEnded { lease: Lease, outcome: Outcome },
-    /// The runner finished, because the model is not available for a while. No process of the run is left.
+    /// The runner finished, or was not started, because something that it needs is not available for a while, such as the model. No
+    /// process of the run is left.
     RunPaused {
         lease: Lease,
         /// With the verdict [`Verdict::Paused`].
         outcome: Outcome,
-        /// When the model may be available again. At most [`PAUSE_MAX`] from now is believed.
+        /// When it may be available again. At most [`PAUSE_MAX`] from now is believed.
         until: Timestamp,
     },
     /// The task's pause is over, or the user ended it.

@@ -22,7 +22,7 @@ pub enum RunState {
     Canceled,
     /// Its runner disappeared without a report.
     Lost,
-    /// Its model was not available for a while; the task waits for the next run.
+    /// Its model, or something else that it needs, was not available for a while; the task waits for the next run.
     Paused,
 }
 
@@ -86,6 +86,12 @@ impl Machine for RunState {
         },
         Transition {
             from: Some(Self::Starting),
+            on: Trigger::Paused,
+            to: Self::Paused,
+            description: "Something that it needs is not available for a while, such as the file of its repository; no runner is started.",
+        },
+        Transition {
+            from: Some(Self::Starting),
             on: Trigger::RunnerLost,
             to: Self::Lost,
             description: "The runner disappeared; every process it started is ended.",
@@ -124,7 +130,7 @@ impl Machine for RunState {
             from: Some(Self::Working),
             on: Trigger::Paused,
             to: Self::Paused,
-            description: "The model is not available for a while; the whole process tree is ended and the work is kept.",
+            description: "The model, or something else that it needs, is not available for a while; the whole process tree is ended and the work is kept.",
         },
         Transition {
             from: Some(Self::Working),
@@ -160,7 +166,9 @@ impl Machine for RunState {
             Self::Lost => {
                 "Its runner disappeared without a report (it was killed, or the machine went down), or did not end in time."
             }
-            Self::Paused => "Its model was not available; another run continues the task later.",
+            Self::Paused => {
+                "Its model, or something else that it needs, was not available; another run continues the task later."
+            }
         }
     }
 

@@ -89,7 +89,7 @@ impl Machine for TaskState {
             from: Some(Self::Running),
             on: Trigger::Paused,
             to: Self::Queued,
-            description: "The model is not available for a while; the task waits without a slot and continues in the same session afterwards, up to 48 times.",
+            description: "The model, or something else that it needs, is not available for a while; the task waits without a slot and continues in the same session afterwards, up to 48 times.",
         },
         Transition {
             from: Some(Self::Blocked),

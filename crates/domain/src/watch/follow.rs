@@ -297,7 +297,13 @@ pub(crate) fn step(follow: &mut Option<Follow>, event: FollowEvent, now: Timesta
         }
         FollowEvent::MergeRenewed { head } => {
             let given = renewals(&head, &follow.records).saturating_add(1);
-            follow.set(Record { kind: FeedbackKind::Merge, fingerprint: head, given, state: RecordState::Settled });
+            follow.set(Record {
+                kind: FeedbackKind::Merge,
+                fingerprint: head,
+                given,
+                state: RecordState::Settled,
+                answered: String::new(),
+            });
             follow.look_at = None;
             None
         }

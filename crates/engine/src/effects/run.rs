@@ -11,6 +11,7 @@
 
 use std::io;
 
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_api::record::Body;
 use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::issue::{Issue, Lease};
@@ -33,6 +34,10 @@ use crate::runners::{epilogue, last_words, temporary, watchdog};
 /// Losses in a row before the agent began that are no attempts: a runner that always dies must not be started for ever.
 const LOST_STARTS_MAX: usize = 10;
 
+/// Longest pause before a run is started whose server did not answer, in minutes. The first one is a minute, and each one twice as
+/// long as the one before.
+const PAUSE_LONGEST: i64 = 30;
+
 /// How a runner ended.
 struct RunnerEnd {
     text: String,
@@ -51,6 +56,7 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
         let end = match run_to_the_end(engine, &issue, lease).await {
             Ok(end) => end,
             Err(RunError::Unknown(error)) => return Outcome::retry(error),
+            Err(RunError::Unavailable(reason)) => return pause(engine, &issue, lease, reason),
             Err(RunError::NotStarted(error)) => return never_started(lease, error),
             Err(RunError::Canceled) => return canceled(lease),
         };
@@ -70,8 +76,10 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
 
 /// Why the end of a runner is not known.
 enum RunError {
-    /// Whether it is alive could not be found out, or what it needs could not be read, also from a server. That may pass.
+    /// Whether it is alive could not be found out, or what it needs could not be read. That may pass.
     Unknown(String),
+    /// It was not started, since the server has something that it needs, or a person has to correct it.
+    Unavailable(Reason),
     NotStarted(Reason),
     /// It was canceled before it was started.
     Canceled,
@@ -111,9 +119,8 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
             (_, Some(overdue)) => RunnerEnd { text: overdue.to_string(), is_overdue: true },
             (end, None) => RunnerEnd { text: end.unwrap_or_default(), is_overdue: false },
         }),
-        Err(error @ (LaunchError::Store(_) | LaunchError::RepoFile(_))) => {
-            Err(RunError::Unknown(Reason::new(&error, error.hint()).in_one_line()))
-        }
+        Err(LaunchError::Store(error)) => Err(RunError::Unknown(error.to_string())),
+        Err(error @ LaunchError::RepoFile(_)) => Err(RunError::Unavailable(Reason::new(&error, error.hint()))),
         Err(error) if error.io().is_some_and(is_temporary) => Err(RunError::Unknown(error.to_string())),
         Err(error) => Err(RunError::NotStarted(Reason::new(&error, error.hint()))),
     }
@@ -138,8 +145,20 @@ fn canceled(lease: Lease) -> Outcome {
 }
 
 fn ended_before_it_began(lease: Lease, verdict: Verdict, reason: Reason) -> Outcome {
-    let outcome = RunOutcome { verdict, reason, head_sha: None, commits: 0, pushed: false, usage: Usage::ZERO };
-    Outcome::event(lease.issue, Event::RunEnded { lease, outcome })
+    Outcome::event(lease.issue, Event::RunEnded { lease, outcome: without_work(verdict, reason) })
+}
+
+/// The task waits in the queue, so that tasks of other repositories get its slot.
+fn pause(engine: &Engine, issue: &Issue, lease: Lease, reason: Reason) -> Outcome {
+    let pauses = issue.running_task().map_or(0, |task| task.pauses);
+    let minutes = 1_i64.checked_shl(pauses).map_or(PAUSE_LONGEST, |minutes| minutes.min(PAUSE_LONGEST));
+    let until = engine.now().saturating_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX);
+    let outcome = without_work(Verdict::Paused, reason.of("the runner could not be started"));
+    Outcome::event(lease.issue, Event::RunPaused { lease, outcome, until })
+}
+
+fn without_work(verdict: Verdict, reason: Reason) -> RunOutcome {
+    RunOutcome { verdict, reason, head_sha: None, commits: 0, pushed: false, usage: Usage::ZERO }
 }
 
 /// Stores what the runner wrote and could not report. Returns the events that close the run, unless the runner's own

@@ -64,6 +64,7 @@ impl From<SpecError> for LaunchError {
     fn from(error: SpecError) -> Self {
         match error {
             SpecError::Store(error) => Self::Store(error),
+            SpecError::RepoFile(RepoFileError::Store(error)) => Self::Store(error),
             SpecError::RepoFile(error) => Self::RepoFile(error),
             other => Self::Spec(other.to_string()),
         }

@@ -124,7 +124,7 @@ pub(crate) fn hand_over(first: &str, earlier_messages: &[String], existing: &Exi
 pub(crate) enum Cause {
     /// Of the runner or the agent.
     Loss,
-    /// The model was not available.
+    /// The model, or something else that it needs, was not available.
     Pause,
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn interrupted(prompt: &str, cause: Cause, existing: &Existing) -> St
     prompt.push_str(match cause {
         Cause::Loss => "its process was killed, or the machine went down.",
         Cause::Pause => {
-            "the model's provider had a limit. If you were at work on this task, continue where you stopped."
+            "the model, or something else that it needs, was not available for a while. If you were at work on this task, continue where you stopped."
         }
     });
     prompt.push_str(
