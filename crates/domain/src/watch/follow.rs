@@ -67,7 +67,7 @@ pub enum FollowEvent {
     Started { watch: String },
     /// The pull request is open, with what was pushed last.
     Published,
-    /// What the run pushed is to be published, or its failed command given to the agent again.
+    /// The push of the run is to be published, or its failed command given to the agent again.
     PublishRequested { run: RunId },
     /// Every command that checks the work passed at the head.
     Verified { head: String },

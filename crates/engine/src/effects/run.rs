@@ -25,8 +25,8 @@ use nix::errno::Errno;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::home::last_push::last_push;
 use crate::moved_home;
+use crate::rebuild::mirrors::last_push;
 use crate::runners::launch::{self, LaunchError};
 use crate::runners::lock::{self, Life};
 use crate::runners::{epilogue, last_words, temporary, watchdog};

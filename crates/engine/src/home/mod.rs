@@ -2,7 +2,6 @@
 
 pub mod backups;
 pub mod kind;
-pub(crate) mod last_push;
 pub mod open;
 pub mod quarantine;
 pub(crate) mod reserve;

@@ -3,5 +3,5 @@
 
 mod found_runs;
 mod leftovers;
-mod mirrors;
+pub(crate) mod mirrors;
 pub mod replay;

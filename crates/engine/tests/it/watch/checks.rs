@@ -36,7 +36,7 @@ async fn pushes(stage: &Stage, daemon: &Daemon, count: usize) {
 #[tokio::test]
 async fn first_check_that_passes_is_not_the_last_one() {
     for kind in KINDS {
-        let stage = Stage::with(kind, json!({ "merge": "when-green" })).await;
+        let stage = Stage::with(kind, json!({ "merge": "when-green", "checks_grace": "3m" })).await;
         let daemon = stage.daemon();
         let issue = stage.hand_over();
         let number = stage.pull_request(&daemon, issue).await;
@@ -62,7 +62,7 @@ async fn first_check_that_passes_is_not_the_last_one() {
 #[tokio::test]
 async fn job_that_follows_another_one_is_waited_for() {
     for kind in KINDS {
-        let stage = Stage::with(kind, json!({ "merge": "when-green" })).await;
+        let stage = Stage::with(kind, json!({ "merge": "when-green", "checks_grace": "3m" })).await;
         let daemon = stage.daemon();
         let issue = stage.hand_over();
         let number = stage.pull_request(&daemon, issue).await;

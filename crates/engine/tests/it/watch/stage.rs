@@ -112,7 +112,9 @@ fn watches_of(settings: &Settings, watches: &[(&str, Value)]) -> Vec<Watch> {
 
 /// The settings of a watch: the usual ones of the project, and these.
 fn entry(base: &str, own: &Value) -> Value {
-    let mut entry = json!({ "repo": format!("{base}/{PROJECT}"), "label": "agent", "merge": "when-approved" });
+    let repo = format!("{base}/{PROJECT}");
+    // The default takes longer, and `checks.rs` tests it.
+    let mut entry = json!({ "repo": repo, "label": "agent", "merge": "when-approved", "checks_grace": "30s" });
     entry.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
     entry
 }
