@@ -228,8 +228,7 @@ async fn queued(kind: ForgeKind) -> (Stage, [u64; 2]) {
     let daemon = stage.daemon();
     let issues = [stage.hand_over(), stage.hand_over()];
     for issue in issues {
-        let is_known = async || daemon.store.issue(&daemon.reference(issue)).await.unwrap();
-        stage.until(&daemon, "the task", is_known).await;
+        stage.known(&daemon, &daemon.reference(issue)).await;
     }
     daemon.kill().await;
     (stage, issues)

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kugetsu_agent::environment::Variable;
 use kugetsu_api::repo::RepoQuery;
 use kugetsu_api::why::WhyObject;
-use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
+use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_engine::Settings;
 use kugetsu_engine::hooks::{self, Delivered};
 use kugetsu_engine::queries::why::why;
@@ -202,6 +202,12 @@ impl Stage {
     /// An issue that is handed over. Returns its number.
     pub(crate) fn hand_over(&self) -> u64 {
         self.forge.issue(&self.project(), Issue::new("It is slow").body("Very.").author("kim").label("agent"))
+    }
+
+    /// Waits until kugetsu knows the issue.
+    pub(crate) async fn known(&self, daemon: &Daemon, reference: &IssueRef) {
+        let is_known = async || daemon.store.issue(reference).await.unwrap().map(drop);
+        self.until(daemon, "the issue", is_known).await;
     }
 
     /// Waits until `look` finds something. Whenever nothing happens, time passes.

@@ -52,8 +52,7 @@ async fn watch_that_is_added_again_opens_the_pull_request_of_what_was_pushed_mea
         stage.world.change_settings(|settings| settings.agents.max = 0);
         let daemon = stage.daemon();
         let issue = stage.hand_over();
-        let is_known = async || daemon.store.issue(&daemon.reference(issue)).await.unwrap().map(drop);
-        stage.until(&daemon, "the task", is_known).await;
+        stage.known(&daemon, &daemon.reference(issue)).await;
         stage.set_watches(&[]);
         stage.world.change_settings(|settings| settings.agents.max = 1);
         stage.until(&daemon, "the push", async || daemon.issue(issue).await.pushed).await;
@@ -103,8 +102,7 @@ async fn commands_on_the_former_repository_of_a_watch_do_not_reach_the_other_one
         stage.set_watches(&[("api", watching(&stage, OTHER))]);
         let repo = RepoRef { project: ProjectPath::new(OTHER).unwrap(), ..stage.world.repo.name.clone() };
         let other = IssueRef { repo, number: issue };
-        let is_known = async || daemon.store.issue(&other).await.unwrap().map(drop);
-        stage.until(&daemon, "the other issue", is_known).await;
+        stage.known(&daemon, &other).await;
         stage.forge.comment(PROJECT, Subject::PullRequest(number), "kim", "/kugetsu stop");
         stage.hours(&daemon, 1).await;
         let is_stopped = async |reference: &IssueRef| {
@@ -127,8 +125,7 @@ async fn issue_of_a_renamed_repository_is_not_started_twice() {
         stage.world.change_settings(|settings| settings.agents.max = 0);
         let daemon = stage.daemon();
         let issue = stage.hand_over();
-        let is_known = async || daemon.store.issue(&daemon.reference(issue)).await.unwrap().map(drop);
-        stage.until(&daemon, "the task", is_known).await;
+        stage.known(&daemon, &daemon.reference(issue)).await;
         stage.rename("acme/new");
         stage.set_watches(&[("api", watching(&stage, "acme/new"))]);
         let repo = RepoRef { project: ProjectPath::new("acme/new").unwrap(), ..stage.world.repo.name.clone() };
