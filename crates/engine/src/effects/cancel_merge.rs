@@ -4,7 +4,6 @@
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::watch::follow::FollowEvent;
-use kugetsu_store::error::StoreError;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
@@ -13,8 +12,7 @@ use crate::forges::background;
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, number: u64) -> Outcome {
     let repo = match engine.store().issue_by_id(issue).await {
         Ok(issue) => issue.reference.repo,
-        Err(StoreError::NoSuchIssue) => return Outcome::done(),
-        Err(error) => return Outcome::retry(error),
+        Err(error) => return error.into(),
     };
     let forge = match background(engine, &repo.base) {
         Ok(forge) => forge,

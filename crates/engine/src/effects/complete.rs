@@ -7,7 +7,6 @@ use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::watch::feedback::Ending;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::issue::{IssueEdit, IssueState as OnServer};
-use kugetsu_store::error::StoreError;
 
 use super::outcome::Outcome;
 use super::unmerged::{kept, unmerged_head};
@@ -50,11 +49,8 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, ending: Ending, fai
 
 /// Waits for the tasks that were queued or running when the pull request was merged: a push of theirs would create the branch again.
 async fn tasks_end(engine: &Engine, issue: IssueId) -> Result<(), Outcome> {
-    match while_wanted(engine, issue, std::future::pending(), |issue| !issue.tasks.is_empty()).await {
-        Ok(_) => Ok(()),
-        Err(StoreError::NoSuchIssue) => Err(Outcome::done()),
-        Err(error) => Err(Outcome::retry(error)),
-    }
+    while_wanted(engine, issue, std::future::pending(), |issue| !issue.tasks.is_empty()).await?;
+    Ok(())
 }
 
 /// Whether the rest is cleaned up without what the server refuses.

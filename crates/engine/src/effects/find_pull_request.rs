@@ -15,9 +15,8 @@ const ATTEMPTS_MAX: u32 = 30;
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
     let issue = match engine.store().issue_by_id(issue).await {
         Ok(issue) => issue,
-        Err(StoreError::NoSuchIssue) => return Outcome::done(),
         Err(error @ StoreError::Damaged { .. }) => return Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
-        Err(error) => return Outcome::retry(error),
+        Err(error) => return error.into(),
     };
     match pull_requests::ask(engine, &issue).await {
         PrStatus::Known { url, state } => Outcome::event(issue.id, Event::PrChecked { url, state }),

@@ -7,7 +7,6 @@ use kugetsu_domain::watch::follow::FollowEvent;
 use kugetsu_domain::watch::scheduled::Scheduled;
 use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::pull_request::{Merge, MergeMethod};
-use kugetsu_store::error::StoreError;
 
 use super::follow::is_over;
 use super::outcome::Outcome;
@@ -19,8 +18,7 @@ use crate::watches::MERGE_ATTEMPTS;
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
     let repo = match engine.store().issue_by_id(issue).await {
         Ok(issue) => issue.reference.repo,
-        Err(StoreError::NoSuchIssue) => return Outcome::done(),
-        Err(error) => return Outcome::retry(error),
+        Err(error) => return error.into(),
     };
     let _turn = engine.merges().take(&repo).await;
     // After the wait for other merges, which may be long.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_forge::error::ForgeError;
+use kugetsu_store::error::StoreError;
 use kugetsu_store::write::Enqueue;
 use kugetsu_store::write::Settlement;
 
@@ -70,6 +71,16 @@ pub(super) fn written(result: Result<Written, ForgeError>, failures: u32) -> Out
         Err(error) if error.is_transient() => error.into(),
         // Also a discussion that does not exist: the token may see it again later.
         Err(error) => Outcome::retry_up_to(COMMENT_ATTEMPTS_MAX, failures, error),
+    }
+}
+
+/// An issue that is gone needs nothing.
+impl From<StoreError> for Outcome {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSuchIssue => Self::done(),
+            error => Self::retry(error),
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::IssueState;
-use kugetsu_store::error::StoreError;
 
 use super::outcome::Outcome;
 use crate::destroy::removal;
@@ -16,8 +15,7 @@ use crate::home::reserve;
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, requested_at: jiff::Timestamp) -> Outcome {
     let issue = match engine.store().issue_by_id(issue).await {
         Ok(issue) => issue,
-        Err(StoreError::NoSuchIssue) => return Outcome::done(),
-        Err(error) => return Outcome::retry(error),
+        Err(error) => return error.into(),
     };
     if issue.state != IssueState::Destroying {
         return Outcome::done();

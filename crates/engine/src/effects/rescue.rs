@@ -37,9 +37,8 @@ pub(crate) async fn execute(
 ) -> Outcome {
     let issue = match engine.store().issue_by_id(issue).await {
         Ok(issue) => issue,
-        Err(StoreError::NoSuchIssue) => return Outcome::done(),
         Err(error @ StoreError::Damaged { .. }) => return given_up_at_last(engine, run, failures, error).await,
-        Err(error) => return Outcome::retry(error),
+        Err(error) => return error.into(),
     };
     if issue.live_run().is_some() || issue.state != IssueState::Open {
         return Outcome::done();

@@ -49,8 +49,7 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
     let _cancellation = engine.runners().cancellation(lease.run);
     let issue = match engine.store().issue_by_id(lease.issue).await {
         Ok(issue) => issue,
-        Err(StoreError::NoSuchIssue) => return Outcome::done(),
-        Err(error) => return Outcome::retry(error),
+        Err(error) => return error.into(),
     };
     if issue.lease() == Some(lease) {
         let end = match run_to_the_end(engine, &issue, lease).await {

@@ -4,7 +4,6 @@ use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reference::RepoRef;
-use kugetsu_store::error::StoreError;
 
 use super::outcome::Outcome;
 use super::wait::while_wanted;
@@ -36,20 +35,13 @@ pub(super) async fn wait_for_watch(engine: &Engine, kind: EffectKind, issue: Iss
     if !needs_watch(kind) {
         return Ok(());
     }
-    let found = match engine.store().issue_by_id(issue).await {
-        Ok(found) => found,
-        Err(StoreError::NoSuchIssue) => return Err(Outcome::done()),
-        Err(error) => return Err(Outcome::retry(error)),
-    };
+    let found = engine.store().issue_by_id(issue).await?;
     if engine.settings().watch_of(&found.reference.repo).is_some() || !is_to_wait(&found) {
         return Ok(());
     }
     tracing::info!(issue = %found.reference, "the repository is not watched any more; its issues wait until it is");
-    match while_wanted(engine, issue, watched(engine, &found.reference.repo), is_to_wait).await {
-        Ok(_) => Ok(()),
-        Err(StoreError::NoSuchIssue) => Err(Outcome::done()),
-        Err(error) => Err(Outcome::retry(error)),
-    }
+    while_wanted(engine, issue, watched(engine, &found.reference.repo), is_to_wait).await?;
+    Ok(())
 }
 
 /// An issue that was removed has nothing to wait for, and a merge that was left to the server is canceled.

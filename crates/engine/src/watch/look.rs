@@ -88,7 +88,8 @@ impl Look {
             kugetsu_domain::pull_request::PrState::Closed => Some(Ending::ClosedUnmerged),
             _ => None,
         };
-        let green_head = Some(pull.head_sha.as_str()).filter(|_| ending.is_none() && checks(&ci) == Checks::Success);
+        let checks = checks(&ci);
+        let green_head = Some(pull.head_sha.as_str()).filter(|_| ending.is_none() && checks == Checks::Success);
         let seen = Seen {
             ending,
             head: pull.head_sha.clone(),
@@ -101,7 +102,7 @@ impl Look {
                 MergeCheck::Unknown => None,
             },
             green_since: engine.looks().note_green(followed.issue.id, green_head, now),
-            checks: checks(&ci),
+            checks,
             reviews: open(followed, &remarks, FeedbackKind::Review, ahead),
             bot_reviews: open(followed, &remarks, FeedbackKind::BotReview, ahead),
             changes_requested: decisions.changes_requested,
