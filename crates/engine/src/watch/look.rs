@@ -72,8 +72,10 @@ impl Look {
             false => forge.ci_of_pull_request(project, number, &pull.head_sha).await?,
         };
         let own = forge.whoami().await?.login;
-        let reviews = forge.reviews(project, number).await?;
+        // Threads first: the comments of a review become visible with it, and may be older than its submission. A look that sees them
+        // without it would not wait for further remarks.
         let threads = forge.review_threads(project, number).await?;
+        let reviews = forge.reviews(project, number).await?;
         let Comments { entries: comments, date } = forge.comments(project, Subject::PullRequest(number)).await?;
         let ahead = ahead(date, now);
         let people =

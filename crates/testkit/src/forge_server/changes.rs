@@ -262,6 +262,16 @@ impl ForgeState {
         Some(id)
     }
 
+    /// Makes the comments of a thread that many seconds older.
+    pub(super) fn antedate(&mut self, path: &str, number: u64, thread: u64, seconds: i64) -> Option<()> {
+        let pull = self.projects.get_mut(path)?.pull_requests.get_mut(&number)?;
+        for comment in &mut pull.threads.iter_mut().find(|known| known.id == thread)?.comments {
+            comment.created -= seconds;
+            comment.updated -= seconds;
+        }
+        Some(())
+    }
+
     /// Adds a comment to a thread, and returns its ID.
     pub(super) fn reply(&mut self, path: &str, number: u64, thread: u64, author: &str, body: &str) -> Option<u64> {
         let comment = self.new_comment(author, body);

@@ -126,6 +126,27 @@ impl ForgeServer {
         id.expect("the pull request to review")
     }
 
+    /// Submits a review with a thread whose comment was drafted that many seconds before.
+    ///
+    /// # Panics
+    /// Panics if there is no such pull request.
+    pub fn review_with_draft(
+        &self,
+        project: &str,
+        number: u64,
+        author: &str,
+        [body, comment]: [&str; 2],
+        seconds: i64,
+    ) {
+        self.state
+            .change(|forge| {
+                let review = forge.add_review(project, number, author, Verdict::ChangesRequested, body)?;
+                let thread = forge.add_thread_of(project, number, author, review, ("src/lib.rs", Some(2)), comment)?;
+                forge.antedate(project, number, thread, seconds)
+            })
+            .expect("the pull request to review");
+    }
+
     /// Adds a comment to a thread.
     ///
     /// # Panics

@@ -1,8 +1,8 @@
 //! Myworld 0.2.1: it runs the checks of every commit itself and has their logs. It has no git protocol, no webhooks, no
 //! permissions of users and no dependencies of issues; comments cannot be edited, and a merge ignores the expected head. So
-//! pushes are copied to it, and the trusted user is named in the settings. Its clock is half an hour late, so that the wait
-//! for further remarks of a reviewer is over at once. It limits requests as GitHub does, which a slow machine with polls each
-//! second would reach.
+//! pushes are copied to it, and the trusted user is named in the settings. Its clock is half a minute late, which halves the wait
+//! for further remarks of a reviewer. That wait is needed: a look may begin before a review and end after it. It limits requests as
+//! GitHub does, which a slow machine with polls each second would reach.
 
 use std::process::Command;
 
@@ -40,7 +40,7 @@ fn needs_myworld_needs_opencode_labeled_issue_is_merged_after_red_checks_and_a_r
     let Some(myworld) = program("KUGETSU_MYWORLD") else { return };
     let peer = Peer::start(|port, home| {
         let world = home.path().join("world.yaml");
-        let now = Timestamp::now() - Span::new().minutes(30);
+        let now = Timestamp::now() - Span::new().seconds(30);
         std::fs::write(&world, WORLD.replace("{now}", &format!("{now:.0}"))).unwrap();
         let mut command = Command::new(myworld);
         // Requests for hosts that it does not emulate are refused.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use kugetsu_testkit::forge_server::request::ForgeRequest;
 use kugetsu_testkit::quiet::quiet;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::watch::{self, Sender};
 
 use crate::world::{Daemon, World, settings};
 
@@ -202,6 +204,20 @@ impl Stage {
     /// An issue that is handed over. Returns its number.
     pub(crate) fn hand_over(&self) -> u64 {
         self.forge.issue(&self.project(), Issue::new("It is slow").body("Very.").author("kim").label("agent"))
+    }
+
+    /// Holds the first such request until the sender sends something. Returns whether it has arrived, too.
+    pub(crate) fn hold(
+        &self,
+        is_meant: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> (Sender<()>, Arc<AtomicBool>) {
+        let (release, held) = watch::channel(());
+        let has_arrived = Arc::new(AtomicBool::new(false));
+        let arrived = Arc::clone(&has_arrived);
+        self.forge.fail_when(move |request| {
+            (is_meant(request) && !arrived.swap(true, Ordering::SeqCst)).then(|| Failure::Held(held.clone()))
+        });
+        (release, has_arrived)
     }
 
     /// Waits until kugetsu knows the issue.

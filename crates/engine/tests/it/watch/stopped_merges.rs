@@ -1,7 +1,6 @@
 //! Users who keep a pull request from being merged while its merge is about to be requested.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::Issue;
@@ -11,21 +10,9 @@ use kugetsu_engine::watches::MERGE_ATTEMPTS;
 use kugetsu_testkit::forge_server::issue::Subject;
 use kugetsu_testkit::forge_server::pull_request::PrState;
 use serde_json::json;
-use tokio::sync::watch::{self, Sender};
 
-use super::stage::{Failure, KINDS, PROJECT, Stage};
+use super::stage::{KINDS, PROJECT, Stage};
 use crate::world::Daemon;
-
-/// Holds the first such request until the sender sends something. Returns whether it has arrived, too.
-fn hold(stage: &Stage, is_meant: impl Fn(&str) -> bool + Send + Sync + 'static) -> (Sender<()>, Arc<AtomicBool>) {
-    let (release, held) = watch::channel(());
-    let has_arrived = Arc::new(AtomicBool::new(false));
-    let arrived = Arc::clone(&has_arrived);
-    stage.forge.fail_when(move |request| {
-        (is_meant(request) && !arrived.swap(true, Ordering::SeqCst)).then(|| Failure::Held(held.clone()))
-    });
-    (release, has_arrived)
-}
 
 fn is_merge(request: &str) -> bool {
     !request.starts_with("GET") && request.contains("/merge") && !request.ends_with("/merge_requests")
@@ -45,7 +32,7 @@ async fn stop_during_the_merge_of_another_pull_request_prevents_the_merge() {
         for issue in issues {
             numbers.push(stage.pull_request(&daemon, issue).await);
         }
-        let (release, has_arrived) = hold(&stage, is_merge);
+        let (release, has_arrived) = stage.hold(is_merge);
         for number in &numbers {
             stage.pass_checks(*number);
         }
@@ -81,7 +68,7 @@ async fn prevents_the_merge(act: impl AsyncFn(&Stage, &Daemon, u64)) {
     let daemon = stage.daemon();
     let issue = stage.hand_over();
     let number = stage.pull_request(&daemon, issue).await;
-    let (release, has_arrived) = hold(&stage, |request| request.contains("/rules/branches/"));
+    let (release, has_arrived) = stage.hold(|request| request.contains("/rules/branches/"));
     stage.pass_checks(number);
     stage.until(&daemon, "the request", async || has_arrived.load(Ordering::SeqCst).then_some(())).await;
     act(&stage, &daemon, issue).await;
@@ -128,7 +115,7 @@ async fn merge_that_is_left_to_the_server_during_the_removal_is_canceled() {
         let number = stage.pull_request(&daemon, issue).await;
         let merges = AtomicU32::new(0);
         let (release, has_arrived) =
-            hold(&stage, move |request| is_merge(request) && merges.fetch_add(1, Ordering::SeqCst) == MERGE_ATTEMPTS);
+            stage.hold(move |request| is_merge(request) && merges.fetch_add(1, Ordering::SeqCst) == MERGE_ATTEMPTS);
         stage.pass_checks(number);
         stage.until(&daemon, "the request", async || has_arrived.load(Ordering::SeqCst).then_some(())).await;
         apply(&daemon, issue, Event::DestroyRequested).await;
