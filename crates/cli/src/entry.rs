@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+use kugetsu_process::sandbox::{Helper, enter};
+
 use crate::command_line::{unknown_command, with_groups};
 use crate::commands::Cli;
 use crate::commands::help::TOPICS;
@@ -13,6 +15,7 @@ use crate::{completions, ui};
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    become_helper();
     match completions::complete(Cli::command, &TOPICS) {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
@@ -32,6 +35,17 @@ pub fn run() -> ExitCode {
         Err(failure) => {
             ui::failure(&failure);
             failure.exit.into()
+        }
+    }
+}
+
+/// Does not return in a process that builds a sandbox. It comes before everything else, because it must have one thread.
+fn become_helper() {
+    let mut args = env::args_os().skip(1);
+    if args.next().is_some_and(|command| command == Helper::COMMAND) {
+        let mut numbers = args.filter_map(|number| number.to_str()?.parse().ok());
+        if let (Some(plan), Some(channel)) = (numbers.next(), numbers.next()) {
+            enter(plan, channel);
         }
     }
 }

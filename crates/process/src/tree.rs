@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,7 @@ use crate::child::group::{Child, Pipes};
 use crate::child::{RunError, pre_exec, registry};
 use crate::marker::{MARKER, Marker};
 use crate::os;
-use crate::sandbox::{PreparedSandbox, Sandbox, SandboxError};
+use crate::sandbox::{Channel, PreparedSandbox, Sandbox, SandboxError};
 use crate::tracking::Tracking;
 use crate::tracking::cgroup::Cgroup;
 use crate::tracking::orphans::{self, Reaper};
@@ -109,6 +110,8 @@ pub struct Tree {
     pub stdin: Option<ChildStdin>,
     /// `None` after it is taken, and if it is a file.
     pub stdout: Option<ChildStdout>,
+    /// Those on the loopback interface of the sandbox, in the order of [`Network::Own`](crate::sandbox::Network).
+    pub listeners: Vec<TcpListener>,
     child: Child,
     status: Option<ExitStatus>,
     stderr: Option<Capture>,
@@ -155,7 +158,7 @@ impl Tree {
     fn start(spec: TreeSpec, table: ProcessTable, adopts: bool, claim: Option<Claim>) -> Result<Self, StartError> {
         // Subscribe before the start: the reaper must not miss an orphan.
         let child_exits = signal(SignalKind::child())?;
-        let (mut child, cgroup) = spawn(&spec)?;
+        let Spawned { mut child, cgroup, listeners } = spawn(&spec)?;
         let tracking = match (&cgroup, adopts) {
             (Some(_), _) => Tracking::CgroupV2,
             (None, true) => Tracking::Subreaper,
@@ -173,6 +176,7 @@ impl Tree {
         Ok(Self {
             stdin,
             stdout,
+            listeners,
             child,
             status: None,
             stderr: stderr.map(|pipe| Capture::start(pipe, spec.stderr, spec.stderr_max, spec.stderr_filter)),
@@ -304,43 +308,61 @@ impl From<io::Error> for StartError {
     }
 }
 
+struct Spawned {
+    child: Child,
+    cgroup: Option<Cgroup>,
+    listeners: Vec<TcpListener>,
+}
+
 /// Starts the agent, in a cgroup of its own if that is possible.
-fn spawn(spec: &TreeSpec) -> Result<(Child, Option<Cgroup>), StartError> {
+fn spawn(spec: &TreeSpec) -> Result<Spawned, StartError> {
     // Built first, so that no cgroup is created for an agent that cannot be started.
-    let mut command = command(spec)?;
+    let mut prepared = command(spec)?;
     if spec.tracking == Tracking::CgroupV2
         && let Ok(cgroup) = Cgroup::create(&spec.marker)
     {
-        match cgroup.attach(&mut command).and_then(|()| Child::spawn(&mut command)) {
-            Ok(child) => return Ok((child, Some(cgroup))),
+        match cgroup.attach(&mut prepared.0).and_then(|()| Child::spawn(&mut prepared.0)) {
+            Ok(child) => {
+                return Ok(Spawned { child, listeners: started(spec, prepared)?, cgroup: Some(cgroup) });
+            }
             Err(error) => tracing::debug!(%error, "could not start in a cgroup; starting without one"),
         }
         if let Err(error) = cgroup.remove() {
             tracing::debug!(%error, "could not remove an unused cgroup");
         }
         // The old command still enters the cgroup.
-        command = self::command(spec)?;
+        prepared = command(spec)?;
     }
-    match Child::spawn(&mut command) {
-        Ok(child) => Ok((child, None)),
+    match Child::spawn(&mut prepared.0) {
+        Ok(child) => Ok(Spawned { child, listeners: started(spec, prepared)?, cgroup: None }),
         Err(error) => Err(StartError::Run(RunError::of(&spec.program, Some(&spec.cwd), error))),
     }
 }
 
-fn command(spec: &TreeSpec) -> Result<Command, StartError> {
+/// Waits until the sandbox is built around the agent.
+fn started(spec: &TreeSpec, (command, channel): (Command, Option<Channel>)) -> Result<Vec<TcpListener>, StartError> {
+    // It holds the helper's end of the channel.
+    drop(command);
+    let (Some(channel), Some(sandbox)) = (channel, &spec.sandbox) else { return Ok(Vec::new()) };
+    let system = |source: io::Error| SandboxError::System { backend: sandbox.backend, source };
+    Ok(channel.started().map_err(system)?)
+}
+
+fn command(spec: &TreeSpec) -> Result<(Command, Option<Channel>), StartError> {
     let cwd = std::path::absolute(&spec.cwd)?;
     let sandbox = spec.sandbox.as_ref().map(PreparedSandbox::prepare).transpose()?;
-    let mut command = match &sandbox {
+    let (mut command, inherited, channel) = match sandbox {
         Some(sandbox) => {
             let path = spec.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-            // Looked up here, because bubblewrap would report a missing program on the agent's stderr only.
+            // Looked up here, because a helper would report a missing program later.
             let found = RunError::resolve(&spec.program, &cwd, path).map_err(StartError::Run)?;
-            sandbox.command(&spec.program, &found, &spec.args, &cwd)?
+            let (command, inherited, channel) = sandbox.command(&spec.program, &found, &spec.args, &cwd)?;
+            (command, Some(inherited), channel)
         }
         None => {
             let mut command = Command::new(&spec.program);
             command.args(&spec.args);
-            command
+            (command, None, None)
         }
     };
     command.env_clear().envs(spec.env.iter().map(|(name, value)| (name, value)));
@@ -348,11 +370,11 @@ fn command(spec: &TreeSpec) -> Result<Command, StartError> {
     let stdout = spec.stdout.as_ref().map(File::try_clone).transpose()?.map_or_else(Stdio::piped, Stdio::from);
     command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
     pre_exec::isolate(&mut command);
-    if let Some(sandbox) = sandbox {
+    if let Some(inherited) = inherited {
         // The last hook before exec: the others need rights that the sandbox takes away.
-        sandbox.apply(&mut command);
+        inherited.apply(&mut command);
     }
-    Ok(command)
+    Ok((command, channel))
 }
 
 /// The permission to have a tree, of which a process that adopts orphans has one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kugetsu_api::run_spec::{SandboxChoice, Tool};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::Verdict;
-use kugetsu_process::sandbox::{Backend, Sandbox, best_backend};
+use kugetsu_process::sandbox::{Backend, Helper, Network, Sandbox, best_backend};
 
 use crate::control::interrupts::Interrupts;
 use crate::coordinator::agent_home::UserHome;
@@ -54,6 +54,8 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
         env: workspace.agent.env(),
         sandbox: backend.map(|backend| Sandbox {
             files: workspace.file_access(&run.home, &agent.program, &run.directory.temporary()),
+            network: Network::Host,
+            helper: Helper::of_this_program(),
             backend,
         }),
         notes: workspace.agent.notes(),
@@ -85,7 +87,7 @@ async fn sandbox_backend(run: &RunContext) -> Result<Option<Backend>, Reason> {
         run.spool.notice("the coordinator runs without a sandbox: pm.cage is off");
         return Ok(None);
     }
-    match tokio::task::spawn_blocking(best_backend).await {
+    match tokio::task::spawn_blocking(|| best_backend(&Helper::of_this_program())).await {
         Ok(Ok(backend)) => {
             run.spool.step(format!("the coordinator's files are read-only, by {backend}"));
             Ok(Some(backend))

@@ -2,7 +2,8 @@
 
 use kugetsu_engine::Settings;
 use kugetsu_git::command::{Git, GitError, MIN_VERSION};
-use kugetsu_process::{Tracking, sandbox};
+use kugetsu_process::Tracking;
+use kugetsu_process::sandbox::{Helper, best_backend};
 
 use super::check::Check;
 
@@ -37,7 +38,7 @@ pub(crate) async fn git_checks() -> Vec<Check> {
 
 pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
     // Both try the features out, which blocks for some milliseconds.
-    let probed = tokio::task::spawn_blocking(|| (Tracking::detect(), sandbox::best_backend())).await;
+    let probed = tokio::task::spawn_blocking(|| (Tracking::detect(), best_backend(&Helper::of_this_program()))).await;
     let (tracking, backend) = match probed {
         Ok(probed) => probed,
         Err(error) => return vec![Check::unknown("kernel.processes", "", error.to_string())],

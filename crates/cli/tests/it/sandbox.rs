@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use kugetsu_testkit::{Repository, eventually, scripted_agent};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 use serde_json::{Value, json};
 
 use crate::world::{World, coordinator_message, shown};
@@ -92,7 +94,9 @@ fn assert_confined(world: &World) {
     assert!(!world.home.user().join(".config/opencode").exists());
 }
 
-fn without_bubblewrap() -> World {
+/// Without user namespaces, which bubblewrap needs unless it runs as root, and without bubblewrap.
+fn without_namespaces() -> World {
+    without_user_namespaces();
     let mut world = World::new();
     // A bwrap that fails counts as missing.
     let bin = world.home.folder("no-bubblewrap");
@@ -103,15 +107,29 @@ fn without_bubblewrap() -> World {
 }
 
 #[test]
+fn coordinator_cannot_write_outside_its_notes() {
+    let world = World::new();
+    assert_confined(&world);
+    assert!(world.run(["logs", "pm"]).contains("read-only, by namespaces"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn needs_bubblewrap_coordinator_cannot_write_outside_its_notes() {
+    // Only root can start bubblewrap where kugetsu can create no namespaces.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    without_user_namespaces();
     let world = World::new();
     assert_confined(&world);
     assert!(world.run(["logs", "pm"]).contains("read-only, by bubblewrap"));
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn coordinator_cannot_write_outside_its_notes_without_bubblewrap() {
-    let world = without_bubblewrap();
+    let world = without_namespaces();
     assert_confined(&world);
     assert!(world.run(["logs", "pm"]).contains("read-only, by landlock"));
 }
@@ -148,17 +166,18 @@ fn assert_secrets_are_hidden(mut world: World) {
 }
 
 #[test]
-fn needs_bubblewrap_secrets_in_the_users_home_are_hidden() {
+fn secrets_in_the_users_home_are_hidden() {
     assert_secrets_are_hidden(World::new());
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn secrets_in_the_users_home_are_hidden_without_bubblewrap() {
-    assert_secrets_are_hidden(without_bubblewrap());
+    assert_secrets_are_hidden(without_namespaces());
 }
 
 #[test]
-fn needs_bubblewrap_linked_agent_is_found_inside_the_sandbox() {
+fn linked_agent_is_found_inside_the_sandbox() {
     let world = World::new();
     let (links, real) = (world.home.folder("links"), world.home.folder("real"));
     fs::copy(scripted_agent(), real.join("agent")).unwrap();
@@ -168,21 +187,34 @@ fn needs_bubblewrap_linked_agent_is_found_inside_the_sandbox() {
     assert!(world.agent_text("pm").contains("here I am"), "{}", world.agent_text("pm"));
 }
 
-/// Makes this thread and its children see a kernel without landlock.
+/// Makes this thread and its children see a kernel that refuses these calls.
+#[cfg(target_os = "linux")]
+fn refuse(calls: BTreeMap<i64, Vec<SeccompRule>>, errno: libc::c_int) {
+    let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(errno.cast_unsigned()));
+    let filter = SeccompFilter::new(calls, allow, refuse, std::env::consts::ARCH.try_into().unwrap()).unwrap();
+    seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+}
+
 #[cfg(target_os = "linux")]
 fn without_landlock() {
     /// `landlock_create_ruleset`. The number is the same on every architecture.
     const CREATE_RULESET: i64 = 444;
-    let (allow, unknown) = (SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()));
-    let rules = BTreeMap::from([(CREATE_RULESET, Vec::new())]);
-    let filter = SeccompFilter::new(rules, allow, unknown, std::env::consts::ARCH.try_into().unwrap()).unwrap();
-    seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+    refuse(BTreeMap::from([(CREATE_RULESET, Vec::new())]), libc::ENOSYS);
+}
+
+#[cfg(target_os = "linux")]
+fn without_user_namespaces() {
+    let new_user = u64::from(libc::CLONE_NEWUSER.cast_unsigned());
+    let has_flag = SeccompCmpOp::MaskedEq(new_user);
+    let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, has_flag, new_user).unwrap();
+    let rule = || vec![SeccompRule::new(vec![condition.clone()]).unwrap()];
+    refuse(BTreeMap::from([(libc::SYS_clone, rule()), (libc::SYS_unshare, rule())]), libc::EPERM);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn coordinator_needs_a_sandbox_unless_it_is_turned_off() {
-    let world = without_bubblewrap();
+    let world = without_namespaces();
     without_landlock();
     let attempt = |file: &str| {
         coordinator_message("try", &[json!({"run": format!("echo x > ../{file}")}), json!({"wait": "go"})])

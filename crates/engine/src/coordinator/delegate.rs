@@ -9,7 +9,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_forge::references::reference::Reference;
-use kugetsu_process::sandbox;
+use kugetsu_process::sandbox::{Helper, best_backend};
 use kugetsu_store::view::{Repo, RunView};
 use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
@@ -144,7 +144,7 @@ async fn require_sandbox(settings: &Settings) -> Result<(), Problem> {
     if !settings.pm.needs_sandbox() {
         return Ok(());
     }
-    let found = tokio::task::spawn_blocking(sandbox::best_backend).await.map_err(internal)?;
+    let found = tokio::task::spawn_blocking(|| best_backend(&Helper::of_this_program())).await.map_err(internal)?;
     found.map(drop).map_err(|why| {
         let hint = why.hint().unwrap_or_default();
         Problem::new(ProblemKind::NeedsPerson, format!("the coordinator is not run where it could write: {why}"))

@@ -10,6 +10,9 @@ use std::fmt;
 /// from being locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Backend {
+    /// Namespaces that the helper creates: as bubblewrap, without a program. The process that is started is the helper, which exits
+    /// with the status of its program; a program killed by signal n shows as exit status 128 + n.
+    Namespaces,
     /// The program `bwrap`: file systems mounted read-only in a mount namespace, a pid namespace, and a seccomp filter.
     ///
     /// It is the stronger one: `/tmp`, `/run`, `/dev/shm` and terminals are private, and other processes are invisible. The
@@ -31,12 +34,13 @@ pub enum Backend {
 
 impl Backend {
     /// From the strongest to the weakest.
-    pub const ALL: [Self; 2] = [Self::Bubblewrap, Self::Landlock];
+    pub const ALL: [Self; 3] = [Self::Namespaces, Self::Bubblewrap, Self::Landlock];
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Namespaces => "namespaces",
             Self::Bubblewrap => "bubblewrap",
             Self::Landlock => "landlock and seccomp",
         })

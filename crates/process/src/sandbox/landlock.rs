@@ -8,7 +8,7 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use landlock::{
@@ -18,7 +18,7 @@ use landlock::{
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use seccompiler::{BpfProgram, sock_filter};
+use seccompiler::BpfProgram;
 
 use super::paths::{ResolvedPath, ResolvedPaths};
 use super::seccomp;
@@ -73,13 +73,13 @@ fn restrict_self(ruleset: &OwnedFd, filters: &[BpfProgram]) -> io::Result<()> {
         Errno::result(libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0))?;
     }
     for filter in filters {
-        apply(filter)?;
+        seccomp::install(filter)?;
     }
     Ok(())
 }
 
 /// Drops what makes root more than the user who owns root's files. Other users have no capabilities.
-fn drop_capabilities() -> io::Result<()> {
+pub(super) fn drop_capabilities() -> io::Result<()> {
     /// `_LINUX_CAPABILITY_VERSION_3`: two words of 32 bits for each set.
     const VERSION: u32 = 0x2008_0522;
     const LAST: libc::c_ulong = 63;
@@ -96,19 +96,40 @@ fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
-fn apply(filter: &[sock_filter]) -> io::Result<()> {
-    #[repr(C)]
-    struct Program {
-        len: libc::c_ushort,
-        filter: *const sock_filter,
-    }
-    let program =
-        Program { len: libc::c_ushort::try_from(filter.len()).unwrap_or(libc::c_ushort::MAX), filter: filter.as_ptr() };
-    // SAFETY: the kernel reads as many instructions as `len` says, and rejects programs that are too long.
-    unsafe {
-        Errno::result(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program))?;
-    }
-    Ok(())
+/// Whether landlock keeps a program from abstract sockets of other programs.
+pub(super) fn restricts_abstract_sockets() -> bool {
+    const VERSION: libc::c_uint = 1;
+    let none = std::ptr::null::<libc::c_void>();
+    // SAFETY: without a ruleset, the call only returns a number.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0, VERSION) };
+    version >= SCOPES_ABI as libc::c_long
+}
+
+/// Lets this thread, and what it starts, write below these directories and to devices only, signal no process outside, and reach no
+/// abstract socket outside. It is a second layer: the file system that the thread sees has the same restrictions already, so a kernel
+/// without landlock is no error.
+pub(super) fn restrict_inside(writable: &[PathBuf]) -> io::Result<()> {
+    let rules = || -> Result<(), RulesetError> {
+        let mut rules = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(FILES_ABI))?
+            .scope(Scope::from_all(SCOPES_ABI))?
+            .create()?;
+        if let Some(root) = open_path(Path::new("/")) {
+            rules =
+                rules.add_rule(PathBeneath::new(root, AccessFs::ReadDir | AccessFs::ReadFile | AccessFs::Execute))?;
+        }
+        if let Some(devices) = open_path(Path::new(DEV)) {
+            let rights = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+            rules = rules.add_rule(PathBeneath::new(devices, rights))?;
+        }
+        let rights = AccessFs::from_all(FILES_ABI) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
+        for path in writable.iter().filter_map(|path| open_path(path)) {
+            rules = rules.add_rule(PathBeneath::new(path, rights))?;
+        }
+        rules.restrict_self().map(drop)
+    };
+    rules().map_err(io::Error::other)
 }
 
 fn ruleset(paths: &ResolvedPaths) -> Result<RulesetCreated, RulesetError> {
@@ -122,7 +143,7 @@ fn ruleset(paths: &ResolvedPaths) -> Result<RulesetCreated, RulesetError> {
     if let Some(root) = open_path(Path::new("/")) {
         rules = rules.add_rule(PathBeneath::new(root, AccessFs::ReadDir))?;
     }
-    let unreadable: Vec<&Path> = paths.hidden.iter().map(|path| path.path.as_path()).chain([Path::new(DEV)]).collect();
+    let unreadable: Vec<&Path> = paths.emptied().map(|path| path.path.as_path()).chain([Path::new(DEV)]).collect();
     rules = grant_reading(Path::new("/"), &unreadable, rules)?;
     for device in DEVICES {
         if let Some(device) = open_path(Path::new(device)) {
@@ -132,7 +153,7 @@ fn ruleset(paths: &ResolvedPaths) -> Result<RulesetCreated, RulesetError> {
     }
     for path in &paths.readable {
         let hidden = |hidden: &&ResolvedPath| hidden.path != path.path && hidden.path.starts_with(&path.path);
-        let inside: Vec<&Path> = paths.hidden.iter().filter(hidden).map(|hidden| hidden.path.as_path()).collect();
+        let inside: Vec<&Path> = paths.emptied().filter(hidden).map(|hidden| hidden.path.as_path()).collect();
         rules = match inside.is_empty() {
             true => rules.add_rule(PathBeneath::new(path.fd.as_fd(), read_rights(path)))?,
             // A right to the directory would be one to the hidden directories, too.

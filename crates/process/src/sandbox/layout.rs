@@ -1,5 +1,6 @@
 //! The files that a sandboxed process may read and write.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -18,12 +19,46 @@ pub struct FileAccess {
     pub readable: Vec<PathBuf>,
     /// Directories whose contents cannot be read.
     pub hidden: Vec<PathBuf>,
+    /// Directories that are empty and can be written; what is written there is gone with the tree. [`Backend::Landlock`] hides them.
+    pub private: Vec<PathBuf>,
+}
+
+/// The network of a sandboxed process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// That of the machine.
+    Host,
+    /// A loopback interface and nothing else. Needs namespaces.
+    Own {
+        /// Ports of that interface on which this process listens: [`Tree::listeners`](crate::Tree).
+        listeners: Vec<u16>,
+    },
+}
+
+/// The program that builds a sandbox from within: it calls [`enter`](super::enter) with its last two arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Helper {
+    pub program: PathBuf,
+    /// The arguments before those two.
+    pub args: Vec<OsString>,
+}
+
+impl Helper {
+    /// The argument with which kugetsu is the helper.
+    pub const COMMAND: &str = "sandbox-helper";
+
+    /// The program of this process, also after its file was replaced.
+    pub fn of_this_program() -> Self {
+        Self { program: "/proc/self/exe".into(), args: vec![Self::COMMAND.into()] }
+    }
 }
 
 /// Restrictions, and how to enforce them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
     pub files: FileAccess,
+    pub network: Network,
+    pub helper: Helper,
     /// See [`best_backend`](super::best_backend).
     pub backend: Backend,
 }
@@ -51,6 +86,8 @@ pub enum SandboxError {
     NoBackend(#[from] NoBackend),
     #[error("could not build a sandbox by {backend}: {source}")]
     System { backend: Backend, source: io::Error },
+    #[error("{backend} cannot give a program a network of its own")]
+    NeedsNamespaces { backend: Backend },
 }
 
 impl SandboxError {
@@ -62,7 +99,7 @@ impl SandboxError {
             Self::WholeFileSystem => Some("use directories below /".to_owned()),
             Self::Hidden { .. } => Some("make it readable or writable".to_owned()),
             Self::NoBackend(error) => error.hint(),
-            Self::InWritable { .. } | Self::System { .. } => None,
+            Self::InWritable { .. } | Self::System { .. } | Self::NeedsNamespaces { .. } => None,
         }
     }
 }

@@ -10,26 +10,44 @@ mod backend;
 #[cfg(target_os = "linux")]
 mod bubblewrap;
 #[cfg(target_os = "linux")]
+mod entry;
+#[cfg(target_os = "linux")]
+mod file_tree;
+#[cfg(target_os = "linux")]
 mod landlock;
 mod layout;
 #[cfg(target_os = "linux")]
+mod mount_calls;
+#[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
 mod paths;
+#[cfg(target_os = "linux")]
+mod plan;
 #[cfg(target_os = "linux")]
 mod prepared;
 #[cfg(target_os = "linux")]
 mod probe;
 #[cfg(target_os = "linux")]
 mod seccomp;
+#[cfg(target_os = "linux")]
+mod sockets;
+#[cfg(target_os = "linux")]
+mod system_paths;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 
 pub use backend::{Backend, NoBackend};
-pub use layout::{FileAccess, Sandbox, SandboxError};
 #[cfg(target_os = "linux")]
-pub(crate) use prepared::PreparedSandbox;
+pub use entry::enter;
+pub use layout::{FileAccess, Helper, Network, Sandbox, SandboxError};
+#[cfg(target_os = "linux")]
+pub(crate) use prepared::{Channel, PreparedSandbox};
 #[cfg(target_os = "linux")]
 pub use probe::{best_backend, check_backend};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unsupported::PreparedSandbox;
+pub(crate) use unsupported::{Channel, PreparedSandbox};
 #[cfg(not(target_os = "linux"))]
-pub use unsupported::{best_backend, check_backend};
+pub use unsupported::{best_backend, check_backend, enter};

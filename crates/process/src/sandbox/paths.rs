@@ -16,6 +16,7 @@ pub(super) struct ResolvedPaths {
     pub(super) writable: Vec<ResolvedPath>,
     pub(super) readable: Vec<ResolvedPath>,
     pub(super) hidden: Vec<ResolvedPath>,
+    pub(super) private: Vec<ResolvedPath>,
 }
 
 #[derive(Debug)]
@@ -33,14 +34,18 @@ impl ResolvedPaths {
     pub(super) fn resolve(files: &FileAccess) -> Result<Self, SandboxError> {
         let all =
             |paths: &[PathBuf]| paths.iter().map(|path| ResolvedPath::resolve(path)).collect::<Result<Vec<_>, _>>();
-        let paths =
-            Self { writable: all(&files.writable)?, readable: all(&files.readable)?, hidden: all(&files.hidden)? };
+        let paths = Self {
+            writable: all(&files.writable)?,
+            readable: all(&files.readable)?,
+            hidden: all(&files.hidden)?,
+            private: all(&files.private)?,
+        };
         paths.check()?;
         Ok(paths)
     }
 
     fn check(&self) -> Result<(), SandboxError> {
-        for path in self.writable.iter().chain(&self.hidden) {
+        for path in self.writable.iter().chain(&self.hidden).chain(&self.private) {
             if !path.is_directory {
                 let source = Errno::ENOTDIR.into();
                 return Err(SandboxError::Unusable { path: path.given.clone(), source });
@@ -56,8 +61,12 @@ impl ResolvedPaths {
                     return Err(SandboxError::Escapes { path, found, within: outer.given.clone() });
                 }
             }
-            if let Some(inner) =
-                self.hidden.iter().chain(&self.readable).find(|inner| inner.path.starts_with(&outer.path))
+            if let Some(inner) = self
+                .hidden
+                .iter()
+                .chain(&self.private)
+                .chain(&self.readable)
+                .find(|inner| inner.path.starts_with(&outer.path))
             {
                 return Err(SandboxError::InWritable { path: inner.given.clone(), within: outer.given.clone() });
             }
@@ -66,7 +75,12 @@ impl ResolvedPaths {
     }
 
     fn all(&self) -> impl Iterator<Item = &ResolvedPath> {
-        self.writable.iter().chain(&self.readable).chain(&self.hidden)
+        self.writable.iter().chain(&self.readable).chain(self.emptied())
+    }
+
+    /// The directories whose contents are not shown.
+    pub(super) fn emptied(&self) -> impl Iterator<Item = &ResolvedPath> {
+        self.hidden.iter().chain(&self.private)
     }
 
     /// Returns whether a sandboxed process can read `path`, if `also_hidden` is hidden as well.
@@ -77,7 +91,7 @@ impl ResolvedPaths {
         };
         let shown = depth_of_nearest(&mut self.writable.iter().chain(&self.readable).map(|shown| shown.path.as_path()));
         let hidden = depth_of_nearest(
-            &mut self.hidden.iter().map(|hidden| hidden.path.as_path()).chain(also_hidden.iter().map(PathBuf::as_path)),
+            &mut self.emptied().map(|hidden| hidden.path.as_path()).chain(also_hidden.iter().map(PathBuf::as_path)),
         );
         hidden.is_none_or(|hidden| shown.is_some_and(|shown| shown >= hidden))
     }

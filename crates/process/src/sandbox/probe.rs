@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::backend::{Backend, NoBackend};
-use super::layout::{FileAccess, Sandbox, SandboxError};
-use super::prepared::PreparedSandbox;
+use super::layout::{FileAccess, Helper, Network, Sandbox, SandboxError};
+use super::prepared::{Channel, PreparedSandbox};
 use crate::child::group::run_blocking;
 use crate::child::pre_exec;
 use crate::os::linux;
@@ -17,10 +17,10 @@ const STDERR_MAX: u64 = 500;
 
 /// Returns the strongest backend that works here. Starts a shell in a sandbox to find out, which blocks for some
 /// milliseconds.
-pub fn best_backend() -> Result<Backend, NoBackend> {
+pub fn best_backend(helper: &Helper) -> Result<Backend, NoBackend> {
     let mut tried = Vec::new();
     for backend in Backend::ALL {
-        match check_backend(backend) {
+        match check_backend(backend, helper) {
             Ok(()) => return Ok(backend),
             Err(why) => tried.push((backend, why)),
         }
@@ -29,12 +29,13 @@ pub fn best_backend() -> Result<Backend, NoBackend> {
 }
 
 /// Tries whether a backend works here. The error is the reason why it does not.
-pub fn check_backend(backend: Backend) -> Result<(), String> {
-    run_shell(backend).map_err(|error| error.to_string())
+pub fn check_backend(backend: Backend, helper: &Helper) -> Result<(), String> {
+    run_shell(backend, helper).map_err(|error| error.to_string())
 }
 
-fn run_shell(backend: Backend) -> io::Result<()> {
-    let sandbox = Sandbox { files: FileAccess::default(), backend };
+fn run_shell(backend: Backend, helper: &Helper) -> io::Result<()> {
+    let (files, helper) = (FileAccess::default(), helper.clone());
+    let sandbox = Sandbox { files, network: Network::Host, helper, backend };
     let sandbox = PreparedSandbox::prepare(&sandbox).map_err(|error| match error {
         // Without the backend's name, which the caller knows.
         SandboxError::System { source, .. } => source,
@@ -42,15 +43,18 @@ fn run_shell(backend: Backend) -> io::Result<()> {
     })?;
     let shell = Path::new("/bin/sh");
     let command = sandbox.command(shell.as_os_str(), shell, &["-c".into(), ":".into()], Path::new("/"));
-    let mut command = command.map_err(io::Error::other)?;
+    let (mut command, inherited, channel) = command.map_err(io::Error::other)?;
     let mut stderr = linux::create_memfd()?;
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
     pre_exec::isolate(&mut command);
-    sandbox.apply(&mut command);
+    inherited.apply(&mut command);
     let status = run_blocking(&mut command)?;
     if status.success() {
         return Ok(());
     }
+    drop(command);
+    // Without a reason of the helper, it has not begun.
+    channel.map_or(Ok(Vec::new()), Channel::started)?;
     stderr.rewind()?;
     let mut why = String::new();
     // If it is not UTF-8, the exit status has to do.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use nix::errno::Errno;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -161,14 +162,17 @@ const SETVERSION: u64 = 0x4008_7602;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The filter for a sandbox whose files are protected by mounts.
-pub(super) fn basic() -> io::Result<BpfProgram> {
-    compile(denied(ESCAPES)?, libc::EPERM)
+/// The filters for a sandbox whose files are protected by mounts. Apply them one after the other.
+pub(super) fn basic(sockets: UnixSockets) -> io::Result<Vec<BpfProgram>> {
+    let none = || (libc::SYS_clone3, Vec::new());
+    // Its arguments are in memory, which a filter cannot read. Programs use `clone` on kernels that lack it.
+    let missing = compile([none()].into_iter().collect(), libc::ENOSYS)?;
+    Ok(vec![compile(denied(ESCAPES, sockets)?, libc::EPERM)?, missing])
 }
 
 /// The filters for a sandbox whose files are protected by landlock alone. Apply them one after the other.
 pub(super) fn strict() -> io::Result<Vec<BpfProgram>> {
-    let mut rules = denied(&[ESCAPES, SHARED_IPC].concat())?;
+    let mut rules = denied(&[ESCAPES, SHARED_IPC].concat(), UnixSockets::Denied)?;
     let ioctl = rules.entry(libc::SYS_ioctl).or_default();
     for (kind, harmless) in CHANGING_KINDS {
         let others = harmless.iter().map(|command| (1, Ne, *command));
@@ -181,7 +185,7 @@ pub(super) fn strict() -> io::Result<Vec<BpfProgram>> {
     Ok(vec![compile(rules, libc::EPERM)?, compile(all(XATTRS), libc::EOPNOTSUPP)?, compile(all(METADATA), 0)?])
 }
 
-/// Converts a filter to the layout that the kernel and bwrap read.
+/// Converts a filter to the layout that the kernel reads.
 pub(super) fn to_bytes(program: &BpfProgram) -> Vec<u8> {
     let instructions = program.iter();
     instructions
@@ -193,16 +197,58 @@ pub(super) fn to_bytes(program: &BpfProgram) -> Vec<u8> {
         .collect()
 }
 
-fn denied(calls: &[i64]) -> io::Result<Rules> {
+/// Installs a filter, which this thread and what it starts keep. Neither allocates nor takes a lock.
+pub(super) fn install(filter: &[sock_filter]) -> io::Result<()> {
+    install_at(filter.as_ptr().cast(), filter.len())
+}
+
+/// Installs a filter that [`to_bytes`] has converted.
+pub(super) fn apply(filter: &[u8]) -> io::Result<()> {
+    // The kernel copies the instructions from any address.
+    install_at(filter.as_ptr().cast(), filter.len() / size_of::<sock_filter>())
+}
+
+fn install_at(instructions: *const libc::c_void, count: usize) -> io::Result<()> {
+    #[repr(C)]
+    struct Program {
+        len: libc::c_ushort,
+        filter: *const libc::c_void,
+    }
+    let len = libc::c_ushort::try_from(count).unwrap_or(libc::c_ushort::MAX);
+    let program = Program { len, filter: instructions };
+    // SAFETY: the kernel reads as many instructions as `len` says, and rejects programs that are too long.
+    unsafe {
+        Errno::result(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program))?;
+    }
+    Ok(())
+}
+
+/// Whether programs in the sandbox may open unix sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnixSockets {
+    /// Only among themselves, because those of other programs are out of sight.
+    Allowed,
+    Denied,
+}
+
+fn denied(calls: &[i64], sockets: UnixSockets) -> io::Result<Rules> {
     let mut rules: Rules = calls.iter().map(|call| (*call, Vec::new())).collect();
-    // Allowed are internet sockets, and netlink to ask the kernel for addresses. A unix socket would lead to any listening
-    // program, and rarer families lead out of a virtual machine or to devices.
-    let families = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    rules.insert(libc::SYS_socket, vec![rule(families.map(|family| (0, Ne, number(family))))?]);
-    // A pair of streams stays connected. A pair of datagram sockets could be connected again, to any other socket.
-    let types = [libc::SOCK_DGRAM, libc::SOCK_RAW];
-    let pairs = types.map(|socket_type| rule([(1, MaskedEq(0xf), number(socket_type))]));
-    rules.insert(libc::SYS_socketpair, pairs.into_iter().collect::<io::Result<_>>()?);
+    // Allowed are internet sockets, and netlink to ask the kernel for addresses. Rarer families lead out of a virtual machine or to
+    // devices.
+    let mut families = vec![libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    match sockets {
+        UnixSockets::Allowed => families.push(libc::AF_UNIX),
+        UnixSockets::Denied => {
+            // A pair of streams stays connected. A pair of datagram sockets could be connected again, to any other socket.
+            let types = [libc::SOCK_DGRAM, libc::SOCK_RAW];
+            let pairs = types.map(|socket_type| rule([(1, MaskedEq(0xf), number(socket_type))]));
+            rules.insert(libc::SYS_socketpair, pairs.into_iter().collect::<io::Result<_>>()?);
+        }
+    }
+    let others = families.into_iter().map(|family| (0, Ne, number(family)));
+    rules.insert(libc::SYS_socket, vec![rule(others)?]);
+    let new_users = number(libc::CLONE_NEWUSER);
+    rules.insert(libc::SYS_clone, vec![rule([(0, MaskedEq(new_users), new_users)])?]);
     let input = [TIOCSTI, TIOCLINUX].map(|command| rule([(1, Eq, command)]));
     rules.insert(libc::SYS_ioctl, input.into_iter().collect::<io::Result<_>>()?);
     Ok(rules)
@@ -244,19 +290,19 @@ fn reject_unknown_calls() -> [sock_filter; 3] {
 
 #[cfg(test)]
 mod tests {
-    use super::{basic, strict, to_bytes};
+    use super::{UnixSockets, basic, strict, to_bytes};
 
     #[test]
     fn an_instruction_takes_eight_bytes() {
-        let program = basic().unwrap();
-        assert_eq!(to_bytes(&program).len(), program.len() * 8);
+        let programs = basic(UnixSockets::Allowed).unwrap();
+        assert_eq!(to_bytes(&programs[0]).len(), programs[0].len() * 8);
         // The first instruction loads the call number, the first word of the filter's input.
-        assert_eq!(to_bytes(&program)[..8], [0x20, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(to_bytes(&programs[0])[..8], [0x20, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
     fn filters_do_not_exceed_the_kernels_limit() {
-        for program in strict().unwrap() {
+        for program in strict().unwrap().into_iter().chain(basic(UnixSockets::Denied).unwrap()) {
             assert!((4..4096).contains(&program.len()), "{}", program.len());
         }
     }

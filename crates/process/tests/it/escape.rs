@@ -8,7 +8,7 @@ use kugetsu_process::sandbox::Backend;
 use kugetsu_process::{Tracking, Tree};
 use tokio::io::AsyncReadExt;
 
-use crate::fixture::{Fixture, both};
+use crate::fixture::{Fixture, each_backend};
 use crate::own_process::own_process;
 use crate::syscalls;
 use crate::test_dir::is_running;
@@ -150,7 +150,12 @@ async fn changes_nothing_in(fixture: &Fixture, backend: Backend) {
     assert!(!fixture.dir.path("protected/moved").exists());
 }
 
-both!(needs_bubblewrap_files_outside_do_not_change, files_outside_do_not_change_with_landlock, changes_nothing);
+each_backend!(
+    files_outside_do_not_change_with_namespaces,
+    needs_bubblewrap_files_outside_do_not_change,
+    files_outside_do_not_change_with_landlock,
+    changes_nothing
+);
 
 own_process!(each_change_succeeds_without_a_sandbox, async || {
     for attempt in CHANGES {
@@ -246,7 +251,12 @@ fn require_signal_scope() {
     assert!(version >= (6, 12), "this test needs Linux 6.12 or newer; this is {release}");
 }
 
-both!(needs_bubblewrap_other_processes_are_out_of_reach, other_processes_are_out_of_reach_with_landlock, cannot_escape);
+each_backend!(
+    other_processes_are_out_of_reach_with_namespaces,
+    needs_bubblewrap_other_processes_are_out_of_reach,
+    other_processes_are_out_of_reach_with_landlock,
+    cannot_escape
+);
 
 // Not with adopted orphans: the targets are children of this process and would be taken for a part of the tree.
 #[test]

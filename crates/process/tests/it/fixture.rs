@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use kugetsu_process::sandbox::{Backend, FileAccess, Sandbox};
+use kugetsu_process::sandbox::{Backend, FileAccess, Helper, Network, Sandbox};
 use kugetsu_process::{Tracking, Tree, TreeExit, TreeSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,8 +16,11 @@ use crate::test_dir::TestDir;
 use crate::tree::spec;
 
 /// Defines the same test for each backend.
-macro_rules! both {
-    ($bubblewrap:ident, $landlock:ident, $body:expr) => {
+macro_rules! each_backend {
+    ($namespaces:ident, $bubblewrap:ident, $landlock:ident, $body:expr) => {
+        crate::own_process::own_process!($namespaces, async || {
+            $body(kugetsu_process::sandbox::Backend::Namespaces).await;
+        });
         crate::own_process::own_process!($bubblewrap, async || {
             $body(kugetsu_process::sandbox::Backend::Bubblewrap).await;
         });
@@ -26,7 +29,24 @@ macro_rules! both {
         });
     };
 }
-pub(crate) use both;
+pub(crate) use each_backend;
+
+/// Defines the same test for each backend with namespaces.
+macro_rules! each_namespaces {
+    ($namespaces:ident, $bubblewrap:ident, $body:expr) => {
+        crate::own_process::own_process!($namespaces, async || {
+            $body(kugetsu_process::sandbox::Backend::Namespaces).await;
+        });
+        crate::own_process::own_process!($bubblewrap, async || {
+            $body(kugetsu_process::sandbox::Backend::Bubblewrap).await;
+        });
+    };
+}
+pub(crate) use each_namespaces;
+
+pub(crate) fn helper() -> Helper {
+    Helper { program: env!("CARGO_BIN_EXE_kugetsu-sandbox-helper").into(), args: Vec::new() }
+}
 
 pub(crate) struct Fixture {
     pub(crate) dir: TestDir,
@@ -81,11 +101,12 @@ impl Fixture {
             writable: vec![self.dir.path("writable"), self.dir.path("home/writable")],
             readable: protected.into_iter().chain([self.dir.path("home/readable"), own]).collect(),
             hidden: vec![self.dir.path("home")],
+            private: Vec::new(),
         }
     }
 
     pub(crate) fn sandbox(&self, backend: Backend) -> Sandbox {
-        Sandbox { files: self.files(), backend }
+        Sandbox { files: self.files(), network: Network::Host, helper: helper(), backend }
     }
 
     pub(crate) fn spec(&self, sandbox: Option<Sandbox>, script: &str, tracking: Tracking) -> TreeSpec {

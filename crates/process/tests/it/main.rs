@@ -10,6 +10,8 @@ mod escape;
 #[cfg(target_os = "linux")]
 mod fixture;
 #[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
 mod own_process;
 #[cfg(target_os = "linux")]
 mod pre_exec;

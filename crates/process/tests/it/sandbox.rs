@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use kugetsu_process::sandbox::{Backend, FileAccess, SandboxError, best_backend, check_backend};
+use kugetsu_process::sandbox::{Backend, FileAccess, Helper, SandboxError, best_backend, check_backend};
 use kugetsu_process::{MARKER, SpawnError, Tracking, Tree, leftover_processes};
 
-use crate::fixture::{Fixture, both};
+use crate::fixture::{Fixture, each_backend, helper};
 use crate::own_process::own_process;
 use crate::test_dir::{exists, until};
 
@@ -59,7 +59,12 @@ async fn works(backend: Backend) {
     assert_eq!(std::fs::read_to_string(fixture.dir.path("home/writable/kept")).unwrap(), "three\n");
 }
 
-both!(needs_bubblewrap_ordinary_work_succeeds, ordinary_work_succeeds_with_landlock, works);
+each_backend!(
+    ordinary_work_succeeds_with_namespaces,
+    needs_bubblewrap_ordinary_work_succeeds,
+    ordinary_work_succeeds_with_landlock,
+    works
+);
 
 async fn hides(backend: Backend) {
     let fixture = Fixture::new();
@@ -70,7 +75,12 @@ async fn hides(backend: Backend) {
     assert!(!fixture.dir.path("home/new").exists());
 }
 
-both!(needs_bubblewrap_hidden_files_cannot_be_read, hidden_files_cannot_be_read_with_landlock, hides);
+each_backend!(
+    hidden_files_cannot_be_read_with_namespaces,
+    needs_bubblewrap_hidden_files_cannot_be_read,
+    hidden_files_cannot_be_read_with_landlock,
+    hides
+);
 
 async fn hides_inside_a_readable_directory(backend: Backend) {
     let fixture = Fixture::new();
@@ -87,7 +97,8 @@ async fn hides_inside_a_readable_directory(backend: Backend) {
     assert_ne!(outcome.code, Some(0));
 }
 
-both!(
+each_backend!(
+    directories_inside_readable_ones_can_be_hidden_with_namespaces,
     needs_bubblewrap_directories_inside_readable_ones_can_be_hidden,
     directories_inside_readable_ones_can_be_hidden_with_landlock,
     hides_inside_a_readable_directory
@@ -111,7 +122,12 @@ async fn has_network(backend: Backend) {
     assert_eq!(serving.join().unwrap(), "back\n");
 }
 
-both!(needs_bubblewrap_network_is_available, network_is_available_with_landlock, has_network);
+each_backend!(
+    network_is_available_with_namespaces,
+    needs_bubblewrap_network_is_available,
+    network_is_available_with_landlock,
+    has_network
+);
 
 async fn passes_through(backend: Backend) {
     let fixture = Fixture::new();
@@ -126,7 +142,12 @@ async fn passes_through(backend: Backend) {
     assert_eq!(outcome.stdout.len(), head.len() + 3_000_000);
 }
 
-both!(needs_bubblewrap_status_and_pipes_pass_through, status_and_pipes_pass_through_with_landlock, passes_through);
+each_backend!(
+    status_and_pipes_pass_through_with_namespaces,
+    needs_bubblewrap_status_and_pipes_pass_through,
+    status_and_pipes_pass_through_with_landlock,
+    passes_through
+);
 
 const STUBBORN: &str = r#"
 trap "" TERM
@@ -151,12 +172,22 @@ async fn ends(backend: Backend, tracking: Tracking) {
     crate::tree::is_closed(stdout).await;
 }
 
-both!(needs_bubblewrap_sandboxed_tree_ends_with_a_cgroup, sandboxed_tree_ends_with_a_cgroup, async |backend| {
-    ends(backend, Tracking::CgroupV2).await;
-});
-both!(needs_bubblewrap_sandboxed_tree_ends_with_a_subreaper, sandboxed_tree_ends_with_a_subreaper, async |backend| {
-    ends(backend, Tracking::Subreaper).await;
-});
+each_backend!(
+    sandboxed_tree_ends_with_a_cgroup_with_namespaces,
+    needs_bubblewrap_sandboxed_tree_ends_with_a_cgroup,
+    sandboxed_tree_ends_with_a_cgroup,
+    async |backend| {
+        ends(backend, Tracking::CgroupV2).await;
+    }
+);
+each_backend!(
+    sandboxed_tree_ends_with_a_subreaper_with_namespaces,
+    needs_bubblewrap_sandboxed_tree_ends_with_a_subreaper,
+    sandboxed_tree_ends_with_a_subreaper,
+    async |backend| {
+        ends(backend, Tracking::Subreaper).await;
+    }
+);
 
 async fn gets_time_to_exit(backend: Backend) {
     let fixture = Fixture::new();
@@ -168,7 +199,12 @@ async fn gets_time_to_exit(backend: Backend) {
     assert_eq!(std::fs::read_to_string(fixture.dir.path("writable/parted")).unwrap(), "bye\n");
 }
 
-both!(needs_bubblewrap_agent_gets_time_to_exit, agent_gets_time_to_exit_with_landlock, gets_time_to_exit);
+each_backend!(
+    agent_gets_time_to_exit_with_namespaces,
+    needs_bubblewrap_agent_gets_time_to_exit,
+    agent_gets_time_to_exit_with_landlock,
+    gets_time_to_exit
+);
 
 async fn shows_the_marker(backend: Backend) {
     let fixture = Fixture::new();
@@ -186,7 +222,12 @@ async fn shows_the_marker(backend: Backend) {
     crate::tree::is_closed(stdout).await;
 }
 
-both!(needs_bubblewrap_marker_is_visible_from_outside, marker_is_visible_from_outside_with_landlock, shows_the_marker);
+each_backend!(
+    marker_is_visible_from_outside_with_namespaces,
+    needs_bubblewrap_marker_is_visible_from_outside,
+    marker_is_visible_from_outside_with_landlock,
+    shows_the_marker
+);
 
 async fn refusal(fixture: &Fixture, change: impl FnOnce(&mut FileAccess)) -> SandboxError {
     let mut sandbox = fixture.sandbox(Backend::Landlock);
@@ -243,9 +284,11 @@ own_process!(needs_bubblewrap_start_errors_name_the_cause, async || {
 });
 
 own_process!(needs_bubblewrap_best_backend_is_found_by_trying, async || {
-    assert_eq!(best_backend(), Ok(Backend::Bubblewrap));
+    assert_eq!(best_backend(&helper()), Ok(Backend::Namespaces));
+    let missing = Helper { program: "/nonexistent".into(), args: Vec::new() };
+    assert!(check_backend(Backend::Namespaces, &missing).unwrap_err().contains("No such file"));
     // SAFETY: no other thread runs in this test's own process.
     unsafe { std::env::set_var("PATH", "/nonexistent") };
-    assert!(check_backend(Backend::Bubblewrap).unwrap_err().contains("`bwrap` is not on PATH"));
-    assert_eq!(best_backend(), Ok(Backend::Landlock));
+    assert!(check_backend(Backend::Bubblewrap, &helper()).unwrap_err().contains("`bwrap` is not on PATH"));
+    assert_eq!(best_backend(&missing), Ok(Backend::Landlock));
 });

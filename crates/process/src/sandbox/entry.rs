@@ -1,0 +1,239 @@
+//! The helper: a process that builds the sandbox around itself and becomes the program. It has one thread and no other purpose, so it
+//! may allocate, unlike the code between fork and exec.
+//!
+//! With namespaces there are three processes. The helper itself stays outside and waits. Its child is the first process inside (pid 1):
+//! it builds the file system, reaps orphans, and when it ends, the kernel ends everything inside. The third one becomes the program.
+
+use std::ffi::{CString, OsString};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::exit;
+
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+use super::plan::{Namespaces, Plan};
+use super::{file_tree, landlock, network, seccomp};
+
+/// The status of a program that was killed by signal n is this and n, as in a shell.
+const KILLED: i32 = 128;
+/// The message on the channel that the sandbox is complete. A reason for a failure does not begin with it.
+pub(super) const READY: u8 = 0;
+/// The status of the helper if it fails. Its message is on the channel.
+const FAILED: i32 = 126;
+
+/// Becomes the program of the plan in a file that this process has inherited. `channel` is a socket: it gets the listeners, or the reason
+/// for a failure, and closes when the program has started.
+pub fn enter(plan: RawFd, channel: RawFd) -> ! {
+    // SAFETY: both were opened for this process, and nothing else in it knows them.
+    let (plan, channel) = unsafe { (File::from_raw_fd(plan), OwnedFd::from_raw_fd(channel)) };
+    let failed = match close_on_exec(&channel).and_then(|()| Plan::read(io::BufReader::new(plan))) {
+        Ok(plan) => match &plan.namespaces {
+            Some(namespaces) => outside(&plan, namespaces, &channel),
+            None => inside(&plan, &channel),
+        },
+        Err(error) => error,
+    };
+    // Without a reader nobody needs the reason.
+    let _ = File::from(channel).write_all(failed.to_string().as_bytes());
+    exit(FAILED)
+}
+
+fn close_on_exec(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: the arguments are numbers.
+    Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(())
+}
+
+/// Starts the first process inside and waits for it. Returns only errors.
+fn outside(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::Error {
+    match start_first(plan, namespaces, channel) {
+        Ok(first) => {
+            // SAFETY: the arguments are numbers. The channel would not close while this process keeps it, and neither would a pipe of
+            // the program.
+            unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
+            exit(wait_for(first))
+        }
+        Err(error) => error,
+    }
+}
+
+fn start_first(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::Result<libc::pid_t> {
+    // A signal to the whole tree ends the program; then this process ends, too, with its status.
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: no handler is installed.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    let ids = Ids::of_this_process()?;
+    let mut flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
+    if namespaces.has_own_network {
+        flags |= libc::CLONE_NEWNET;
+    }
+    let (reader, mut writer) = io::pipe()?;
+    let flags = libc::c_long::from(flags | libc::SIGCHLD);
+    // SAFETY: like fork: no stack of its own, and no other thread exists whose locks could be held.
+    let child = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    let child = libc::pid_t::try_from(child).map_err(io::Error::other)?;
+    if child == 0 {
+        drop(writer);
+        let failed = match first(plan, namespaces, channel, reader, &ids) {
+            Ok(status) => exit(status),
+            Err(error) => error,
+        };
+        let text = failed.to_string();
+        // SAFETY: the buffer is as long as its length says.
+        unsafe { libc::write(channel.as_raw_fd(), text.as_ptr().cast(), text.len()) };
+        exit(FAILED);
+    }
+    if ids.are_mapped_outside {
+        ids.map(&format!("/proc/{child}"))?;
+    }
+    // The child continues when its users are known.
+    writer.write_all(b".")?;
+    Ok(child)
+}
+
+/// The users and groups inside: the same numbers as outside.
+struct Ids {
+    users: String,
+    groups: String,
+    /// Whether the maps need the rights of the process outside.
+    are_mapped_outside: bool,
+}
+
+impl Ids {
+    fn of_this_process() -> io::Result<Self> {
+        // SAFETY: neither call fails.
+        let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+        if user != 0 {
+            let (users, groups) = (format!("{user} {user} 1"), format!("{group} {group} 1"));
+            return Ok(Self { users, groups, are_mapped_outside: false });
+        }
+        // Root keeps all users, so that their files do not seem to be nobody's.
+        let same = |map: &str| -> io::Result<String> {
+            let map = fs::read_to_string(map)?;
+            let extents = map.lines().filter_map(|line| {
+                let mut fields = line.split_ascii_whitespace();
+                let (first, count) = (fields.next()?, fields.nth(1)?);
+                Some(format!("{first} {first} {count}\n"))
+            });
+            Ok(extents.collect())
+        };
+        let (users, groups) = (same("/proc/self/uid_map")?, same("/proc/self/gid_map")?);
+        Ok(Self { users, groups, are_mapped_outside: true })
+    }
+
+    fn map(&self, process: &str) -> io::Result<()> {
+        if !self.are_mapped_outside {
+            // Otherwise an ordinary user may map no group.
+            fs::write(format!("{process}/setgroups"), "deny")?;
+        }
+        fs::write(format!("{process}/uid_map"), &self.users)?;
+        fs::write(format!("{process}/gid_map"), &self.groups)
+    }
+}
+
+/// The first process inside. Returns the program's status.
+fn first(
+    plan: &Plan,
+    namespaces: &Namespaces,
+    channel: &OwnedFd,
+    mut mapped: io::PipeReader,
+    ids: &Ids,
+) -> io::Result<i32> {
+    // SAFETY: the arguments are numbers.
+    unsafe { Errno::result(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))? };
+    io::Read::read_exact(&mut mapped, &mut [0]).map_err(|_| io::Error::other("could not map the user"))?;
+    drop(mapped);
+    if !ids.are_mapped_outside {
+        ids.map("/proc/self")?;
+    }
+    if namespaces.has_own_network {
+        network::start_loopback()?;
+    }
+    file_tree::enter(&namespaces.mounts)?;
+    landlock::drop_capabilities()?;
+    // SAFETY: the arguments are numbers. The program may not look into this process.
+    unsafe {
+        Errno::result(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
+        Errno::result(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+    }
+    // SAFETY: this process has one thread.
+    let program = Errno::result(unsafe { libc::fork() })?;
+    if program == 0 {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+            // SAFETY: no handler is installed.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        let failed = inside(plan, channel);
+        let text = failed.to_string();
+        // SAFETY: the buffer is as long as its length says.
+        unsafe { libc::write(channel.as_raw_fd(), text.as_ptr().cast(), text.len()) };
+        exit(FAILED);
+    }
+    // SAFETY: the arguments are numbers.
+    unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
+    Ok(wait_for(program))
+}
+
+/// Waits for a child, and reaps all others that end meanwhile. Returns its status.
+fn wait_for(child: libc::pid_t) -> i32 {
+    loop {
+        let mut status = 0;
+        // SAFETY: the kernel writes one int.
+        let ended = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+        if ended == child {
+            return match libc::WIFSIGNALED(status) {
+                true => KILLED + libc::WTERMSIG(status),
+                false => libc::WEXITSTATUS(status),
+            };
+        }
+        if ended == -1 && Errno::last() != Errno::EINTR {
+            return FAILED;
+        }
+    }
+}
+
+/// The last steps, in the process that becomes the program. Returns only errors.
+fn inside(plan: &Plan, channel: &OwnedFd) -> io::Error {
+    match prepare(plan, channel) {
+        Ok(()) => exec(&plan.program, &plan.args),
+        Err(error) => error,
+    }
+}
+
+fn prepare(plan: &Plan, channel: &OwnedFd) -> io::Result<()> {
+    let listeners = network::listen(&plan.listeners)?;
+    std::env::set_current_dir(&plan.cwd)?;
+    // SAFETY: the arguments are numbers.
+    unsafe { Errno::result(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))? };
+    if let Some(writable) = &plan.writable {
+        landlock::restrict_inside(writable)?;
+    }
+    for filter in &plan.filters {
+        seccomp::apply(filter)?;
+    }
+    let fds: Vec<RawFd> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
+    let messages = [ControlMessage::ScmRights(&fds)];
+    let messages = if fds.is_empty() { &[] } else { &messages[..] };
+    sendmsg::<()>(channel.as_raw_fd(), &[io::IoSlice::new(&[READY])], messages, MsgFlags::empty(), None)?;
+    Ok(())
+}
+
+fn exec(program: &OsString, args: &[OsString]) -> io::Error {
+    let texts: Result<Vec<CString>, _> =
+        std::iter::once(program).chain(args).map(|text| CString::new(text.as_bytes())).collect();
+    let texts = match texts {
+        Ok(texts) => texts,
+        Err(error) => return io::Error::other(error),
+    };
+    let mut pointers: Vec<*const libc::c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    // SAFETY: the texts end with a zero byte, and the list with a null pointer.
+    unsafe { libc::execvp(pointers[0], pointers.as_ptr()) };
+    let error = io::Error::last_os_error();
+    io::Error::new(error.kind(), format!("could not start {}: {error}", Path::new(program).display()))
+}

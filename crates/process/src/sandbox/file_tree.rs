@@ -1,0 +1,170 @@
+//! Builds the file system that a program in namespaces of its own sees.
+
+use std::ffi::CStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, fstat};
+
+use super::mount_calls::{
+    NODEV, NOEXEC, NOSUID, RDONLY, attach, c_string, clone_tree, enter_root, new_mount, open_below, open_real, restrict,
+};
+use super::plan::{Inode, Mount, MountKind};
+
+/// The devices of the program. They are those of the machine.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// Links in `/dev`, with their targets.
+const LINKS: [(&CStr, &CStr); 6] = [
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"core", c"/proc/kcore"),
+    (c"ptmx", c"pts/ptmx"),
+];
+/// Directories in which every user may create files.
+const SHARED: [&str; 2] = ["/tmp", "/var/tmp"];
+
+/// Replaces the root of this process, which must have a mount namespace with all rights in it: everything can be read as before and
+/// not be written, apart from `mounts`, and from `/proc` and `/dev`, which are new.
+///
+/// # Errors
+/// The mount that failed, with the kernel's reason.
+pub(super) fn enter(mounts: &[Mount]) -> io::Result<()> {
+    let mut tree = Tree::new()?;
+    tree.mount_processes().map_err(|error| named("/proc", &error))?;
+    tree.mount_devices().map_err(|error| named("/dev", &error))?;
+    for mount in mounts {
+        tree.mount(mount).map_err(|error| named(&mount.path.to_string_lossy(), &error))?;
+    }
+    tree.finish()
+}
+
+fn named(path: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("could not mount {path}: {error}"))
+}
+
+struct Tree {
+    root: OwnedFd,
+    /// Those that are made read-only at the end: until then, mount points are created in them.
+    closed: Vec<OwnedFd>,
+}
+
+impl Tree {
+    fn new() -> io::Result<Self> {
+        let old = open_real(Path::new("/"))?;
+        let root = clone_tree(&old)?;
+        restrict(&root, RDONLY | NOSUID, true)?;
+        // Over the old root: any directory would do, and this one always exists.
+        attach(&root, &old)?;
+        Ok(Self { root, closed: Vec::new() })
+    }
+
+    fn mount_processes(&mut self) -> io::Result<()> {
+        let mount = new_mount(c"proc", &[], RDONLY | NOSUID | NODEV | NOEXEC)?;
+        attach(&mount, &self.open(Path::new("/proc"))?)
+    }
+
+    fn mount_devices(&mut self) -> io::Result<()> {
+        let devices = memory(c"0755", NOSUID)?;
+        attach(&devices, &self.open(Path::new("/dev"))?)?;
+        for name in DEVICES {
+            let Ok(device) = open_real(&Path::new("/dev").join(name)) else { continue };
+            let mount = clone_tree(&device)?;
+            let point = self.point(&Path::new("/dev").join(name), false)?;
+            attach(&mount, &point)?;
+        }
+        let terminals = new_mount(c"devpts", &[(c"ptmxmode", c"0666"), (c"mode", c"0620")], NOSUID | NOEXEC)?;
+        attach(&terminals, &self.point(Path::new("/dev/pts"), true)?)?;
+        attach(&memory(c"1777", NOSUID | NODEV)?, &self.point(Path::new("/dev/shm"), true)?)?;
+        for (name, target) in LINKS {
+            // SAFETY: both are static and end with a zero byte.
+            Errno::result(unsafe { libc::symlinkat(target.as_ptr(), devices.as_raw_fd(), name.as_ptr()) })?;
+        }
+        self.closed.push(devices);
+        Ok(())
+    }
+
+    fn mount(&mut self, mount: &Mount) -> io::Result<()> {
+        let (path, attributes) = (mount.path.as_path(), NOSUID | NODEV);
+        match mount.kind {
+            MountKind::Private | MountKind::Hidden => {
+                let is_shared = SHARED.iter().any(|shared| path == Path::new(shared));
+                let empty = memory(if is_shared { c"1777" } else { c"0755" }, attributes)?;
+                attach(&empty, &self.point(path, true)?)?;
+                if mount.kind == MountKind::Hidden {
+                    self.closed.push(empty);
+                }
+                Ok(())
+            }
+            MountKind::Readable(inode) => self.show(path, inode, attributes | RDONLY),
+            MountKind::Writable(inode) => self.show(path, inode, attributes),
+            MountKind::Masked => {
+                let nothing = clone_tree(&open_real(Path::new("/dev/null"))?)?;
+                attach(&nothing, &self.open(path)?)
+            }
+        }
+    }
+
+    fn show(&self, path: &Path, inode: Inode, attributes: u64) -> io::Result<()> {
+        let source = open_real(path)?;
+        let found = fstat(&source)?;
+        if (found.st_dev, found.st_ino) != (inode.device, inode.number) {
+            return Err(io::Error::other("it was replaced"));
+        }
+        let is_directory = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
+        let mount = clone_tree(&source)?;
+        restrict(&mount, attributes, true)?;
+        attach(&mount, &self.point(path, is_directory)?)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<OwnedFd> {
+        open_below(self.root.as_fd(), relative(path))
+    }
+
+    /// Opens a path in the new file system, and creates it first if it is in an empty directory.
+    fn point(&self, path: &Path, is_directory: bool) -> io::Result<OwnedFd> {
+        match self.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let parent = self.point(parent, true)?;
+        let name = c_string(Path::new(name))?;
+        let (parent, name) = (parent.as_raw_fd(), name.as_ptr());
+        // SAFETY: the name ends with a zero byte.
+        unsafe {
+            match is_directory {
+                true => Errno::result(libc::mkdirat(parent, name, 0o755))?,
+                false => Errno::result(libc::mknodat(parent, name, libc::S_IFREG | 0o600, 0))?,
+            };
+        }
+        self.open(path)
+    }
+
+    fn finish(self) -> io::Result<()> {
+        for mount in &self.closed {
+            restrict(mount, RDONLY, false)?;
+        }
+        enter_root(&self.root)?;
+        // Nothing outside is left to follow.
+        fs::metadata("/proc/self").map(drop)
+    }
+}
+
+fn memory(mode: &CStr, attributes: u64) -> io::Result<OwnedFd> {
+    new_mount(c"tmpfs", &[(c"mode", mode)], attributes)
+}
+
+fn relative(path: &Path) -> &Path {
+    match path.strip_prefix("/") {
+        Ok(relative) if relative.as_os_str().is_empty() => Path::new("."),
+        Ok(relative) => relative,
+        Err(_) => path,
+    }
+}

@@ -1,0 +1,56 @@
+//! The backend that creates the namespaces itself, by the helper. Needs no program, and user namespaces of the kernel.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::fstat;
+
+use super::layout::{Network, Sandbox};
+use super::paths::{ResolvedPath, ResolvedPaths};
+use super::plan::{Inode, Mount, MountKind, Namespaces};
+use super::sockets::visible_sockets;
+use super::system_paths::{private_directories, system_paths};
+
+/// The file system and the network of a program.
+pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths) -> io::Result<Namespaces> {
+    let all = |paths: &[ResolvedPath], kind: &dyn Fn(&ResolvedPath) -> io::Result<MountKind>| {
+        paths
+            .iter()
+            .map(|path| Ok(Mount { path: path.path.clone(), kind: kind(path)? }))
+            .collect::<io::Result<Vec<_>>>()
+    };
+    let mut mounts: Vec<Mount> =
+        private_directories().into_iter().map(|path| Mount { path, kind: MountKind::Private }).collect();
+    mounts.extend(all(&paths.hidden, &|_| Ok(MountKind::Hidden))?);
+    mounts.extend(all(&paths.private, &|_| Ok(MountKind::Private))?);
+    for path in system_paths() {
+        let kind = MountKind::Readable(Inode::of_path(&path)?);
+        mounts.push(Mount { path, kind });
+    }
+    mounts.extend(all(&paths.readable, &|path| Ok(MountKind::Readable(Inode::of(path)?)))?);
+    mounts.extend(all(&paths.writable, &|path| Ok(MountKind::Writable(Inode::of(path)?)))?);
+    // A stable sort: of two equal paths the later one applies.
+    mounts.sort_by_key(Mount::depth);
+    mounts.extend(visible_sockets(paths).into_iter().map(|path| Mount { path, kind: MountKind::Masked }));
+    Ok(Namespaces { has_own_network: matches!(sandbox.network, Network::Own { .. }), mounts })
+}
+
+/// The directories that landlock lets the program write.
+pub(super) fn writable(paths: &ResolvedPaths) -> Vec<PathBuf> {
+    let named = paths.writable.iter().chain(&paths.private).map(|path| path.path.clone());
+    named.chain(private_directories()).chain([PathBuf::from("/dev/shm")]).collect()
+}
+
+impl Inode {
+    fn of(path: &ResolvedPath) -> io::Result<Self> {
+        let found = fstat(&path.fd)?;
+        Ok(Self { device: found.st_dev, number: found.st_ino })
+    }
+
+    fn of_path(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = fs::metadata(path)?;
+        Ok(Self { device: found.dev(), number: found.ino() })
+    }
+}

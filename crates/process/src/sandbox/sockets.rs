@@ -1,0 +1,46 @@
+//! Unix sockets of other programs, which a sandboxed program could open by their paths: a mount that is read-only keeps nobody from
+//! connecting.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use super::paths::ResolvedPaths;
+use super::system_paths::private_directories;
+
+/// Lists the sockets that exist now and that a sandboxed program would see.
+pub(super) fn visible_sockets(paths: &ResolvedPaths) -> BTreeSet<PathBuf> {
+    let hidden = private_directories();
+    // Without the list nothing is known; the directories in which sockets usually are, are hidden in any case.
+    let listed = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let known = listed.lines().filter_map(path_of).filter_map(|path| fs::canonicalize(path).ok());
+    known.filter(|path| is_socket(path) && paths.is_visible(path, &hidden)).collect()
+}
+
+/// The path in a line of `/proc/net/unix`, which has seven fields before it. Abstract sockets begin with `@`.
+fn path_of(line: &str) -> Option<&Path> {
+    let mut rest = line;
+    for _ in 0..7 {
+        rest = rest.trim_start().split_once(' ')?.1;
+    }
+    let path = rest.trim_start();
+    path.starts_with('/').then(|| Path::new(path))
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_from_the_kernels_list() {
+        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/a b.sock";
+        assert_eq!(path_of(line), Some(Path::new("/run/a b.sock")));
+        assert_eq!(path_of(&line.replace("/run", "@/run")), None);
+        assert_eq!(path_of("0000000000000000: 00000002 00000000 00000000 0002 01 12345"), None);
+    }
+}
