@@ -8,6 +8,7 @@
 //! finished that was not (see [`Turn`]).
 
 mod acp;
+mod agent_directories;
 pub mod environment;
 mod error;
 mod event;
@@ -29,6 +30,7 @@ mod wire;
 #[cfg(any(test, fuzzing))]
 pub use acp::fuzzing;
 pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session, SessionOptions};
+pub use agent_directories::AgentDirectories;
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
 pub use live_record::{LiveRecordError, read_live_record};

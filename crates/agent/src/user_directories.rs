@@ -23,6 +23,8 @@ impl Base {
         match self {
             Self::Data => data_directory(variable),
             Self::Config => config_directory(variable),
+            Self::State => directory(variable, "XDG_STATE_HOME", ".local/state"),
+            Self::Cache => directory(variable, "XDG_CACHE_HOME", ".cache"),
             Self::Own { variable: name, below_home } => directory(variable, name, below_home),
         }
     }

@@ -52,6 +52,12 @@ pub struct RunSpec {
     #[serde(default)]
     pub model_retries: u32,
     pub sandbox: SandboxChoice,
+    /// Further files and directories that the agent of an issue may read in its sandbox.
+    #[serde(default)]
+    pub sandbox_readable: Vec<PathBuf>,
+    /// Further directories that it may write.
+    #[serde(default)]
+    pub sandbox_writable: Vec<PathBuf>,
     /// Variables that the agent gets only from its own env file: tokens for git servers.
     #[serde(default)]
     pub withheld: Vec<String>,
@@ -90,6 +96,8 @@ pub enum Permissions {
 #[serde(rename_all = "snake_case")]
 pub enum SandboxChoice {
     Off,
+    /// The run does without if the machine has no sandbox.
+    Best,
     /// The run fails if the machine has no sandbox.
     Required,
 }

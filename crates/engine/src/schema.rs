@@ -203,6 +203,19 @@ pub struct Run {
     /// lasts longer, the run ends and the task waits in the queue.
     #[schemars(range(max = 100), extend("default" = 5))]
     pub model_retries: u32,
+    /// Whether agents of issues run in a sandbox, in which they write only their worktree, their own directories and temporary
+    /// files, and read of your home only settings without secrets, toolchains and caches. With `best` a run does without if the
+    /// machine has no sandbox, and says so; with `required` it fails.
+    #[schemars(extend("default" = "off"))]
+    pub sandbox: RunSandbox,
+    /// Further files and directories that agents may read in the sandbox.
+    #[serde(default, deserialize_with = "absolute_paths")]
+    #[schemars(with = "Vec<String>", extend("examples" = [["/home/me/sdk"]]))]
+    pub sandbox_readable: Vec<PathBuf>,
+    /// Further directories that they may write.
+    #[serde(default, deserialize_with = "absolute_paths")]
+    #[schemars(with = "Vec<String>", extend("examples" = [["/home/me/.cache/ccache"]]))]
+    pub sandbox_writable: Vec<PathBuf>,
     /// Longest time without a sign of life from the agent. Opening a session may take two minutes in any case.
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "10m"))]
@@ -241,6 +254,14 @@ pub enum Credentials {
 pub enum AgentTrailers {
     Keep,
     Remove,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RunSandbox {
+    Required,
+    Best,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -590,6 +611,14 @@ fn absolute_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pa
     match path {
         Some(path) if !path.is_absolute() => Err(D::Error::custom("not an absolute path")),
         path => Ok(path),
+    }
+}
+
+fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let paths = Vec::<PathBuf>::deserialize(deserializer)?;
+    match paths.iter().all(|path| path.is_absolute()) {
+        true => Ok(paths),
+        false => Err(D::Error::custom("not absolute paths")),
     }
 }
 

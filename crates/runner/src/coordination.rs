@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use kugetsu_api::run_spec::{SandboxChoice, Tool};
+use kugetsu_api::run_spec::Tool;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::Verdict;
-use kugetsu_process::sandbox::{Backend, Helper, Network, Sandbox, best_backend};
 
 use crate::control::interrupts::Interrupts;
 use crate::coordinator::agent_home::UserHome;
 use crate::coordinator::workspace::Workspace;
 use crate::prompt::source::PromptSource;
 use crate::run_context::{Agent, AgentLaunch, RunContext};
+use crate::sandbox;
 use crate::tools::coordinator_tools::CoordinatorTools;
 use crate::tools::listener::ToolServer;
 use crate::turn::run_turn::{AgentOutcome, run_turn};
@@ -31,7 +31,10 @@ pub(crate) async fn coordinate(run: &RunContext, tools: &[Tool], mut interrupts:
 /// Why the agent could not be started, for the run's reason.
 async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Interrupts) -> Result<RunResult, Reason> {
     let agent = Agent::of(run).map_err(|error| Reason::new(&error, error.hint()))?;
-    let backend = sandbox_backend(run).await?;
+    let backend = sandbox::backend(run, "the coordinator", "pm.cage").await?;
+    if let Some(backend) = backend {
+        run.spool.step(format!("the coordinator's files are read-only, by {backend}"));
+    }
     let workspace = Workspace::prepare(&run.home, &agent.profile, backend.is_some())
         .map_err(|error| Reason::from(format!("could not prepare the coordinator's directory: {error}")))?;
     let user = UserHome::of(run).ok_or_else(|| {
@@ -52,11 +55,8 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
     let launch = AgentLaunch {
         directory: workspace.directory.clone(),
         env: workspace.agent.env(),
-        sandbox: backend.map(|backend| Sandbox {
-            files: workspace.file_access(&run.home, &agent.program, &run.directory.temporary()),
-            network: Network::Host,
-            helper: Helper::of_this_program(),
-            backend,
+        sandbox: backend.map(|backend| {
+            sandbox::sandbox(backend, workspace.file_access(&run.home, &agent.program, &run.directory.temporary()))
         }),
         notes: workspace.agent.notes(),
         tools: vec![server.mcp_server().clone()],
@@ -76,29 +76,6 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
 fn tools_not_loaded(agent: &str) -> Reason {
     Reason::from(format!("{agent} did not load the coordinator's tools, so it could not start or watch any task"))
         .hint("allow MCP servers in its settings, or use another agent: `kugetsu config set pm.agent <name>`")
-}
-
-/// The sandbox for the coordinator; none if the user runs it without one.
-///
-/// # Errors
-/// The machine has no sandbox.
-async fn sandbox_backend(run: &RunContext) -> Result<Option<Backend>, Reason> {
-    if run.spec.sandbox == SandboxChoice::Off {
-        run.spool.notice("the coordinator runs without a sandbox: pm.cage is off");
-        return Ok(None);
-    }
-    match tokio::task::spawn_blocking(|| best_backend(&Helper::of_this_program())).await {
-        Ok(Ok(backend)) => {
-            run.spool.step(format!("the coordinator's files are read-only, by {backend}"));
-            Ok(Some(backend))
-        }
-        Ok(Err(error)) => {
-            let off = "to run the coordinator without a sandbox: `kugetsu config set pm.cage off`".to_owned();
-            let hints: Vec<String> = error.hint().into_iter().chain([off]).collect();
-            Err(Reason::from(error.to_string()).hint(hints.join("; ")))
-        }
-        Err(error) => Err(error.to_string().into()),
-    }
 }
 
 /// The coordinator's last text as the reason of its run.

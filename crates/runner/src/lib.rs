@@ -13,6 +13,7 @@ mod prompt;
 mod records;
 mod run;
 mod run_context;
+mod sandbox;
 mod tools;
 mod turn;
 mod verdict;

@@ -26,6 +26,7 @@ use crate::coordination::coordinate;
 use crate::input::RunInput;
 use crate::issue::files::{Files, open_to_push, prepare};
 use crate::issue::finish::finish;
+use crate::issue::sandboxed::sandbox_of;
 use crate::prompt::source::PromptSource;
 use crate::records::spool::Spool;
 use crate::run_context::{Agent, AgentLaunch, RunContext};
@@ -167,6 +168,13 @@ async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupt
         Ok(agent) => agent,
         Err(error) => return AgentOutcome::not_launched(error),
     };
+    let sandbox = match sandbox_of(run, &agent, files).await {
+        Ok(sandbox) => sandbox,
+        Err(reason) => return AgentOutcome::refused(reason),
+    };
+    if let Some(sandbox) = &sandbox {
+        run.spool.step(format!("the agent runs in a sandbox, by {}", sandbox.backend));
+    }
     let served = match agent.gets_tools(run) {
         true => serve(issue, run).await,
         false => None,
@@ -175,7 +183,7 @@ async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupt
     let launch = AgentLaunch {
         directory: files.worktree.dir().to_owned(),
         env: vec![],
-        sandbox: None,
+        sandbox,
         notes: run.home.agents(),
         tools: server.iter().map(|server| server.mcp_server().clone()).collect(),
     };

@@ -36,6 +36,7 @@ mod references;
 mod repos;
 mod run_endings;
 mod sandbox;
+mod sandboxed_agents;
 mod server;
 mod settings;
 mod start;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::world::{World, ended, is_alive, shown};
 
 /// A home in which opencode is installed and configured by an env file. Prints a line and returns `None` without opencode.
-fn world(model: &ModelServer) -> Option<World> {
+pub(crate) fn world(model: &ModelServer) -> Option<World> {
     let Some(program) = std::env::var_os("KUGETSU_OPENCODE").map(PathBuf::from) else {
         assert!(std::env::var_os("CI").is_none(), "CI must provide opencode");
         eprintln!("skipped: KUGETSU_OPENCODE is not set to the path of opencode");

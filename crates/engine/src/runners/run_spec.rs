@@ -114,10 +114,14 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         },
         model_retries: settings.run.model_retries,
         without_trailers: !is_coordinator && settings.run.agent_trailers == schema::AgentTrailers::Remove,
-        sandbox: match is_coordinator && settings.pm.needs_sandbox() {
-            true => SandboxChoice::Required,
-            false => SandboxChoice::Off,
+        sandbox: match (is_coordinator, settings.run.sandbox) {
+            (true, _) if settings.pm.needs_sandbox() => SandboxChoice::Required,
+            (true, _) | (false, schema::RunSandbox::Off) => SandboxChoice::Off,
+            (false, schema::RunSandbox::Best) => SandboxChoice::Best,
+            (false, schema::RunSandbox::Required) => SandboxChoice::Required,
         },
+        sandbox_readable: settings.run.sandbox_readable.clone(),
+        sandbox_writable: settings.run.sandbox_writable.clone(),
         withheld: credentials::withheld(&settings),
         work,
     };

@@ -60,7 +60,7 @@ impl AgentHome {
         let files = profile.settings().iter().chain(profile.login().files);
         let own = files.into_iter().find_map(|file| match file.base {
             Base::Own { variable, .. } => Some(variable),
-            Base::Data | Base::Config => None,
+            Base::Data | Base::Config | Base::State | Base::Cache => None,
         });
         let home = Self { directory, own };
         for (_, path) in home.directories() {
@@ -99,6 +99,8 @@ impl AgentHome {
         let base = match file.base {
             Base::Data => "data",
             Base::Config => "config",
+            Base::State => "state",
+            Base::Cache => "cache",
             Base::Own { variable, .. } => variable,
         };
         self.directory.join(base).join(file.path)

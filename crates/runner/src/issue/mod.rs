@@ -2,4 +2,5 @@
 
 pub(crate) mod files;
 pub(crate) mod finish;
+pub(crate) mod sandboxed;
 mod verify;

@@ -10,12 +10,14 @@ use kugetsu_domain::text::counted;
 use kugetsu_domain::watch::quote::excerpt;
 use kugetsu_git::names::Oid;
 use kugetsu_git::worktree::StatusError;
+use kugetsu_process::sandbox::Sandbox;
 use kugetsu_process::{Tracking, Tree, TreeSpec};
 use tokio::io::AsyncReadExt;
 
 use super::files::Files;
+use super::sandboxed::sandbox_of;
 use crate::control::interrupts::{Interruption, Interrupts};
-use crate::run_context::{RunContext, agent_stderr, base_environment, marker};
+use crate::run_context::{Agent, RunContext, agent_stderr, base_environment, marker};
 
 /// Bytes of a command's output that are kept, from its end.
 const OUTPUT_MAX: usize = 512 * 1024;
@@ -33,10 +35,11 @@ pub(super) async fn verify(
     run: &RunContext,
     interrupts: &mut Interrupts,
 ) -> Result<(), Interruption> {
+    let sandbox = sandbox(files, run).await;
     for command in commands {
         let text = command.join(" ");
         run.spool.step(format!("verifying {} with `{text}`", head.short()));
-        let checked = interrupts.unless_interrupted(check(command, files, run)).await?;
+        let checked = interrupts.unless_interrupted(check(command, files, run, &sandbox)).await?;
         let (passed, output) = match checked {
             Ok(output) if output.passed => match changed_files(files).await {
                 Ok(None) => (true, String::new()),
@@ -53,6 +56,15 @@ pub(super) async fn verify(
         }
     }
     Ok(())
+}
+
+/// The commands run what the agent wrote, so they get its sandbox.
+///
+/// # Errors
+/// The run needs one, and it cannot be built.
+async fn sandbox(files: &Files, run: &RunContext) -> Result<Option<Sandbox>, String> {
+    let agent = Agent::of(run).map_err(|error| error.to_string())?;
+    sandbox_of(run, &agent, files).await.map_err(|reason| reason.text)
 }
 
 /// Says which files are not as in the head any more: then the check was of something else.
@@ -84,7 +96,12 @@ impl fmt::Display for Output {
     }
 }
 
-async fn check(command: &[String], files: &Files, run: &RunContext) -> io::Result<Output> {
+async fn check(
+    command: &[String],
+    files: &Files,
+    run: &RunContext,
+    sandbox: &Result<Option<Sandbox>, String>,
+) -> io::Result<Output> {
     let Some((program, args)) = command.split_first() else {
         return Err(io::Error::other("the command is empty"));
     };
@@ -99,7 +116,7 @@ async fn check(command: &[String], files: &Files, run: &RunContext) -> io::Resul
         stderr_max: OUTPUT_MAX,
         stderr_filter: None,
         tracking: Tracking::CgroupV2,
-        sandbox: None,
+        sandbox: sandbox.clone().map_err(io::Error::other)?,
     };
     let mut tree = Tree::spawn(spec).await.map_err(io::Error::other)?;
     tree.stdin = None;

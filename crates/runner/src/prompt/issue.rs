@@ -238,6 +238,8 @@ mod tests {
             without_trailers: false,
             model_retries: 0,
             sandbox: SandboxChoice::Off,
+            sandbox_readable: vec![],
+            sandbox_writable: vec![],
             work: Work::Issue(Box::new(issue.clone())),
         };
         (spec, issue)

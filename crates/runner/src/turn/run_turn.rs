@@ -69,6 +69,11 @@ impl AgentOutcome {
         Self::without_turn(End::NotNeeded)
     }
 
+    /// No agent was started, for this reason.
+    pub(crate) fn refused(reason: Reason) -> Self {
+        Self::without_turn(End::Failed(reason))
+    }
+
     pub(crate) fn not_launched(error: LaunchError) -> Self {
         Self::failed(error)
     }

@@ -7,6 +7,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_api::regular_file;
@@ -127,8 +128,11 @@ async fn export(
 ) -> Result<SessionExport, ExportError> {
     // Not in the temporary directory, where the agent may have left a link of this name.
     let path = run.directory.session_record();
-    let directory = Directory::new(run, launch)?;
-    let launch = AgentLaunch { directory: directory.path.clone(), ..launch.clone() };
+    let directory = Directory::new(run)?;
+    let mut launch = AgentLaunch { directory: directory.0.clone(), ..launch.clone() };
+    if let Some(sandbox) = &mut launch.sandbox {
+        sandbox.files.readable.push(directory.0.clone());
+    }
     let mut spec = tree_spec(run, &launch, agent, command, agent_stderr(run)?, STDERR_MAX)?;
     spec.stdout =
         Some(regular_file::open(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600), &path)?);
@@ -149,30 +153,22 @@ async fn export(
 }
 
 /// The working directory of the export: an empty one, because the program would run plugins that the agent left in the
-/// worktree. A sandboxed agent could not leave any, and sees no other directory.
-struct Directory {
-    path: std::path::PathBuf,
-    is_own: bool,
-}
+/// worktree.
+struct Directory(PathBuf);
 
 impl Directory {
-    fn new(run: &RunContext, launch: &AgentLaunch) -> io::Result<Self> {
-        if launch.sandbox.is_some() {
-            return Ok(Self { path: launch.directory.clone(), is_own: false });
-        }
+    fn new(run: &RunContext) -> io::Result<Self> {
         let path = run.directory.empty();
         // Of an attempt that was cut off.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path)?;
-        Ok(Self { path, is_own: true })
+        Ok(Self(path))
     }
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if self.is_own {
-            // It is removed with the run's directory at the latest.
-            let _ = fs::remove_dir_all(&self.path);
-        }
+        // It is removed with the run's directory at the latest.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }

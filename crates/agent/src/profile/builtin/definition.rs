@@ -147,6 +147,10 @@ pub enum Base {
     Data,
     /// `$XDG_CONFIG_HOME`, `~/.config`.
     Config,
+    /// `$XDG_STATE_HOME`, `~/.local/state`.
+    State,
+    /// `$XDG_CACHE_HOME`, `~/.cache`.
+    Cache,
     /// The directory that a variable names, or else one below the home.
     Own { variable: &'static str, below_home: &'static str },
 }

@@ -1,0 +1,146 @@
+//! The sandbox of an issue's agent, and of the commands that check its work: the files that they can access.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Component, Path, PathBuf};
+
+use kugetsu_agent::AgentDirectories;
+use kugetsu_agent::environment::search_path;
+use kugetsu_api::run_spec::SandboxChoice;
+use kugetsu_domain::reason::Reason;
+use kugetsu_process::sandbox::{FileAccess, Sandbox};
+
+use super::files::Files;
+use crate::run_context::{Agent, RunContext};
+use crate::sandbox;
+
+/// Files and directories in a user's home that the agent and its tools read: settings without secrets, toolchains, and caches.
+const READABLE: &[&str] = &[
+    ".gitconfig",
+    ".config/git",
+    ".bashrc",
+    ".profile",
+    ".cargo/bin",
+    ".cargo/config.toml",
+    ".cargo/env",
+    ".cargo/git",
+    ".cargo/registry",
+    ".rustup",
+    ".nvm",
+    ".fnm",
+    ".volta",
+    ".bun",
+    ".deno",
+    ".npm",
+    ".yarn",
+    ".pnpm-store",
+    ".pyenv",
+    ".rbenv",
+    ".asdf",
+    ".sdkman",
+    ".m2/repository",
+    ".gradle/wrapper",
+    ".gradle/caches",
+    ".dotnet",
+    ".nuget/packages",
+    ".ghcup",
+    ".opam",
+    ".elan",
+    ".juliaup",
+    "go",
+    ".local/bin",
+    ".local/lib",
+    ".local/share/fnm",
+    ".local/share/mise",
+    ".local/share/pipx",
+    ".local/share/pnpm",
+    ".local/share/uv",
+    ".cache/go-build",
+    ".cache/pip",
+    ".cache/pnpm",
+    ".cache/uv",
+    ".cache/ms-playwright",
+];
+/// Where the homes of users are. Only the allowed parts of the own one are visible.
+const HOMES: [&str; 2] = ["/home", "/root"];
+
+/// # Errors
+/// The run needs a sandbox, and it cannot be built.
+pub(crate) async fn sandbox_of(run: &RunContext, agent: &Agent, files: &Files) -> Result<Option<Sandbox>, Reason> {
+    if run.spec.sandbox == SandboxChoice::Off {
+        return Ok(None);
+    }
+    let Some(backend) = sandbox::backend(run, "the agent", "run.sandbox").await? else { return Ok(None) };
+    let files = file_access(run, agent, files)
+        .map_err(|error| Reason::from(format!("could not prepare the sandbox: {error}")))?;
+    Ok(Some(sandbox::sandbox(backend, files)))
+}
+
+/// The agent writes its worktree, the repository that it pushes to, its own directories and its temporary files. It reads the mirror
+/// and the system. Of the user's home it sees [`READABLE`] and the programs on its `PATH`; of other homes, and of kugetsu's, nothing.
+///
+/// # Errors
+/// A directory of the agent cannot be created.
+fn file_access(run: &RunContext, agent: &Agent, files: &Files) -> io::Result<FileAccess> {
+    let user = run.agent_variable("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
+    let user = user.filter(|home| home.is_absolute() && home.parent().is_some());
+    let own = AgentDirectories::of(&agent.profile, |name| run.agent_variable(name));
+    for directory in &own.writable {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    let mut readable: Vec<PathBuf> = own.readable.into_iter().collect();
+    readable.extend(programs(run, agent));
+    readable.extend(run.spec.sandbox_readable.iter().cloned());
+    readable.push(files.mirror.dir().to_owned());
+    if let Some(user) = &user {
+        readable.extend(READABLE.iter().map(|path| user.join(path)));
+    }
+    let mut writable: Vec<PathBuf> = own.writable.into_iter().collect();
+    writable.extend(run.spec.sandbox_writable.iter().cloned());
+    writable.extend([files.worktree.dir().to_owned(), files.worktree.relay().to_owned(), run.directory.temporary()]);
+    let writable = real(writable);
+    // What is below a writable directory is writable with it.
+    let readable = real(readable).into_iter().filter(|path| !writable.iter().any(|outer| path.starts_with(outer)));
+    let readable = readable.collect();
+    let homes = HOMES.map(PathBuf::from).into_iter().chain([run.home.path().to_owned()]);
+    let hidden = real(homes).into_iter().filter(|path| path.is_dir() && Some(path) != user.as_ref());
+    Ok(FileAccess { writable, readable, hidden: hidden.collect(), private: user.into_iter().collect() })
+}
+
+/// The directories of the programs that the agent may start: those on its `PATH`, its own, and kugetsu's.
+fn programs(run: &RunContext, agent: &Agent) -> Vec<PathBuf> {
+    let path = search_path(&run.variables);
+    let mut directories: Vec<PathBuf> =
+        std::env::split_paths(&path).filter(|directory| directory.is_absolute()).collect();
+    let own = kugetsu_api::program::path().ok();
+    // A program is often a link, so its target counts, too.
+    let target = agent.program.canonicalize().ok();
+    let files = [Some(&agent.program), target.as_ref(), own.as_ref()].into_iter().flatten();
+    directories.extend(files.filter_map(|file| file.parent()).map(Path::to_owned));
+    // Programs need what is installed beside them: libraries, modules.
+    let roots: Vec<PathBuf> = directories.iter().filter_map(|directory| root_of_package(directory)).collect();
+    directories.into_iter().chain(roots).collect()
+}
+
+/// The directory of the package that these programs belong to: the nearest `node_modules` above, or what contains `bin`.
+fn root_of_package(programs: &Path) -> Option<PathBuf> {
+    let modules = programs.ancestors().filter(|path| path.file_name() == Some(OsStr::new("node_modules"))).last();
+    if let Some(modules) = modules {
+        return Some(modules.to_owned());
+    }
+    let parent = programs.parent().filter(|_| programs.file_name() == Some(OsStr::new("bin")))?;
+    // `~/bin` and `~/.local/bin` belong to no package, and neither does `/usr/bin`.
+    let is_shared = parent.ends_with(".local")
+        || parent.components().filter(|part| matches!(part, Component::Normal(_))).count() < 3;
+    (!is_shared).then(|| parent.to_owned())
+}
+
+/// Those that exist, without links and without repetition.
+fn real(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = paths.into_iter().filter_map(|path| path.canonicalize().ok()).collect();
+    found.sort();
+    found.dedup();
+    found
+}
