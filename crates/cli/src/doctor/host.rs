@@ -1,9 +1,10 @@
-//! The host: git and its identity, and the kernel features that end processes and restrict the coordinator.
+//! The host: git and its identity, and the kernel features that end processes and restrict agents.
 
 use kugetsu_engine::Settings;
+use kugetsu_engine::schema::RunSandbox;
 use kugetsu_git::command::{Git, GitError, MIN_VERSION};
 use kugetsu_process::Tracking;
-use kugetsu_process::sandbox::{Helper, best_backend};
+use kugetsu_process::sandbox::{Backend, Helper, NoBackend, best_backend};
 
 use super::check::Check;
 
@@ -53,21 +54,34 @@ pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
             "run the daemon in a cgroup of its own: kugetsu daemon install",
         ),
     };
+    vec![processes, sandbox_check(backend, settings)]
+}
+
+fn sandbox_check(backend: Result<Backend, NoBackend>, settings: Option<&Settings>) -> Check {
     let id = "kernel.cage";
-    let sandbox = match backend {
-        Ok(backend) => Check::ok(id, "", format!("the coordinator is sandboxed by {backend}")),
-        Err(_) if settings.is_some_and(|settings| !settings.pm.needs_sandbox()) => {
-            let message = "no sandbox is available and pm.cage is off: only its instructions keep the coordinator from \
-                           writing files";
-            Check::warning(id, "", message, "once a sandbox is available: kugetsu config set pm.cage required")
-        }
-        Err(none) => {
-            let reasons: Vec<String> = none.tried.iter().map(|(backend, why)| format!("{backend}: {why}")).collect();
-            let message = format!("`kugetsu delegate` needs a sandbox, and none is available: {}", reasons.join("; "));
-            let hint = none.hint().unwrap_or_default();
-            let repair = format!("{hint}, or turn the sandbox off with `kugetsu config set pm.cage off`");
-            Check::warning(id, "", message, repair)
-        }
+    let none = match backend {
+        Ok(backend) => return Check::ok(id, "", format!("agents are sandboxed by {backend}")),
+        Err(none) => none,
     };
-    vec![processes, sandbox]
+    let reasons: Vec<String> = none.tried.iter().map(|(backend, why)| format!("{backend}: {why}")).collect();
+    let coordinator = settings.is_none_or(|settings| settings.pm.needs_sandbox());
+    let agents = settings.map_or(RunSandbox::Best, |settings| settings.run.sandbox);
+    let mut effects = vec![match agents {
+        RunSandbox::Required => "no agent can start",
+        RunSandbox::Best => "agents run without one",
+        RunSandbox::Off => "run.sandbox is off",
+    }];
+    effects.push(match coordinator {
+        true => "`kugetsu delegate` is refused",
+        false => "pm.cage is off: only its instructions keep the coordinator from writing files",
+    });
+    let message = format!("no sandbox is available, so {}: {}", effects.join(", and "), reasons.join("; "));
+    let mut repair = none.hint().unwrap_or_default();
+    if coordinator {
+        repair.push_str("; or turn the coordinator's sandbox off with `kugetsu config set pm.cage off`");
+    }
+    match agents {
+        RunSandbox::Required => Check::bad(id, "", message, repair),
+        RunSandbox::Best | RunSandbox::Off => Check::warning(id, "", message, repair),
+    }
 }

@@ -43,6 +43,9 @@ pub(super) fn command(program: &Path, sandbox: &Sandbox, paths: &ResolvedPaths) 
             command.arg(&path);
         }
     }
+    for (path, target) in &paths.links {
+        command.arg("--symlink").arg(target).arg(path);
+    }
     for socket in visible_sockets(paths) {
         command.args(["--ro-bind", "/dev/null"]).arg(socket);
     }
@@ -64,7 +67,7 @@ fn mounts(paths: &ResolvedPaths) -> Vec<(&'static str, PathBuf)> {
     let mut mounts: Vec<_> = with("--tmpfs", &paths.hidden);
     mounts.extend(with("--tmpfs", &paths.private));
     mounts.extend(system_paths().into_iter().map(|path| ("--ro-bind", path)));
-    mounts.extend(with("--ro-bind", &paths.readable));
+    mounts.extend(paths.shown().map(|path| ("--ro-bind", path.path.clone())));
     mounts.extend(with("--bind", &paths.writable));
     // A stable sort: of two equal paths the later one applies.
     mounts.sort_by_key(|(_, path)| path.components().count());

@@ -1,6 +1,6 @@
 //! Builds the file system that a program in namespaces of its own sees.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
 
 use super::mount_calls::{
-    NODEV, NOEXEC, NOSUID, RDONLY, attach, c_string, clone_tree, enter_root, new_mount, open_below, open_real, restrict,
+    NODEV, NOEXEC, NOSUID, RDONLY, attach, c_string, clone_tree, detach, enter_root, new_mount, new_overlay,
+    open_below, open_real, restrict,
 };
 use super::plan::{Inode, Mount, MountKind};
 
@@ -90,18 +91,24 @@ impl Tree {
 
     fn mount(&mut self, mount: &Mount) -> io::Result<()> {
         let (path, attributes) = (mount.path.as_path(), NOSUID | NODEV);
-        match mount.kind {
+        match &mount.kind {
             MountKind::Private | MountKind::Hidden => {
                 let is_shared = SHARED.iter().any(|shared| path == Path::new(shared));
                 let empty = memory(if is_shared { c"1777" } else { c"0755" }, attributes)?;
                 attach(&empty, &self.point(path, true)?)?;
-                if mount.kind == MountKind::Hidden {
+                if matches!(mount.kind, MountKind::Hidden) {
                     self.closed.push(empty);
                 }
                 Ok(())
             }
-            MountKind::Readable(inode) => self.show(path, inode, attributes | RDONLY),
-            MountKind::Writable(inode) => self.show(path, inode, attributes),
+            MountKind::Readable(inode) => self.show(path, *inode, attributes | RDONLY),
+            MountKind::Writable(inode) => self.show(path, *inode, attributes),
+            MountKind::Copied(inode) => match self.copy(path, *inode) {
+                // Not every kernel allows it, or not on this file system.
+                Err(_) => self.show(path, *inode, attributes | RDONLY),
+                copied => copied,
+            },
+            MountKind::Link(target) => self.link(path, target),
             MountKind::Masked => {
                 let nothing = clone_tree(&open_real(Path::new("/dev/null"))?)?;
                 attach(&nothing, &self.open(path)?)
@@ -109,13 +116,48 @@ impl Tree {
         }
     }
 
-    fn show(&self, path: &Path, inode: Inode, attributes: u64) -> io::Result<()> {
-        let source = open_real(path)?;
-        let found = fstat(&source)?;
-        if (found.st_dev, found.st_ino) != (inode.device, inode.number) {
-            return Err(io::Error::other("it was replaced"));
+    /// Shows a directory with a layer above it, in memory, that takes what is written.
+    fn copy(&self, path: &Path, inode: Inode) -> io::Result<()> {
+        let (source, is_directory) = open_same(path, inode)?;
+        if !is_directory {
+            return Err(io::ErrorKind::NotADirectory.into());
         }
-        let is_directory = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
+        let layer = memory(c"0700", NOSUID | NODEV)?;
+        let mut options = vec![(c"lowerdir".to_owned(), below(&source, "")?)];
+        for name in [c"upperdir", c"workdir"] {
+            // SAFETY: the name ends with a zero byte.
+            Errno::result(unsafe { libc::mkdirat(layer.as_raw_fd(), name.as_ptr(), 0o700) })?;
+            options.push((name.to_owned(), below(&layer, &name.to_string_lossy())?));
+        }
+        // The layer has to be somewhere. The copy hides it.
+        let point = self.point(path, true)?;
+        attach(&layer, &point)?;
+        let options: Vec<_> = options.iter().map(|(key, value)| (key.as_c_str(), value.as_c_str())).collect();
+        let copy = match new_overlay(&options, NOSUID | NODEV) {
+            Ok(copy) => copy,
+            Err(error) => {
+                detach(&layer)?;
+                return Err(error);
+            }
+        };
+        attach(&copy, &self.open(path)?)
+    }
+
+    fn link(&self, path: &Path, target: &Path) -> io::Result<()> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let (parent, name, target) = (self.point(parent, true)?, c_string(Path::new(name))?, c_string(target)?);
+        // SAFETY: both texts end with a zero byte.
+        match Errno::result(unsafe { libc::symlinkat(target.as_ptr(), parent.as_raw_fd(), name.as_ptr()) }) {
+            // Its directory is shown, and the link with it.
+            Err(Errno::EEXIST) => Ok(()),
+            made => Ok(made.map(drop)?),
+        }
+    }
+
+    fn show(&self, path: &Path, inode: Inode, attributes: u64) -> io::Result<()> {
+        let (source, is_directory) = open_same(path, inode)?;
         let mount = clone_tree(&source)?;
         restrict(&mount, attributes, true)?;
         attach(&mount, &self.point(path, is_directory)?)
@@ -155,6 +197,22 @@ impl Tree {
         // Nothing outside is left to follow.
         fs::metadata("/proc/self").map(drop)
     }
+}
+
+/// Opens a path if it is still the same file or directory. Returns whether it is a directory, too.
+fn open_same(path: &Path, inode: Inode) -> io::Result<(OwnedFd, bool)> {
+    let source = open_real(path)?;
+    let found = fstat(&source)?;
+    if (found.st_dev, found.st_ino) != (inode.device, inode.number) {
+        return Err(io::Error::other("it was replaced"));
+    }
+    let is_directory = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
+    Ok((source, is_directory))
+}
+
+/// A path below an open directory, without characters that mean something in options of mounts.
+fn below(directory: &OwnedFd, name: &str) -> io::Result<CString> {
+    c_string(Path::new(&format!("/proc/self/fd/{}/{name}", directory.as_raw_fd())))
 }
 
 fn memory(mode: &CStr, attributes: u64) -> io::Result<OwnedFd> {

@@ -151,7 +151,7 @@ fn ruleset(paths: &ResolvedPaths) -> Result<RulesetCreated, RulesetError> {
             rules = rules.add_rule(PathBeneath::new(device, rights))?;
         }
     }
-    for path in &paths.readable {
+    for path in paths.shown() {
         let hidden = |hidden: &&ResolvedPath| hidden.path != path.path && hidden.path.starts_with(&path.path);
         let inside: Vec<&Path> = paths.emptied().filter(hidden).map(|hidden| hidden.path.as_path()).collect();
         rules = match inside.is_empty() {

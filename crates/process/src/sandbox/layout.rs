@@ -19,6 +19,11 @@ pub struct FileAccess {
     pub readable: Vec<PathBuf>,
     /// Directories whose contents cannot be read.
     pub hidden: Vec<PathBuf>,
+    /// Directories that can be written, while the directories outside do not change: what is written is gone with the tree. Only
+    /// [`Backend::Namespaces`] can do that, and not on every kernel; otherwise they can be read.
+    pub copied: Vec<PathBuf>,
+    /// Symbolic links in hidden and private directories, each with its target.
+    pub links: Vec<(PathBuf, PathBuf)>,
     /// Directories that are empty and can be written; what is written there is gone with the tree. [`Backend::Landlock`] hides them.
     pub private: Vec<PathBuf>,
 }

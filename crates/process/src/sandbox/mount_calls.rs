@@ -20,6 +20,7 @@ const OPEN_TREE_CLONE: libc::c_uint = 1;
 const AT_RECURSIVE: libc::c_uint = 0x8000;
 const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 0x4;
 const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
+const FSCONFIG_SET_FLAG: libc::c_uint = 0;
 const FSCONFIG_SET_STRING: libc::c_uint = 1;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
@@ -98,6 +99,23 @@ pub(super) fn attach(mount: &OwnedFd, at: &OwnedFd) -> io::Result<()> {
 
 /// Creates a file system that is attached nowhere yet.
 pub(super) fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: u64) -> io::Result<OwnedFd> {
+    new_mount_with(kind, options, &[], attributes)
+}
+
+/// Creates an overlay (Linux 5.11 or newer without rights outside, with its layer in memory 6.6).
+pub(super) fn new_overlay(options: &[(&CStr, &CStr)], attributes: u64) -> io::Result<OwnedFd> {
+    new_mount_with(c"overlay", options, &[c"userxattr"], attributes)
+}
+
+/// Takes an attached mount away.
+pub(super) fn detach(mount: &OwnedFd) -> io::Result<()> {
+    let path = c_string(Path::new(&format!("/proc/self/fd/{}", mount.as_raw_fd())))?;
+    // SAFETY: the path ends with a zero byte.
+    Errno::result(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) })?;
+    Ok(())
+}
+
+fn new_mount_with(kind: &CStr, options: &[(&CStr, &CStr)], flags: &[&CStr], attributes: u64) -> io::Result<OwnedFd> {
     // SAFETY: all texts end with a zero byte.
     unsafe {
         let context = descriptor(libc::syscall(FSOPEN, kind.as_ptr(), FSOPEN_CLOEXEC))?;
@@ -106,6 +124,9 @@ pub(super) fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: u64
         };
         for (key, value) in options {
             configure(FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr())?;
+        }
+        for flag in flags {
+            configure(FSCONFIG_SET_FLAG, flag.as_ptr(), std::ptr::null())?;
         }
         configure(FSCONFIG_CMD_CREATE, std::ptr::null(), std::ptr::null())?;
         descriptor(libc::syscall(FSMOUNT, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes))

@@ -29,7 +29,11 @@ pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths) -> io::Result<Names
         mounts.push(Mount { path, kind });
     }
     mounts.extend(all(&paths.readable, &|path| Ok(MountKind::Readable(Inode::of(path)?)))?);
+    mounts.extend(all(&paths.copied, &|path| Ok(MountKind::Copied(Inode::of(path)?)))?);
     mounts.extend(all(&paths.writable, &|path| Ok(MountKind::Writable(Inode::of(path)?)))?);
+    mounts.extend(
+        paths.links.iter().map(|(path, target)| Mount { path: path.clone(), kind: MountKind::Link(target.clone()) }),
+    );
     // A stable sort: of two equal paths the later one applies.
     mounts.sort_by_key(Mount::depth);
     mounts.extend(visible_sockets(paths).into_iter().map(|path| Mount { path, kind: MountKind::Masked }));
@@ -38,7 +42,7 @@ pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths) -> io::Result<Names
 
 /// The directories that landlock lets the program write.
 pub(super) fn writable(paths: &ResolvedPaths) -> Vec<PathBuf> {
-    let named = paths.writable.iter().chain(&paths.private).map(|path| path.path.clone());
+    let named = paths.writable.iter().chain(&paths.copied).chain(&paths.private).map(|path| path.path.clone());
     named.chain(private_directories()).chain([PathBuf::from("/dev/shm")]).collect()
 }
 

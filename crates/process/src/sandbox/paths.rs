@@ -17,6 +17,9 @@ pub(super) struct ResolvedPaths {
     pub(super) readable: Vec<ResolvedPath>,
     pub(super) hidden: Vec<ResolvedPath>,
     pub(super) private: Vec<ResolvedPath>,
+    pub(super) copied: Vec<ResolvedPath>,
+    /// Absolute paths of links, with their targets. They are looked up in what a sandboxed process sees, not here.
+    pub(super) links: Vec<(PathBuf, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,8 @@ impl ResolvedPaths {
             readable: all(&files.readable)?,
             hidden: all(&files.hidden)?,
             private: all(&files.private)?,
+            copied: all(&files.copied)?,
+            links: files.links.clone(),
         };
         paths.check()?;
         Ok(paths)
@@ -61,13 +66,7 @@ impl ResolvedPaths {
                     return Err(SandboxError::Escapes { path, found, within: outer.given.clone() });
                 }
             }
-            if let Some(inner) = self
-                .hidden
-                .iter()
-                .chain(&self.private)
-                .chain(&self.readable)
-                .find(|inner| inner.path.starts_with(&outer.path))
-            {
+            if let Some(inner) = self.emptied().chain(self.shown()).find(|inner| inner.path.starts_with(&outer.path)) {
                 return Err(SandboxError::InWritable { path: inner.given.clone(), within: outer.given.clone() });
             }
         }
@@ -75,7 +74,12 @@ impl ResolvedPaths {
     }
 
     fn all(&self) -> impl Iterator<Item = &ResolvedPath> {
-        self.writable.iter().chain(&self.readable).chain(self.emptied())
+        self.writable.iter().chain(self.shown()).chain(self.emptied())
+    }
+
+    /// What can be read.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &ResolvedPath> {
+        self.readable.iter().chain(&self.copied)
     }
 
     /// The directories whose contents are not shown.
@@ -89,7 +93,7 @@ impl ResolvedPaths {
         let depth_of_nearest = |directories: &mut dyn Iterator<Item = &Path>| {
             directories.filter(|outer| path.starts_with(outer)).map(|outer| outer.components().count()).max()
         };
-        let shown = depth_of_nearest(&mut self.writable.iter().chain(&self.readable).map(|shown| shown.path.as_path()));
+        let shown = depth_of_nearest(&mut self.writable.iter().chain(self.shown()).map(|shown| shown.path.as_path()));
         let hidden = depth_of_nearest(
             &mut self.emptied().map(|hidden| hidden.path.as_path()).chain(also_hidden.iter().map(PathBuf::as_path)),
         );

@@ -37,7 +37,7 @@ pub(super) struct Mount {
     pub(super) kind: MountKind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MountKind {
     /// An empty directory that can be written, in memory.
     Private,
@@ -46,6 +46,10 @@ pub(super) enum MountKind {
     /// The same file or directory, as outside. Only this inode, so that nothing else at its path is shown.
     Readable(Inode),
     Writable(Inode),
+    /// The same directory, whose changes are kept in memory. Where the kernel cannot do that, it is readable only.
+    Copied(Inode),
+    /// A symbolic link to this path.
+    Link(PathBuf),
     /// A file that is replaced by `/dev/null`.
     Masked,
 }
@@ -65,17 +69,17 @@ impl Plan {
             writer.number(namespaces.mounts.len() as u64);
             for mount in &namespaces.mounts {
                 writer.text(mount.path.as_os_str());
-                let (kind, inode) = match mount.kind {
-                    MountKind::Private => (0, None),
-                    MountKind::Hidden => (1, None),
-                    MountKind::Readable(inode) => (2, Some(inode)),
-                    MountKind::Writable(inode) => (3, Some(inode)),
-                    MountKind::Masked => (4, None),
-                };
-                writer.number(kind);
-                if let Some(Inode { device, number }) = inode {
-                    writer.number(device);
-                    writer.number(number);
+                match &mount.kind {
+                    MountKind::Private => writer.number(0),
+                    MountKind::Hidden => writer.number(1),
+                    MountKind::Readable(inode) => writer.inode(2, *inode),
+                    MountKind::Writable(inode) => writer.inode(3, *inode),
+                    MountKind::Copied(inode) => writer.inode(4, *inode),
+                    MountKind::Masked => writer.number(5),
+                    MountKind::Link(target) => {
+                        writer.number(6);
+                        writer.text(target.as_os_str());
+                    }
                 }
             }
         }
@@ -140,6 +144,12 @@ impl Writer {
         self.0.extend(bytes);
     }
 
+    fn inode(&mut self, kind: u64, Inode { device, number }: Inode) {
+        for number in [kind, device, number] {
+            self.number(number);
+        }
+    }
+
     fn text(&mut self, text: &OsStr) {
         self.bytes(text.as_bytes());
     }
@@ -202,7 +212,9 @@ impl<R: Read> Reader<R> {
             1 => MountKind::Hidden,
             2 => MountKind::Readable(self.inode()?),
             3 => MountKind::Writable(self.inode()?),
-            4 => MountKind::Masked,
+            4 => MountKind::Copied(self.inode()?),
+            5 => MountKind::Masked,
+            6 => MountKind::Link(self.text()?.into()),
             kind => return Err(invalid(format!("there is no mount of kind {kind}"))),
         };
         Ok(Mount { path, kind })
@@ -229,6 +241,8 @@ mod tests {
             MountKind::Hidden,
             MountKind::Readable(inode),
             MountKind::Writable(inode),
+            MountKind::Copied(inode),
+            MountKind::Link("/t".into()),
             MountKind::Masked,
         ];
         let mounts = kinds.map(|kind| Mount { path: "/a b/\u{1}".into(), kind }).to_vec();

@@ -175,7 +175,13 @@ impl Channel {
         let received = {
             let mut buffers = [io::IoSliceMut::new(&mut first)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message = recvmsg::<()>(self.0.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
+            let message = loop {
+                match recvmsg::<()>(self.0.as_raw_fd(), &mut buffers, Some(&mut space), flags) {
+                    // A child has ended.
+                    Err(Errno::EINTR) => {}
+                    received => break received?,
+                }
+            };
             for part in message.cmsgs()? {
                 if let ControlMessageOwned::ScmRights(fds) = part {
                     // SAFETY: the kernel has just created them for this process.

@@ -68,21 +68,42 @@ fn run_shell(backend: Backend, helper: &Helper) -> io::Result<()> {
 /// Returns steps that the user can take, considering the settings of this kernel.
 fn hint() -> String {
     let set_to = |path: &str, value: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
-    let mut steps = vec![
-        "install bubblewrap (`apt-get install bubblewrap`), or use Linux 6.2 or newer with landlock \
-         (`lsm=` on the kernel command line must name it)",
-    ];
+    let mut steps = Vec::new();
     if set_to("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        steps.push(
-            "allow user namespaces, which AppArmor denies to ordinary users: \
-             `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`",
-        );
+        steps.push(format!(
+            "allow user namespaces to kugetsu, which AppArmor denies to programs without a profile: `{}`",
+            install_profile(&std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/kugetsu".into()))
+        ));
     }
     if set_to("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        steps.push("enable user namespaces: `sudo sysctl -w kernel.unprivileged_userns_clone=1`");
+        steps.push("enable user namespaces: `sudo sysctl -w kernel.unprivileged_userns_clone=1`".to_owned());
     }
     if set_to("/proc/sys/user/max_user_namespaces", "0") {
-        steps.push("enable user namespaces: `sudo sysctl -w user.max_user_namespaces=10000`");
+        steps.push("enable user namespaces: `sudo sysctl -w user.max_user_namespaces=10000`".to_owned());
     }
+    steps.push(
+        "install bubblewrap (`apt-get install bubblewrap`), or use Linux 6.2 or newer with landlock (`lsm=` on the \
+         kernel command line must name it)"
+            .to_owned(),
+    );
     steps.join("; ")
+}
+
+/// The command that installs an AppArmor profile for a program.
+fn install_profile(program: &Path) -> String {
+    format!(
+        r"printf 'abi <abi/4.0>,\ninclude <tunables/global>\nprofile kugetsu {} flags=(unconfined) {{\n  userns,\n}}\n' | sudo tee /etc/apparmor.d/kugetsu && sudo apparmor_parser -r /etc/apparmor.d/kugetsu",
+        program.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profile_names_the_program() {
+        let command = install_profile(Path::new("/opt/kugetsu"));
+        assert!(command.contains(r"profile kugetsu /opt/kugetsu flags=(unconfined) {\n  userns,\n}\n'"), "{command}");
+    }
 }

@@ -102,6 +102,8 @@ impl Fixture {
             readable: protected.into_iter().chain([self.dir.path("home/readable"), own]).collect(),
             hidden: vec![self.dir.path("home")],
             private: Vec::new(),
+            copied: Vec::new(),
+            links: Vec::new(),
         }
     }
 

@@ -143,6 +143,37 @@ each_namespaces!(
     keeps_private_directories
 );
 
+own_process!(copied_directories_change_inside_only, async || {
+    let fixture = Fixture::new();
+    let cache = fixture.dir.path("home/cache");
+    std::fs::create_dir_all(cache.join("sub")).unwrap();
+    std::fs::write(cache.join("sub/old"), "old").unwrap();
+    std::fs::write(cache.join("gone"), "gone").unwrap();
+    let mut sandbox = fixture.sandbox(Backend::Namespaces);
+    sandbox.files.hidden.clear();
+    sandbox.files.private.push(fixture.dir.path("home"));
+    sandbox.files.copied.push(cache.clone());
+    let script = "cat $H/cache/sub/old && echo new >>$H/cache/sub/old && echo x >$H/cache/sub/new && rm $H/cache/gone && \
+                  mv $H/cache/sub $H/cache/moved && cat $H/cache/moved/old && ls $H/cache";
+    let outcome = fixture.run(Some(sandbox), script).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "oldoldnew\nmoved\n"), "{}", outcome.stderr);
+    assert_eq!(std::fs::read_to_string(cache.join("sub/old")).unwrap(), "old");
+    assert!(cache.join("gone").exists() && !cache.join("sub/new").exists() && !cache.join("moved").exists());
+});
+
+async fn makes_links(backend: Backend) {
+    let fixture = Fixture::new();
+    let mut sandbox = fixture.sandbox(backend);
+    sandbox.files.hidden.clear();
+    sandbox.files.private.push(fixture.dir.path("home"));
+    sandbox.files.links.push((fixture.dir.path("home/a/link"), fixture.dir.path("home/readable")));
+    let outcome = fixture.run(Some(sandbox), "cat $H/a/link/text && readlink $H/a/link").await;
+    let target = fixture.dir.path("home/readable");
+    assert_eq!(outcome.stdout, format!("readable{}\n", target.display()), "{}", outcome.stderr);
+}
+
+each_namespaces!(links_lead_to_what_is_shown, needs_bubblewrap_links_lead_to_what_is_shown, makes_links);
+
 own_process!(landlock_alone_gives_no_network, async || {
     let fixture = Fixture::new();
     let spec = fixture.spec(Some(own_network(&fixture, Backend::Landlock)), ":", Tracking::Groups);

@@ -84,7 +84,7 @@ impl Workspace {
             writable: self.notes().into_iter().chain(self.agent.writable()).chain([temporary.to_owned()]).collect(),
             readable: readable.map(Path::to_owned).collect(),
             hidden: hidden.filter(|path| is_real_directory(path)).collect(),
-            private: Vec::new(),
+            ..FileAccess::default()
         }
     }
 

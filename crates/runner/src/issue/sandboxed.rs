@@ -1,5 +1,6 @@
 //! The sandbox of an issue's agent, and of the commands that check its work: the files that they can access.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -16,7 +17,7 @@ use super::files::Files;
 use crate::run_context::{Agent, RunContext};
 use crate::sandbox;
 
-/// Files and directories in a user's home that the agent and its tools read: settings without secrets, toolchains, and caches.
+/// Files and directories in a user's home that the agent and its tools read: settings without secrets, and toolchains.
 const READABLE: &[&str] = &[
     ".gitconfig",
     ".config/git",
@@ -25,31 +26,22 @@ const READABLE: &[&str] = &[
     ".cargo/bin",
     ".cargo/config.toml",
     ".cargo/env",
-    ".cargo/git",
-    ".cargo/registry",
     ".rustup",
     ".nvm",
     ".fnm",
     ".volta",
     ".bun",
     ".deno",
-    ".npm",
-    ".yarn",
-    ".pnpm-store",
     ".pyenv",
     ".rbenv",
     ".asdf",
     ".sdkman",
-    ".m2/repository",
     ".gradle/wrapper",
-    ".gradle/caches",
     ".dotnet",
-    ".nuget/packages",
     ".ghcup",
     ".opam",
     ".elan",
     ".juliaup",
-    "go",
     ".local/bin",
     ".local/lib",
     ".local/share/fnm",
@@ -57,11 +49,25 @@ const READABLE: &[&str] = &[
     ".local/share/pipx",
     ".local/share/pnpm",
     ".local/share/uv",
+];
+/// Caches of package managers and compilers in a user's home. What is written into them is gone with the run: a later build of the user
+/// would execute it.
+const CACHES: &[&str] = &[
+    ".cargo/git",
+    ".cargo/registry",
+    ".npm",
+    ".yarn",
+    ".pnpm-store",
+    ".m2/repository",
+    ".gradle/caches",
+    ".nuget/packages",
+    "go/pkg",
     ".cache/go-build",
+    ".cache/ms-playwright",
     ".cache/pip",
     ".cache/pnpm",
     ".cache/uv",
-    ".cache/ms-playwright",
+    ".cache/yarn",
 ];
 /// Where the homes of users are. Only the allowed parts of the own one are visible.
 const HOMES: [&str; 2] = ["/home", "/root"];
@@ -94,19 +100,47 @@ fn file_access(run: &RunContext, agent: &Agent, files: &Files) -> io::Result<Fil
     readable.extend(programs(run, agent));
     readable.extend(run.spec.sandbox_readable.iter().cloned());
     readable.push(files.mirror.dir().to_owned());
+    let mut copied = Vec::new();
     if let Some(user) = &user {
         readable.extend(READABLE.iter().map(|path| user.join(path)));
+        copied.extend(CACHES.iter().map(|path| user.join(path)));
     }
     let mut writable: Vec<PathBuf> = own.writable.into_iter().collect();
     writable.extend(run.spec.sandbox_writable.iter().cloned());
     writable.extend([files.worktree.dir().to_owned(), files.worktree.relay().to_owned(), run.directory.temporary()]);
+    // Those of the user's are found by the agent under the names of their links.
+    let all = readable.iter().chain(&copied).chain(&writable);
+    let links =
+        user.iter().flat_map(|user| all.clone().filter_map(|path| link_below(user, path))).collect::<BTreeMap<_, _>>();
     let writable = real(writable);
     // What is below a writable directory is writable with it.
-    let readable = real(readable).into_iter().filter(|path| !writable.iter().any(|outer| path.starts_with(outer)));
-    let readable = readable.collect();
+    let is_apart = |path: &PathBuf| !writable.iter().any(|outer| path.starts_with(outer));
+    let copied: Vec<PathBuf> = real(copied).into_iter().filter(|path| is_apart(path) && path.is_dir()).collect();
+    let readable = real(readable).into_iter().filter(|path| is_apart(path) && !copied.contains(path)).collect();
     let homes = HOMES.map(PathBuf::from).into_iter().chain([run.home.path().to_owned()]);
     let hidden = real(homes).into_iter().filter(|path| path.is_dir() && Some(path) != user.as_ref());
-    Ok(FileAccess { writable, readable, hidden: hidden.collect(), private: user.into_iter().collect() })
+    Ok(FileAccess {
+        readable,
+        hidden: hidden.collect(),
+        private: user.into_iter().collect(),
+        copied,
+        links: links.into_iter().collect(),
+        writable,
+    })
+}
+
+/// The first symbolic link on the way from the user's home to a path, with what it leads to.
+fn link_below(user: &Path, path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let below = path.strip_prefix(user).ok()?;
+    let mut link = user.to_owned();
+    for component in below.components() {
+        link.push(component);
+        if link.is_symlink() {
+            let target = link.canonicalize().ok()?;
+            return Some((link, target));
+        }
+    }
+    None
 }
 
 /// The directories of the programs that the agent may start: those on its `PATH`, its own, and kugetsu's.
