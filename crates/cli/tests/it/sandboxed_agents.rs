@@ -40,9 +40,11 @@ const ATTEMPTS: &[(&str, &str)] = &[
 
 /// A world with an issue that is done, a key and a token. The second one is where attempts leave their names.
 fn world(choice: &str) -> (World, Repository, Value) {
-    let world = World::new();
+    let mut world = World::new();
     let repository = world.repository("demo");
     let user = world.home.user();
+    // Programs that are directly in the home do not make all of it visible.
+    world.home.prepend_path(&user);
     fs::create_dir(user.join(".ssh")).unwrap();
     fs::write(user.join(".ssh/id_ed25519"), "PRIVATE\n").unwrap();
     fs::write(user.join(".profile"), "mine\n").unwrap();

@@ -2,8 +2,11 @@
 //! may allocate, unlike the code between fork and exec.
 //!
 //! With namespaces there are three processes. The helper itself stays outside and waits. Its child is the first process inside (pid 1):
-//! it builds the file system, reaps orphans, and when it ends, the kernel ends everything inside. The third one becomes the program.
+//! it builds the file system and reaps orphans, and when it ends, the kernel ends everything inside. The third one becomes the program.
+//! When the program has ended, so does the helper, with its status. The first process stays until the others have ended: they may need
+//! time for that.
 
+use std::convert::Infallible;
 use std::ffi::{CString, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -51,17 +54,34 @@ fn close_on_exec(fd: &OwnedFd) -> io::Result<()> {
 /// Starts the first process inside and waits for it. Returns only errors.
 fn outside(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::Error {
     match start_first(plan, namespaces, channel) {
-        Ok(first) => {
-            // SAFETY: the arguments are numbers. The channel would not close while this process keeps it, and neither would a pipe of
-            // the program.
-            unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
-            exit(wait_for(first))
+        Ok((first, status)) => {
+            // The channel would not close while this process keeps it, and neither would a pipe of the program.
+            let mut status = keep_only(status.into());
+            let mut bytes = [0; size_of::<i32>()];
+            exit(match io::Read::read_exact(&mut status, &mut bytes) {
+                Ok(()) => i32::from_ne_bytes(bytes),
+                Err(_) => wait_for(first, |_| {}),
+            })
         }
         Err(error) => error,
     }
 }
 
-fn start_first(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::Result<libc::pid_t> {
+/// Closes all descriptors of this process but one.
+fn keep_only(kept: OwnedFd) -> File {
+    let number = kept.as_raw_fd().unsigned_abs();
+    // SAFETY: the arguments are numbers, and nothing here uses the closed descriptors any more.
+    unsafe {
+        if number > 0 {
+            libc::syscall(libc::SYS_close_range, 0, number - 1, 0);
+        }
+        libc::syscall(libc::SYS_close_range, number + 1, libc::c_uint::MAX, 0);
+    }
+    kept.into()
+}
+
+/// Returns the first process, and where it writes the program's status.
+fn start_first(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::Result<(libc::pid_t, io::PipeReader)> {
     // A signal to the whole tree ends the program; then this process ends, too, with its status.
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
         // SAFETY: no handler is installed.
@@ -73,16 +93,14 @@ fn start_first(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::R
         flags |= libc::CLONE_NEWNET;
     }
     let (reader, mut writer) = io::pipe()?;
+    let (status, ended) = io::pipe()?;
     let flags = libc::c_long::from(flags | libc::SIGCHLD);
     // SAFETY: like fork: no stack of its own, and no other thread exists whose locks could be held.
     let child = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
     let child = libc::pid_t::try_from(child).map_err(io::Error::other)?;
     if child == 0 {
-        drop(writer);
-        let failed = match first(plan, namespaces, channel, reader, &ids) {
-            Ok(status) => exit(status),
-            Err(error) => error,
-        };
+        drop((writer, status));
+        let Err(failed) = first(plan, namespaces, channel, reader, ended, &ids);
         let text = failed.to_string();
         // SAFETY: the buffer is as long as its length says.
         unsafe { libc::write(channel.as_raw_fd(), text.as_ptr().cast(), text.len()) };
@@ -93,7 +111,7 @@ fn start_first(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::R
     }
     // The child continues when its users are known.
     writer.write_all(b".")?;
-    Ok(child)
+    Ok((child, status))
 }
 
 /// The users and groups inside: the same numbers as outside.
@@ -136,14 +154,15 @@ impl Ids {
     }
 }
 
-/// The first process inside. Returns the program's status.
+/// The first process inside. Returns only errors.
 fn first(
     plan: &Plan,
     namespaces: &Namespaces,
     channel: &OwnedFd,
     mut mapped: io::PipeReader,
+    ended: io::PipeWriter,
     ids: &Ids,
-) -> io::Result<i32> {
+) -> io::Result<Infallible> {
     // SAFETY: the arguments are numbers.
     unsafe { Errno::result(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))? };
     io::Read::read_exact(&mut mapped, &mut [0]).map_err(|_| io::Error::other("could not map the user"))?;
@@ -174,25 +193,32 @@ fn first(
         unsafe { libc::write(channel.as_raw_fd(), text.as_ptr().cast(), text.len()) };
         exit(FAILED);
     }
-    // SAFETY: the arguments are numbers.
-    unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
-    Ok(wait_for(program))
+    let mut ended = Some(keep_only(ended.into()));
+    exit(wait_for(program, |status| {
+        // SAFETY: the arguments are numbers. From here on, this process may outlive the helper.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0, 0, 0, 0) };
+        if let Some(mut ended) = ended.take() {
+            // The helper is gone if nobody reads it.
+            let _ = ended.write_all(&status.to_ne_bytes());
+        }
+    }))
 }
 
-/// Waits for a child, and reaps all others that end meanwhile. Returns its status.
-fn wait_for(child: libc::pid_t) -> i32 {
+/// Waits until all children have ended. Calls `ended` with the status of one of them, and returns it.
+fn wait_for(child: libc::pid_t, mut ended: impl FnMut(i32)) -> i32 {
+    let mut of_child = FAILED;
     loop {
         let mut status = 0;
         // SAFETY: the kernel writes one int.
-        let ended = unsafe { libc::waitpid(-1, &raw mut status, 0) };
-        if ended == child {
-            return match libc::WIFSIGNALED(status) {
+        let found = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+        if found == child {
+            of_child = match libc::WIFSIGNALED(status) {
                 true => KILLED + libc::WTERMSIG(status),
                 false => libc::WEXITSTATUS(status),
             };
-        }
-        if ended == -1 && Errno::last() != Errno::EINTR {
-            return FAILED;
+            ended(of_child);
+        } else if found == -1 && Errno::last() != Errno::EINTR {
+            return of_child;
         }
     }
 }

@@ -205,6 +205,20 @@ own_process!(tree_ends_with_its_helper, async || {
     assert!(ended.survivors.is_empty(), "{ended:?}");
 });
 
+// The agent's program may be a wrapper that ends at once, while the one that works needs time to clean up.
+own_process!(processes_inside_get_time_after_the_program_has_ended, async || {
+    let fixture = Fixture::new();
+    let script = "(setsid sh -c 'trap \"sleep 0.3; echo bye >parted; exit\" TERM; echo x >ready; while :; do sleep 0.05; done' &)\n\
+                  while ! test -e ready; do sleep 0.01; done; exit 3";
+    let mut tree = Tree::spawn(fixture.spec(Some(fixture.sandbox(Backend::Namespaces)), script, Tracking::CgroupV2))
+        .await
+        .unwrap();
+    assert_eq!(tree.wait().await.unwrap().code(), Some(3));
+    let ended = tree.end(Duration::from_secs(40)).await;
+    assert!(ended.survivors.is_empty() && ended.problem.is_none(), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(fixture.dir.path("writable/parted")).unwrap(), "bye\n");
+});
+
 own_process!(failures_of_the_helper_are_reported, async || {
     let fixture = Fixture::new();
     let mut spec = fixture.spec(Some(fixture.sandbox(Backend::Namespaces)), ":", Tracking::CgroupV2);

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use kugetsu_agent::AgentDirectories;
 use kugetsu_agent::environment::search_path;
@@ -97,7 +97,8 @@ fn file_access(run: &RunContext, agent: &Agent, files: &Files) -> io::Result<Fil
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
     let mut readable: Vec<PathBuf> = own.readable.into_iter().collect();
-    readable.extend(programs(run, agent));
+    let homes: Vec<PathBuf> = user.iter().cloned().chain([run.home.path().to_owned()]).collect();
+    readable.extend(programs(run, agent, &real(homes)));
     readable.extend(run.spec.sandbox_readable.iter().cloned());
     readable.push(files.mirror.dir().to_owned());
     let mut copied = Vec::new();
@@ -143,32 +144,32 @@ fn link_below(user: &Path, path: &Path) -> Option<(PathBuf, PathBuf)> {
     None
 }
 
-/// The directories of the programs that the agent may start: those on its `PATH`, its own, and kugetsu's.
-fn programs(run: &RunContext, agent: &Agent) -> Vec<PathBuf> {
+/// The programs that the agent may start: those on its `PATH`, its own, and kugetsu's, with the packages that they belong to. Never a
+/// whole home: a program that is directly in one is visible alone.
+fn programs(run: &RunContext, agent: &Agent, homes: &[PathBuf]) -> Vec<PathBuf> {
     let path = search_path(&run.variables);
-    let mut directories: Vec<PathBuf> =
-        std::env::split_paths(&path).filter(|directory| directory.is_absolute()).collect();
+    let on_path = std::env::split_paths(&path).filter(|directory| directory.is_absolute());
     let own = kugetsu_api::program::path().ok();
     // A program is often a link, so its target counts, too.
     let target = agent.program.canonicalize().ok();
-    let files = [Some(&agent.program), target.as_ref(), own.as_ref()].into_iter().flatten();
-    directories.extend(files.filter_map(|file| file.parent()).map(Path::to_owned));
-    // Programs need what is installed beside them: libraries, modules.
-    let roots: Vec<PathBuf> = directories.iter().filter_map(|directory| root_of_package(directory)).collect();
-    directories.into_iter().chain(roots).collect()
+    let files = [Some(agent.program.clone()), target, own];
+    let contains_home = |directory: &Path| homes.iter().any(|home| home.starts_with(directory));
+    let beside = files.into_iter().flatten().filter_map(|file| match file.parent()?.canonicalize().ok()? {
+        parent if contains_home(&parent) => Some(file),
+        parent => Some(parent),
+    });
+    let found: Vec<PathBuf> = on_path.filter_map(|directory| directory.canonicalize().ok()).chain(beside).collect();
+    let packages = found.iter().filter_map(|programs| package_of(programs));
+    found.iter().cloned().chain(packages).filter(|path| !contains_home(path)).collect()
 }
 
-/// The directory of the package that these programs belong to: the nearest `node_modules` above, or what contains `bin`.
-fn root_of_package(programs: &Path) -> Option<PathBuf> {
+/// The directory of the package that these programs belong to, in which they find their libraries and modules: the outermost
+/// `node_modules` above, or what contains `bin`. None for directories in which the programs of many packages are.
+fn package_of(programs: &Path) -> Option<PathBuf> {
     let modules = programs.ancestors().filter(|path| path.file_name() == Some(OsStr::new("node_modules"))).last();
-    if let Some(modules) = modules {
-        return Some(modules.to_owned());
-    }
-    let parent = programs.parent().filter(|_| programs.file_name() == Some(OsStr::new("bin")))?;
-    // `~/bin` and `~/.local/bin` belong to no package, and neither does `/usr/bin`.
-    let is_shared = parent.ends_with(".local")
-        || parent.components().filter(|part| matches!(part, Component::Normal(_))).count() < 3;
-    (!is_shared).then(|| parent.to_owned())
+    let around_bin = || programs.parent().filter(|_| programs.file_name() == Some(OsStr::new("bin")));
+    let package = modules.or_else(around_bin)?;
+    (!package.ends_with(".local")).then(|| package.to_owned())
 }
 
 /// Those that exist, without links and without repetition.
@@ -177,4 +178,31 @@ fn real(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     found.sort();
     found.dedup();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_is_what_surrounds_its_programs() {
+        let package = |programs: &str| package_of(Path::new(programs)).map(|path| path.display().to_string());
+        assert_eq!(package("/u/.nvm/v22/bin").as_deref(), Some("/u/.nvm/v22"));
+        assert_eq!(package("/u/x/node_modules/a/node_modules/b/bin").as_deref(), Some("/u/x/node_modules"));
+        assert_eq!(package("/u/x/node_modules/.bin").as_deref(), Some("/u/x/node_modules"));
+        assert_eq!(package("/u/.local/bin"), None);
+        assert_eq!(package("/u/.pyenv/shims"), None);
+    }
+
+    #[test]
+    fn links_on_the_way_to_a_path_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().canonicalize().unwrap();
+        fs::create_dir_all(home.join("dotfiles/agent")).unwrap();
+        std::os::unix::fs::symlink("dotfiles", home.join(".config")).unwrap();
+        let found = link_below(&home, &home.join(".config/agent"));
+        assert_eq!(found, Some((home.join(".config"), home.join("dotfiles"))));
+        assert_eq!(link_below(&home, &home.join("dotfiles/agent")), None);
+        assert_eq!(link_below(&home, Path::new("/elsewhere")), None);
+    }
 }
