@@ -10,8 +10,8 @@ use crate::profile::{Base, Profile, UserFile};
 pub struct AgentDirectories {
     /// Sessions, logins that it renews, caches.
     pub writable: BTreeSet<PathBuf>,
-    /// Settings that it only reads.
-    pub readable: BTreeSet<PathBuf>,
+    /// Its settings, beside which it may write when it starts.
+    pub settings: BTreeSet<PathBuf>,
 }
 
 impl AgentDirectories {
@@ -32,7 +32,7 @@ impl AgentDirectories {
                     for base in [Base::Data, Base::State, Base::Cache] {
                         found.writable.extend(base.directory(&variable).map(|base| base.join(first)));
                     }
-                    found.readable.extend(Base::Config.directory(&variable).map(|base| base.join(first)));
+                    found.settings.extend(Base::Config.directory(&variable).map(|base| base.join(first)));
                 }
             }
         }
@@ -60,7 +60,7 @@ mod tests {
     fn base_directories_hold_one_directory_of_the_agent_each() {
         let opencode = of("opencode", &[("XDG_DATA_HOME", "/data")]);
         assert_eq!(opencode.writable, paths(&["/data/opencode", "/u/.cache/opencode", "/u/.local/state/opencode"]));
-        assert_eq!(opencode.readable, paths(&["/u/.config/opencode"]));
+        assert_eq!(opencode.settings, paths(&["/u/.config/opencode"]));
     }
 
     #[test]

@@ -206,7 +206,7 @@ pub struct Run {
     /// Whether agents of issues run in a sandbox, in which they write only their worktree, their own directories and temporary
     /// files, and read of your home only settings without secrets, toolchains and caches. With `best` a run does without if the
     /// machine has no sandbox, and says so; with `required` it fails.
-    #[schemars(extend("default" = "best"))]
+    #[schemars(extend("default" = "off"))]
     pub sandbox: RunSandbox,
     /// Further files and directories that agents may read in the sandbox.
     #[serde(default, deserialize_with = "absolute_paths")]

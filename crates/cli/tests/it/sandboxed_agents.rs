@@ -141,16 +141,24 @@ fn needs_opencode_works_in_a_sandbox() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = crate::opencode::world(&model) else { return };
     world.run(["config", "set", "run.sandbox", "required"]);
+    // The agent's own settings, beside which it installs something at its start.
+    world.run(["env", "rm", "OPENCODE_CONFIG_CONTENT"]);
+    let settings = world.home.user().join(".config/opencode");
+    fs::create_dir_all(&settings).unwrap();
+    fs::write(settings.join("opencode.json"), model.opencode_config()).unwrap();
     let repository = world.repository("demo");
     fs::create_dir(world.home.user().join(".ssh")).unwrap();
     fs::write(world.home.user().join(".ssh/id_ed25519"), "PRIVATE\n").unwrap();
-    let look = Step::bash("cat ~/.ssh/id_ed25519; ls -a ~ > seen.txt; git log --oneline | wc -l >> seen.txt");
+    let look = Step::bash(
+        "cat ~/.ssh/id_ed25519; echo x > ~/.config/opencode/planted; ls -a ~ > seen.txt; git log --oneline | wc -l >> seen.txt",
+    );
     let commit = Step::bash("git add -A && git commit -qm 'look around'");
     let message = format!("do the job\n{}", Script::new([look, commit, Step::Say("Done.".to_owned())]).as_message());
     let (run, code) = world.start(&repository, &message);
     assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
     let seen = repository.show_text(run["branch"].as_str().unwrap(), "seen.txt");
     assert!(!seen.contains(".ssh"), "{seen}");
+    assert!(!settings.join("planted").exists());
     assert!(!world.run(["logs", "local/demo#1", "--json"]).contains("PRIVATE"));
     assert!(run["usage"]["input_tokens"].as_u64().unwrap() > 0, "its record is read: {run}");
     let message = format!("more\n{}", Script::new([Step::Say("Still here.".to_owned())]).as_message());

@@ -17,13 +17,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With the scripted agent as the default agent, which is not built in and so has no directories in a sandbox.
+    /// With the scripted agent as the default agent.
     pub(crate) fn new() -> Self {
         let world = Self::bare();
         let program = scripted_agent();
         let config = format!(
-            "[agent]\ndefault = \"scripted\"\n\n[agents.scripted]\nprogram = {program:?}\nargs = [\"acp\"]\ndelete = [\"session\", \"delete\", \"{{session}}\"]\n\n\
-             [run]\nsandbox = \"off\"\n"
+            "[agent]\ndefault = \"scripted\"\n\n[agents.scripted]\nprogram = {program:?}\nargs = [\"acp\"]\ndelete = [\"session\", \"delete\", \"{{session}}\"]\n"
         );
         std::fs::write(world.home.kugetsu().join("config.toml"), config).unwrap();
         world

@@ -11,7 +11,7 @@ use kugetsu_agent::AgentDirectories;
 use kugetsu_agent::environment::search_path;
 use kugetsu_api::run_spec::SandboxChoice;
 use kugetsu_domain::reason::Reason;
-use kugetsu_process::sandbox::{FileAccess, Sandbox};
+use kugetsu_process::sandbox::{Backend, FileAccess, Sandbox};
 
 use super::files::Files;
 use crate::run_context::{Agent, RunContext};
@@ -79,7 +79,7 @@ pub(crate) async fn sandbox_of(run: &RunContext, agent: &Agent, files: &Files) -
         return Ok(None);
     }
     let Some(backend) = sandbox::backend(run, "the agent", "run.sandbox").await? else { return Ok(None) };
-    let files = file_access(run, agent, files)
+    let files = file_access(run, agent, files, backend)
         .map_err(|error| Reason::from(format!("could not prepare the sandbox: {error}")))?;
     Ok(Some(sandbox::sandbox(backend, files)))
 }
@@ -89,24 +89,29 @@ pub(crate) async fn sandbox_of(run: &RunContext, agent: &Agent, files: &Files) -
 ///
 /// # Errors
 /// A directory of the agent cannot be created.
-fn file_access(run: &RunContext, agent: &Agent, files: &Files) -> io::Result<FileAccess> {
+fn file_access(run: &RunContext, agent: &Agent, files: &Files, backend: Backend) -> io::Result<FileAccess> {
     let user = run.agent_variable("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
     let user = user.filter(|home| home.is_absolute() && home.parent().is_some());
     let own = AgentDirectories::of(&agent.profile, |name| run.agent_variable(name));
     for directory in &own.writable {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let mut readable: Vec<PathBuf> = own.readable.into_iter().collect();
+    let mut readable = Vec::new();
     let homes: Vec<PathBuf> = user.iter().cloned().chain([run.home.path().to_owned()]).collect();
     readable.extend(programs(run, agent, &real(homes)));
     readable.extend(run.spec.sandbox_readable.iter().cloned());
     readable.push(files.mirror.dir().to_owned());
+    let mut writable: Vec<PathBuf> = own.writable.into_iter().collect();
+    // Agents write beside their settings when they start, and some end if they cannot.
     let mut copied = Vec::new();
+    match backend {
+        Backend::Namespaces => copied.extend(own.settings),
+        Backend::Bubblewrap | Backend::Landlock => writable.extend(own.settings),
+    }
     if let Some(user) = &user {
         readable.extend(READABLE.iter().map(|path| user.join(path)));
         copied.extend(CACHES.iter().map(|path| user.join(path)));
     }
-    let mut writable: Vec<PathBuf> = own.writable.into_iter().collect();
     writable.extend(run.spec.sandbox_writable.iter().cloned());
     writable.extend([files.worktree.dir().to_owned(), files.worktree.relay().to_owned(), run.directory.temporary()]);
     // Those of the user's are found by the agent under the names of their links.
