@@ -8,7 +8,6 @@
 //! finished that was not (see [`Turn`]).
 
 mod acp;
-mod agent_directories;
 pub mod environment;
 mod error;
 mod event;
@@ -30,7 +29,6 @@ mod wire;
 #[cfg(any(test, fuzzing))]
 pub use acp::fuzzing;
 pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session, SessionOptions};
-pub use agent_directories::AgentDirectories;
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
 pub use live_record::{LiveRecordError, read_live_record};
@@ -48,4 +46,4 @@ pub use tool::ToolKind;
 pub use truncate::{truncate, truncated_at};
 pub use turn::{Refusal, StopReason, Turn};
 pub use usage::{Tokens, Usage};
-pub use user_directories::config_directory;
+pub use user_directories::{AgentDirectories, config_directory};

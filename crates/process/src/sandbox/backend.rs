@@ -4,18 +4,20 @@ use std::fmt;
 
 /// How the kernel enforces a sandbox.
 ///
-/// Both keep files from being written. Neither lets a process open a unix socket, trace a process, mount, use io_uring, or
-/// gain privileges by a setuid program; root has no more rights than the owner of root's files. Both reject 32-bit programs
-/// on a 64-bit system, and unix sockets between sandboxed programs; connected pairs work. Neither prevents a readable file
-/// from being locked.
+/// All keep files from being written. None lets a process open a unix socket of another program, trace a process, mount, create a
+/// namespace, use io_uring, or gain privileges by a setuid program; root has no more rights than the owner of root's files. All reject
+/// 32-bit programs on a 64-bit system. None prevents a readable file from being locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Backend {
-    /// Namespaces that the helper creates: as bubblewrap, without a program. The process that is started is the helper, which exits
-    /// with the status of its program; a program killed by signal n shows as exit status 128 + n.
-    Namespaces,
-    /// The program `bwrap`: file systems mounted read-only in a mount namespace, a pid namespace, and a seccomp filter.
+    /// Namespaces for users, mounts, processes and IPC that the helper creates, a seccomp filter, and landlock as a second layer (Linux
+    /// 5.12 or newer). Needs no program.
     ///
-    /// It is the stronger one: `/tmp`, `/run`, `/dev/shm` and terminals are private, and other processes are invisible. The
+    /// `/tmp`, `/run`, `/dev/shm` and terminals are private, and other processes are invisible. The process that is started is the
+    /// helper, which exits with the status of its program; a program killed by signal n shows as exit status 128 + n.
+    Namespaces,
+    /// The same by the program `bwrap`. Copied directories cannot be written.
+    ///
+    /// `/tmp`, `/run`, `/dev/shm` and terminals are private, and other processes are invisible. The
     /// process that is started is bwrap, which exits with the status of its program; a program killed by signal n shows as
     /// exit status 128 + n. bwrap itself ends at once on SIGTERM, while its program may take its time.
     Bubblewrap,
@@ -25,6 +27,8 @@ pub enum Backend {
     ///   succeed without effect (for extended attributes they fail as unsupported). To keep files of a sandboxed program
     ///   private, its umask is 077. A file that it makes executable later is not changed.
     /// - `/tmp` and `/dev/shm` are not writable and no terminal can be created, so `TMPDIR` must be a writable directory.
+    /// - No unix socket can be opened, not even among sandboxed programs; connected pairs of streams work.
+    /// - Private directories are hidden instead, copied ones cannot be written, and there are no links.
     /// - Below hidden directories, names can be listed but contents cannot be read. The same goes for files that are
     ///   created beside a hidden directory, or beside one of its parents, after the start.
     /// - Before Linux 6.12, processes of the same user outside can be sent signals. In any version their priority can be

@@ -40,7 +40,7 @@ pub fn enter(plan: RawFd, channel: RawFd) -> ! {
         },
         Err(error) => error,
     };
-    // Without a reader nobody needs the reason.
+    // Without a reader, the reason is not needed.
     let _ = File::from(channel).write_all(failed.to_string().as_bytes());
     exit(FAILED)
 }
@@ -95,7 +95,7 @@ fn start_first(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::R
     let (reader, mut writer) = io::pipe()?;
     let (status, ended) = io::pipe()?;
     let flags = libc::c_long::from(flags | libc::SIGCHLD);
-    // SAFETY: like fork: no stack of its own, and no other thread exists whose locks could be held.
+    // SAFETY: like fork: with this stack, and no other thread exists whose locks could be held.
     let child = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
     let child = libc::pid_t::try_from(child).map_err(io::Error::other)?;
     if child == 0 {
@@ -130,7 +130,7 @@ impl Ids {
             let (users, groups) = (format!("{user} {user} 1"), format!("{group} {group} 1"));
             return Ok(Self { users, groups, are_mapped_outside: false });
         }
-        // Root keeps all users, so that their files do not seem to be nobody's.
+        // Root keeps all users, so that files of others are shown with their owners.
         let same = |map: &str| -> io::Result<String> {
             let map = fs::read_to_string(map)?;
             let extents = map.lines().filter_map(|line| {
@@ -198,7 +198,7 @@ fn first(
         // SAFETY: the arguments are numbers. From here on, this process may outlive the helper.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0, 0, 0, 0) };
         if let Some(mut ended) = ended.take() {
-            // The helper is gone if nobody reads it.
+            // It fails if the helper is gone.
             let _ = ended.write_all(&status.to_ne_bytes());
         }
     }))

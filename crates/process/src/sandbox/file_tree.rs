@@ -1,4 +1,4 @@
-//! Builds the file system that a program in namespaces of its own sees.
+//! Builds the file system that a program in a sandbox sees.
 
 use std::ffi::{CStr, CString};
 use std::fs;

@@ -91,7 +91,7 @@ pub enum SandboxError {
     NoBackend(#[from] NoBackend),
     #[error("could not build a sandbox by {backend}: {source}")]
     System { backend: Backend, source: io::Error },
-    #[error("{backend} cannot give a program a network of its own")]
+    #[error("{backend} cannot give a program its own network")]
     NeedsNamespaces { backend: Backend },
 }
 

@@ -1,7 +1,8 @@
 //! Restrictions on a process tree: it sees the file system read-only and can write a few directories of it.
 //!
-//! The kernel enforces them, by one of two [`Backend`]s, and no process in the sandbox can get rid of them. They do not
-//! restrict the network: TCP services of this machine are reachable, and everything readable can be sent away.
+//! The kernel enforces them, by one of three [`Backend`]s, and no process in the sandbox can get rid of them. With
+//! [`Network::Host`] they do not restrict the network: TCP services of this machine are reachable, and everything readable can be
+//! sent away.
 //!
 //! Code outside of the sandbox that reads or writes a writable directory must not follow links in it. A sandboxed process
 //! can replace a file by a link to any path, and the host would write there.
@@ -33,9 +34,7 @@ mod probe;
 #[cfg(target_os = "linux")]
 mod seccomp;
 #[cfg(target_os = "linux")]
-mod sockets;
-#[cfg(target_os = "linux")]
-mod system_paths;
+mod shared_paths;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 

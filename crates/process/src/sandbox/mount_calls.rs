@@ -87,7 +87,7 @@ pub(super) fn restrict(mount: &OwnedFd, attributes: u64, recursive: bool) -> io:
     Ok(())
 }
 
-/// Makes a mount visible at a place.
+/// Makes a mount visible at an open directory or file.
 pub(super) fn attach(mount: &OwnedFd, at: &OwnedFd) -> io::Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     let (from, to) = (mount.as_raw_fd(), at.as_raw_fd());

@@ -23,7 +23,7 @@ pub(super) struct Plan {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Namespaces {
-    /// Whether the program gets a network of its own.
+    /// Whether the program gets its own network.
     pub(super) has_own_network: bool,
     /// In this order. A later one is mounted over an earlier one.
     pub(super) mounts: Vec<Mount>,

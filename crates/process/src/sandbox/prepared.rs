@@ -22,7 +22,7 @@ use super::layout::{Network, Sandbox, SandboxError};
 use super::paths::ResolvedPaths;
 use super::plan::Plan;
 use super::seccomp::{self, UnixSockets};
-use super::system_paths::private_directories;
+use super::shared_paths::private_directories;
 use super::{bubblewrap, namespaces};
 use crate::os::linux;
 

@@ -53,7 +53,7 @@ fn run_shell(backend: Backend, helper: &Helper) -> io::Result<()> {
         return Ok(());
     }
     drop(command);
-    // Without a reason of the helper, it has not begun.
+    // Without a reason of the helper, it has not started.
     channel.map_or(Ok(Vec::new()), Channel::started)?;
     stderr.rewind()?;
     let mut why = String::new();

@@ -45,7 +45,7 @@ macro_rules! each_namespaces {
 pub(crate) use each_namespaces;
 
 pub(crate) fn helper() -> Helper {
-    Helper { program: env!("CARGO_BIN_EXE_kugetsu-sandbox-helper").into(), args: Vec::new() }
+    Helper { program: env!("CARGO_BIN_EXE_kugetsu-sandbox").into(), args: Vec::new() }
 }
 
 pub(crate) struct Fixture {

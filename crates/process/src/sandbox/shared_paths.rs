@@ -1,0 +1,77 @@
+//! Paths that the programs of all users share: directories, what belongs to the system in them, and unix sockets.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use super::paths::ResolvedPaths;
+
+/// In a sandbox they are private and empty.
+const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
+/// Directories below a private one in which some systems keep programs and libraries.
+const SYSTEM: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
+
+/// Those of [`PRIVATE`] that are directories on this system, not links.
+pub(super) fn private_directories() -> Vec<PathBuf> {
+    PRIVATE.map(PathBuf::from).into_iter().filter(|path| is_real_directory(path)).collect()
+}
+
+pub(super) fn run_directory() -> Option<&'static Path> {
+    Some(Path::new("/run")).filter(|run| is_real_directory(run))
+}
+
+fn is_real_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Paths below a private directory that belong to the system: programs, and the file for name resolution. Without links.
+pub(super) fn system_paths() -> BTreeSet<PathBuf> {
+    let existing = SYSTEM.map(PathBuf::from).into_iter().filter(|path| fs::symlink_metadata(path).is_ok());
+    let mut paths: BTreeSet<PathBuf> = existing.collect();
+    if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
+        && let Some(directory) = resolver.parent()
+        && resolver.starts_with("/run")
+    {
+        // The directory, because the file is replaced when the network changes.
+        paths.insert(if directory == Path::new("/run") { resolver } else { directory.to_owned() });
+    }
+    paths
+}
+
+/// Lists the sockets that exist now and that a sandboxed program would see. One that is read-only can be
+/// connected to.
+pub(super) fn visible_sockets(paths: &ResolvedPaths) -> BTreeSet<PathBuf> {
+    let hidden = private_directories();
+    // Without the list nothing is known; the directories in which sockets usually are, are hidden in any case.
+    let listed = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let known = listed.lines().filter_map(path_of).filter_map(|path| fs::canonicalize(path).ok());
+    known.filter(|path| is_socket(path) && paths.is_visible(path, &hidden)).collect()
+}
+
+/// The path in a line of `/proc/net/unix`, which has seven fields before it. Abstract sockets begin with `@`.
+fn path_of(line: &str) -> Option<&Path> {
+    let mut rest = line;
+    for _ in 0..7 {
+        rest = rest.trim_start().split_once(' ')?.1;
+    }
+    let path = rest.trim_start();
+    path.starts_with('/').then(|| Path::new(path))
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_from_the_kernels_list() {
+        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/a b.sock";
+        assert_eq!(path_of(line), Some(Path::new("/run/a b.sock")));
+        assert_eq!(path_of(&line.replace("/run", "@/run")), None);
+        assert_eq!(path_of("0000000000000000: 00000002 00000000 00000000 0002 01 12345"), None);
+    }
+}
