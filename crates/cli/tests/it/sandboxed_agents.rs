@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::world::{World, script};
 
-/// What succeeds without a sandbox, each in a shell in the agent's worktree. `$K` is kugetsu's home, `$U` the user's, `$O` the worktree
+/// Each succeeds without a sandbox, in a shell in the agent's worktree. `$K` is kugetsu's home, `$U` the user's, `$O` the worktree
 /// of another issue, and `$R` the user's repository.
 const ATTEMPTS: &[(&str, &str)] = &[
     ("reads-a-key", "cat $U/.ssh/id_ed25519"),

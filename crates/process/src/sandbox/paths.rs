@@ -77,7 +77,7 @@ impl ResolvedPaths {
         self.writable.iter().chain(self.shown()).chain(self.emptied())
     }
 
-    /// What can be read.
+    /// The paths that can be read, and not written outside.
     pub(super) fn shown(&self) -> impl Iterator<Item = &ResolvedPath> {
         self.readable.iter().chain(&self.copied)
     }

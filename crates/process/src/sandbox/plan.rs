@@ -1,4 +1,4 @@
-//! What the helper does before it becomes the sandboxed program. It travels in a file in memory.
+//! The input of the helper, which becomes the sandboxed program. It is a file in memory.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The helper's whole input apart from its environment, which is the program's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What to build first; `None` if another program has done that.
+    /// Built first; `None` if another program has done that.
     pub(super) namespaces: Option<Namespaces>,
     /// Directories that landlock lets the program write. `None` where landlock is not to be used.
     pub(super) writable: Option<Vec<PathBuf>>,

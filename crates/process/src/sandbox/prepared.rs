@@ -38,7 +38,7 @@ pub(crate) struct PreparedSandbox {
     landlock: Option<Landlock>,
 }
 
-/// What the process that is started inherits.
+/// Everything that the new process inherits.
 pub(crate) struct Inherited {
     landlock: Option<Landlock>,
     /// Descriptors that it gets, besides the standard three.
