@@ -8,6 +8,7 @@ use crate::gc::{GcObject, GcRequest};
 use crate::issue::{
     AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
+use crate::pause::{PauseObject, PauseRequest};
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::repo::{HookObject, MoveRepoRequest, RepoObject, RepoQuery};
 use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
@@ -34,6 +35,11 @@ pub const CHECK: Endpoint<NoFields, Vec<String>> = Endpoint::get("/v1/check");
 pub const STOP: Endpoint<NoFields, ()> = Endpoint::post("/v1/stop");
 /// Reads the settings again.
 pub const RELOAD: Endpoint<NoFields, ()> = Endpoint::post("/v1/reload");
+
+/// Lets no agent start in a repository, or anywhere.
+pub const PAUSE: Endpoint<PauseRequest, PauseObject> = Endpoint::post("/v1/pause");
+/// Ends a pause.
+pub const RESUME: Endpoint<PauseRequest, PauseObject> = Endpoint::post("/v1/resume");
 
 /// Removes what is old from the home.
 pub const GC: Endpoint<GcRequest, GcObject> = Endpoint::post("/v1/gc");

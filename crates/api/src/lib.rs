@@ -17,6 +17,7 @@ pub mod home_id;
 pub mod issue;
 pub mod location;
 mod names;
+pub mod pause;
 mod peer;
 pub mod problem;
 pub mod program;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gc::StorageObject;
+use crate::pause::HoldObject;
 use crate::run::RunObject;
 use crate::watch::StallObject;
 
@@ -54,6 +55,9 @@ pub struct StatusObject {
     /// Set while work could start and nothing was started.
     #[serde(default)]
     pub stall: Option<StallObject>,
+    /// What keeps queued tasks from starting.
+    #[serde(default)]
+    pub holds: Vec<HoldObject>,
     /// Mistakes in the settings, with file and line. The previous values stay in effect.
     #[serde(default)]
     pub settings_error: Option<String>,

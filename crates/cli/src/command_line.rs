@@ -13,9 +13,10 @@ use crate::table::wrapped;
 const WIDTH: usize = 80;
 
 /// The commands in the order and under the headings of `kugetsu --help`.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Work on issues", &["start", "continue", "answer", "push", "delegate", "attach", "set-pr", "destroy", "rescue"]),
-    ("See what happens", &["status", "list", "logs", "why", "diff", "path", "queue"]),
+    ("See what happens", &["status", "list", "logs", "why", "diff", "path"]),
+    ("Control the queue", &["queue", "pause", "resume"]),
     (
         "Set up",
         &[
@@ -27,11 +28,12 @@ const GROUPS: [(&str, &[&str]); 4] = [
 ];
 
 /// Verbs of similar programs, and the command that does the same here.
-const OTHER_VERBS: [(&str, &str); 26] = [
+const OTHER_VERBS: [(&str, &str); 27] = [
     ("run", "start"),
     ("new", "start"),
     ("create", "start"),
-    ("resume", "continue"),
+    ("hold", "pause"),
+    ("unpause", "resume"),
     ("send", "continue"),
     ("stop", "queue cancel"),
     ("cancel", "queue cancel"),

@@ -21,6 +21,7 @@ pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod pause;
 pub(crate) mod push;
 pub(crate) mod queue;
 pub(crate) mod repo;
@@ -83,6 +84,8 @@ enum Command {
     Diff(diff::Diff),
     Path(diff::WorktreePath),
     Queue(queue::Queue),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Attach(attach::Attach),
     SetPr(set_pr::SetPr),
     Destroy(destroy::Destroy),
@@ -140,6 +143,8 @@ impl Cli {
             Command::Diff(args) => block_on(diff::run(&home()?, args)),
             Command::Path(args) => block_on(diff::print_path(&home()?, args)),
             Command::Queue(args) => block_on(queue::run(&home()?, args)),
+            Command::Pause(args) => block_on(pause::pause(&home()?, args)),
+            Command::Resume(args) => block_on(pause::resume(&home()?, args)),
             Command::Attach(args) => block_on(attach::run(&home()?, args)),
             Command::SetPr(args) => block_on(set_pr::run(&home()?, args)),
             Command::Destroy(args) => block_on(destroy::run(&home()?, args)),

@@ -8,6 +8,7 @@ pub mod effect;
 pub mod flow;
 pub mod git_variables;
 pub mod hash;
+pub mod hold;
 pub mod ids;
 pub mod issue;
 pub mod machine;

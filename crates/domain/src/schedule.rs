@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::ids::{IssueId, TaskId};
-use crate::reference::IssueRef;
+use crate::reference::{IssueRef, RepoRef};
 use crate::task::TaskKind;
 
 /// A queued task that could begin: its issue has no run, and the issue it comes after is done.
@@ -15,6 +15,7 @@ pub struct Candidate {
     pub issue: IssueId,
     /// Decides whether it takes a slot.
     pub kind: TaskKind,
+    pub repo: RepoRef,
 }
 
 /// Chooses which candidates begin, in the given order (the store lists them by priority, then age).
@@ -91,7 +92,8 @@ mod tests {
     use super::*;
 
     fn candidate(task: u128, issue: u128, kind: TaskKind) -> Candidate {
-        Candidate { task: TaskId::new(Uuid::from_u128(task)), issue: IssueId::new(Uuid::from_u128(issue)), kind }
+        let repo = IssueRef::coordinator().repo;
+        Candidate { task: TaskId::new(Uuid::from_u128(task)), issue: IssueId::new(Uuid::from_u128(issue)), kind, repo }
     }
 
     fn tasks(chosen: &[Candidate]) -> Vec<TaskId> {

@@ -95,6 +95,10 @@ struct Inner {
     looks: Looks,
     /// A user requested that effects which failed are tried again.
     retries: Notify,
+    /// Held from reading the holds to claiming tasks.
+    claims: Mutex<()>,
+    /// Counts the changes of pauses.
+    holds: watch::Sender<u64>,
     /// Reports of webhooks that wait.
     notices: Notices,
     report_times: ReportTimes,
@@ -134,6 +138,8 @@ impl Engine {
             repo_files: RepoFiles::default(),
             looks: Looks::default(),
             retries: Notify::new(),
+            claims: Mutex::new(()),
+            holds: watch::Sender::new(0),
             notices: Notices::default(),
             report_times: ReportTimes::default(),
             hook_key: StdMutex::default(),
@@ -253,6 +259,20 @@ impl Engine {
     /// Waits until a user requests [`retry_effects`](Self::retry_effects).
     pub(crate) async fn retries(&self) {
         self.0.retries.notified().await;
+    }
+
+    pub(crate) fn claims(&self) -> &Mutex<()> {
+        &self.0.claims
+    }
+
+    /// Wakes everything that waits for the end of a hold.
+    pub(crate) fn holds_changed(&self) {
+        self.0.holds.send_modify(|changes| *changes += 1);
+    }
+
+    /// Follows the changes of holds.
+    pub(crate) fn hold_changes(&self) -> watch::Receiver<u64> {
+        self.0.holds.subscribe()
     }
 
     pub(crate) fn notices(&self) -> &Notices {

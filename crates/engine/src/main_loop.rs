@@ -47,7 +47,7 @@ async fn run(engine: Engine) {
         changes: 0,
     };
     let commits = engine.store().commits();
-    let mut settings = engine.settings_changes();
+    let (mut settings, mut holds) = (engine.settings_changes(), engine.hold_changes());
     let mut failures = 0;
     loop {
         let deadline = match state.pass().await {
@@ -94,6 +94,7 @@ async fn run(engine: Engine) {
                         break;
                     }
                 }
+                Ok(()) = holds.changed(), if failures == 0 => break,
                 () = engine.retries() => {
                     state.retries_all = true;
                     if failures == 0 {

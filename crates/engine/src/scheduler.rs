@@ -9,6 +9,7 @@ use kugetsu_store::error::StoreError;
 use uuid::Uuid;
 
 use crate::engine::Engine;
+use crate::holds;
 
 /// Claims every task that can begin now. Returns whether all slots are in use afterwards.
 ///
@@ -19,10 +20,12 @@ pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
     let mut skipped: HashSet<TaskId> = HashSet::new();
     let mut failed = None;
     loop {
+        let _claiming = engine.claims().lock().await;
         let max = engine.settings().agents.max;
         let in_use = engine.store().queue(0).await?.slots_in_use;
         let free = max.saturating_sub(in_use);
-        let mut candidates = engine.store().queue(free.saturating_add(skipped.len())).await?.candidates;
+        let holds = holds::current(engine).await?;
+        let mut candidates = engine.store().queue_without(free.saturating_add(skipped.len()), holds).await?.candidates;
         candidates.retain(|candidate| !skipped.contains(&candidate.task));
         let chosen = choose(&candidates, in_use, max);
         if chosen.is_empty() {

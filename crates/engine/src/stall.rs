@@ -9,6 +9,7 @@ use kugetsu_domain::watch::conditions::{Condition, Met};
 use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
+use crate::holds;
 use crate::repo_file::with_known_file;
 use crate::watch::handover::local_conditions;
 
@@ -53,7 +54,7 @@ pub(crate) async fn look_for_stalls(engine: Engine) {
 async fn work(engine: &Engine) -> Result<Work, StoreError> {
     let (store, settings) = (engine.store(), engine.settings());
     let max = settings.agents.max;
-    let queue = store.queue(max).await?;
+    let queue = store.queue_without(max, holds::current(engine).await?).await?;
     let mut work = Work { tasks: choose(&queue.candidates, queue.slots_in_use, max).len(), issues: Vec::new() };
     for watch in settings.watches.iter().filter(|watch| !watch.is_paused) {
         let watch = &with_known_file(engine, watch);

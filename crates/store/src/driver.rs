@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
@@ -112,8 +113,17 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     fn runs(&self, query: RunQuery) -> Reply<'_, Vec<Run>>;
 
-    /// Returns at most `slots` candidates that need a slot, and all others.
-    fn queue(&self, slots: usize) -> Reply<'_, Queue>;
+    /// Returns at most `slots` candidates that need a slot, and all others, without those that a hold concerns.
+    fn queue(&self, slots: usize, holds: Vec<Hold>) -> Reply<'_, Queue>;
+
+    /// See [`Store::pauses`](crate::store::Store::pauses).
+    fn pauses(&self) -> Reply<'_, Vec<Pause>>;
+
+    /// See [`Store::add_pause`](crate::store::Store::add_pause).
+    fn add_pause(&self, pause: Pause) -> Reply<'_, ()>;
+
+    /// See [`Store::remove_pause`](crate::store::Store::remove_pause).
+    fn remove_pause(&self, repo: Option<RepoRef>) -> Reply<'_, ()>;
 
     /// See [`Store::queue_position`](crate::store::Store::queue_position).
     fn queue_position(&self, task: TaskId) -> Reply<'_, Option<u64>>;

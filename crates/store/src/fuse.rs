@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
@@ -247,8 +248,20 @@ impl Driver for Fused {
         self.read(move |driver| driver.runs(query))
     }
 
-    fn queue(&self, slots: usize) -> Reply<'_, Queue> {
-        self.read(move |driver| driver.queue(slots))
+    fn queue(&self, slots: usize, holds: Vec<Hold>) -> Reply<'_, Queue> {
+        self.read(move |driver| driver.queue(slots, holds))
+    }
+
+    fn pauses(&self) -> Reply<'_, Vec<Pause>> {
+        self.read(|driver| driver.pauses())
+    }
+
+    fn add_pause(&self, pause: Pause) -> Reply<'_, ()> {
+        self.write(move |driver| driver.add_pause(pause))
+    }
+
+    fn remove_pause(&self, repo: Option<RepoRef>) -> Reply<'_, ()> {
+        self.write(move |driver| driver.remove_pause(repo))
     }
 
     fn queue_position(&self, task: TaskId) -> Reply<'_, Option<u64>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
@@ -242,7 +243,27 @@ impl Store {
 
     /// Returns the tasks that can start now, at most `slots` of those that need a slot, and the lengths of the queue.
     pub async fn queue(&self, slots: usize) -> Result<Queue, StoreError> {
-        self.driver.queue(slots).await
+        self.driver.queue(slots, Vec::new()).await
+    }
+
+    /// As [`queue`](Self::queue), without the tasks that one of the holds concerns.
+    pub async fn queue_without(&self, slots: usize, holds: Vec<Hold>) -> Result<Queue, StoreError> {
+        self.driver.queue(slots, holds).await
+    }
+
+    /// Returns what `kugetsu pause` holds back.
+    pub async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        self.driver.pauses().await
+    }
+
+    /// Stores a pause. One that is stored already keeps its time.
+    pub async fn add_pause(&self, pause: Pause) -> Result<(), StoreError> {
+        self.driver.add_pause(pause).await
+    }
+
+    /// Ends the pause of a repository or of everything. Those of others stay.
+    pub async fn remove_pause(&self, repo: Option<RepoRef>) -> Result<(), StoreError> {
+        self.driver.remove_pause(repo).await
     }
 
     /// Returns how many tasks are ahead of a queued one; `None` if it is not queued.

@@ -16,7 +16,7 @@ use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
 use kugetsu_engine::pull_requests::{self, PrStatus};
-use kugetsu_engine::{destroy, hooks, intake, queries, repos, rescues, watch_queries};
+use kugetsu_engine::{destroy, holds, hooks, intake, queries, repos, rescues, watch_queries};
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 
@@ -53,8 +53,10 @@ pub(crate) async fn list(app: AppState, query: IssuesQuery) -> Result<JsonList<R
         let engine = app.engine.clone();
         async move {
             let mut objects = Vec::with_capacity(views.len());
+            let holds = holds::current(&engine).await?;
             for view in views {
-                objects.push(run_object(engine.home(), &queries::tasks::with_current_reason(&engine, view).await?));
+                let view = queries::tasks::with_current_reason(&engine, view, &holds).await?;
+                objects.push(run_object(engine.home(), &view));
             }
             Ok(objects)
         }

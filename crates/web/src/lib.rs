@@ -10,6 +10,7 @@ mod issues;
 mod json_list;
 mod ndjson;
 mod pages;
+mod pauses;
 mod router;
 mod routes;
 mod runs;

@@ -12,7 +12,7 @@ use kugetsu_engine::Engine;
 use crate::api_error::ApiError;
 use crate::app_state::{AppState, Control};
 use crate::routes::Routes;
-use crate::{daemon, issues, runs, tasks, watches};
+use crate::{daemon, issues, pauses, runs, tasks, watches};
 
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
     let requests = control.requests.clone();
@@ -23,6 +23,8 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::CHECK, daemon::check)
         .add(endpoints::STOP, daemon::stop)
         .add(endpoints::RELOAD, daemon::reload)
+        .add(endpoints::PAUSE, pauses::pause)
+        .add(endpoints::RESUME, pauses::resume)
         .add(endpoints::GC, daemon::gc)
         .add(endpoints::QUEUE_TASK, tasks::queue)
         .add_list(endpoints::LIST_TASKS, tasks::list)

@@ -10,7 +10,7 @@ use kugetsu_api::task::{CleanRequest, CleanedTasks, MoveTaskRequest, TaskObject,
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_engine::coordinator::delegate;
 use kugetsu_engine::queue::Changed;
-use kugetsu_engine::{gc, intake, queries, queue};
+use kugetsu_engine::{gc, holds, intake, queries, queue};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{Order, ViewFilter, ViewQuery};
 use kugetsu_store::store::Store;
@@ -46,9 +46,10 @@ pub(crate) async fn list(app: AppState, query: TasksQuery) -> Result<JsonList<Ta
     let objects = futures::stream::try_unfold(start, |(app, mut pages, mut positions)| async move {
         let Some(views) = pages.next().await? else { return Ok(None) };
         let mut objects = Vec::with_capacity(views.len());
+        let holds = holds::current(&app.engine).await?;
         for view in views {
             let position = positions.of(app.engine.store(), &view.task).await?;
-            let view = queries::tasks::with_current_reason(&app.engine, view).await?;
+            let view = queries::tasks::with_current_reason(&app.engine, view, &holds).await?;
             objects.push(task_object(app.engine.home(), &view, position, vec![]));
         }
         Ok(Some((objects, (app, pages, positions))))

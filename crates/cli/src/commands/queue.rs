@@ -16,6 +16,7 @@ use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
 
 use super::list::{DEFAULT_LIMIT, print_json};
+use super::pause;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::table::Fit;
@@ -279,6 +280,13 @@ async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failur
     let mut tasks = connect::list(home, &endpoints::LIST_TASKS, &query).await?;
     let has_more = tasks.len() > limit as usize;
     tasks.truncate(limit as usize);
+    let status = match all {
+        false => Some(connect::call(home, &endpoints::STATUS, &NoFields {}).await?),
+        true => None,
+    };
+    if let Some(status) = &status {
+        pause::print_holds(&status.holds);
+    }
     if tasks.is_empty() {
         ui::line(if all { "no tasks" } else { "no queued or running tasks" });
         return Ok(());
@@ -287,8 +295,7 @@ async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failur
     if has_more && all {
         let more = limit.saturating_mul(10);
         ui::note(format!("older tasks not shown; list more with `kugetsu queue list --all --limit {more}`"));
-    } else if has_more {
-        let status = connect::call(home, &endpoints::STATUS, &NoFields {}).await?;
+    } else if let Some(status) = status.filter(|_| has_more) {
         let total = (status.queued + status.running).max(tasks.len() as u64 + 1);
         let more = counted(total - tasks.len() as u64, "more task");
         ui::note(format!("{more} not shown; list them with `kugetsu queue list --limit {total}`"));

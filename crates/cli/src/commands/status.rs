@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::ui::{self, Tone};
 
-use super::{gc, list, watch};
+use super::{gc, list, pause, watch};
 
 /// How many issues are listed where stdout is not a terminal, whose height limits them otherwise.
 const LISTED_MAX: usize = 30;
@@ -152,6 +152,7 @@ pub(crate) fn print_daemon(status: &StatusObject) {
             counted(status.quarantined, "thing")
         ));
     }
+    pause::print_holds(&status.holds);
     if let Some(stall) = &status.stall {
         ui::warning(format!("{}; see why with `kugetsu why <issue>`", format::stall(stall)));
     }

@@ -77,7 +77,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Start no further issues of a repository.
+    /// Start no further issues of a watch. What is queued starts; `kugetsu pause` holds that back, too.
     #[command(after_help = "\
 Examples:
   kugetsu watch pause api")]
@@ -89,7 +89,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Start issues of a paused repository again.
+    /// Start issues of a paused watch again.
     #[command(after_help = "\
 Examples:
   kugetsu watch resume api")]

@@ -18,6 +18,7 @@ mod full_disk;
 mod gc;
 mod git_servers;
 mod hanging_daemon;
+mod holds;
 mod import;
 mod kills;
 mod lists;

@@ -127,15 +127,16 @@ fn redact_line_number(word: &str) -> String {
 }
 
 fn redact_word(word: &str) -> String {
-    if word.trim_end().parse::<jiff::Timestamp>().is_ok() {
-        return word.replace(word.trim_end(), "TIME");
+    let bare = word.trim_end().trim_end_matches([';', ')', ',']);
+    if bare.parse::<jiff::Timestamp>().is_ok() {
+        return word.replace(bare, "TIME");
     }
     // Local times of transcripts and details.
-    if word.trim_end().len() == 10 && word.trim_end().parse::<jiff::civil::Date>().is_ok() {
-        return word.replace(word.trim_end(), "DATE");
+    if bare.len() == 10 && bare.parse::<jiff::civil::Date>().is_ok() {
+        return word.replace(bare, "DATE");
     }
-    if word.trim_end().len() == 8 && word.trim_end().parse::<jiff::civil::Time>().is_ok() && word.contains(':') {
-        return word.replace(word.trim_end(), "TIME");
+    if bare.len() == 8 && bare.parse::<jiff::civil::Time>().is_ok() && bare.contains(':') {
+        return word.replace(bare, "TIME");
     }
     let mut out = String::new();
     let mut part = String::new();
@@ -374,8 +375,31 @@ fn issue_states(recorder: &mut Recorder<'_>) {
     ] {
         recorder.run(&world, &here, args);
     }
+
+    recorder.scenario = "Paused";
+    for args in [
+        &["pause"][..],
+        &["pause"],
+        &["start", ".", "y"],
+        &["start", ".", "y", "--no-queue"],
+        &["pause", "demo"],
+        &["pause", "nowhere"],
+        &["status"],
+        &["queue", "list"],
+        &["list"],
+        &["why", "local/demo#5"],
+        &["queue", "cancel", "local/demo#5"],
+        &["resume", "local/demo#3"],
+        &["resume"],
+        &["resume"],
+        &["resume", "local/demo"],
+        &["resume", "local/demo"],
+    ] {
+        recorder.run(&world, &here, args);
+    }
     world.release_agents();
     world.await_state(&running, "done");
+    recorder.scenario = "Running issue";
     recorder.run(&world, &here, &["queue", "retry", "local/demo#3"]);
 }
 

@@ -91,7 +91,7 @@ fn zsh_and_fish_accept_their_completion_scripts() {
 /// The subcommands that `kugetsu help` lists.
 pub(crate) fn listed(world: &World, args: &[&str]) -> Vec<String> {
     let help = world.run([&["help"], args].concat());
-    let headings = ["Commands:", "Work on issues:", "See what happens:", "Set up:", "Help:"];
+    let headings = ["Commands:", "Work on issues:", "See what happens:", "Control the queue:", "Set up:", "Help:"];
     let sections = help.split("\n\n").filter(|section| section.lines().next().is_some_and(|at| headings.contains(&at)));
     let names = sections.flat_map(str::lines).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()

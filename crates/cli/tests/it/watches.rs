@@ -365,10 +365,10 @@ fn why_explains_every_condition_of_an_issue_without_a_task() {
     assert_eq!((&why["state"], &why["watch"]), (&Value::Null, &"api".into()));
     let names: Vec<&str> =
         why["conditions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-    let (read, local) = (["open", "label", "trust", "selected by", "dependencies"], ["new", "repository"]);
+    let (read, local) = (["open", "label", "trust", "selected by", "dependencies"], ["new", "repository", "pause"]);
     assert_eq!(names, [read.as_slice(), &["pull request", "branch"], &local, &["open pull requests"]].concat());
     let text = world.run(["why", &page(labeled)]);
-    for part in ["not started", "repository: it is paused", "kugetsu watch resume api", "(read "] {
+    for part in ["not started", "repository: its watch is paused", "kugetsu watch resume api", "(read "] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // The watch has a name, and no other watched repository has the path.

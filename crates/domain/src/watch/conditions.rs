@@ -85,8 +85,10 @@ pub struct Load {
     pub unopened_pull_requests: u32,
     /// Of the rule that the issue matches, if that has a limit.
     pub rule: Option<RuleLoad>,
-    /// Whether the repository is paused.
+    /// Whether the watch is paused.
     pub is_paused: bool,
+    /// Whether `kugetsu pause` holds back every agent of the repository.
+    pub is_held: bool,
 }
 
 /// The load of a rule with a limit.
@@ -109,6 +111,7 @@ pub enum ConditionKind {
     Branch,
     New,
     Repository,
+    Pause,
     Running,
     Rule,
     OpenPullRequests,
@@ -126,6 +129,7 @@ impl ConditionKind {
         Self::Branch,
         Self::New,
         Self::Repository,
+        Self::Pause,
         Self::Running,
         Self::Rule,
         Self::OpenPullRequests,
@@ -144,6 +148,7 @@ impl ConditionKind {
             Self::Branch => "branch",
             Self::New => "new",
             Self::Repository => "repository",
+            Self::Pause => "pause",
             Self::Running => "running",
             Self::Rule => "rule",
             Self::OpenPullRequests => "open pull requests",
@@ -168,7 +173,8 @@ impl ConditionKind {
             Self::PullRequest => "Its branch has no pull request, open, merged or closed.",
             Self::Branch => "The server does not have its branch, unless kugetsu pushed it.",
             Self::New => "kugetsu has not worked on it.",
-            Self::Repository => "The watch is not paused.",
+            Self::Repository => "The watch is not paused (`kugetsu watch pause`).",
+            Self::Pause => "Neither everything nor the repository is paused (`kugetsu pause`).",
             Self::Running => "Fewer than `max_running` issues of the watch are worked on.",
             Self::Rule => "Fewer than `max_running` issues of its rule are worked on.",
             Self::OpenPullRequests => "Fewer than `max_open_prs` pull requests of the watch are open.",
@@ -182,7 +188,7 @@ impl ConditionKind {
 
     /// Whether it changes in kugetsu only, and not on the server.
     pub const fn is_local(self) -> bool {
-        matches!(self, Self::New | Self::Repository | Self::Running | Self::Rule | Self::OpenPullRequests)
+        matches!(self, Self::New | Self::Repository | Self::Pause | Self::Running | Self::Rule | Self::OpenPullRequests)
     }
 }
 
@@ -309,7 +315,12 @@ pub fn conditions(policy: &Policy, facts: &Facts, load: Load) -> Vec<Condition> 
     add(
         ConditionKind::Repository,
         met(!load.is_paused),
-        if load.is_paused { "it is paused" } else { "it is not paused" }.to_owned(),
+        if load.is_paused { "its watch is paused" } else { "its watch is not paused" }.to_owned(),
+    );
+    add(
+        ConditionKind::Pause,
+        met(!load.is_held),
+        if load.is_held { "agents are paused" } else { "agents are not paused" }.to_owned(),
     );
     found.extend(limits(policy, load));
     found
@@ -477,6 +488,7 @@ mod tests {
         let limit = found.iter().find(|condition| condition.kind == ConditionKind::OpenPullRequests).unwrap();
         assert_eq!(limit.fact, "5 of at most 5, 4 of them not opened yet");
         assert_eq!(unmet(&policy, &facts(), Load { is_paused: true, ..none }), [("repository", Met::No)]);
+        assert_eq!(unmet(&policy, &facts(), Load { is_held: true, ..none }), [("pause", Met::No)]);
         let assigned = Policy { assignee: Some("Robot".to_owned()), ..policy.clone() };
         assert_eq!(unmet(&assigned, &facts(), none), [("assignee", Met::No)]);
         assert_eq!(unmet(&assigned, &Facts { assignees: vec!["robot".to_owned()], ..facts() }, none), []);

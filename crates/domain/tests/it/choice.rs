@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::schedule::{Candidate, choose};
 use kugetsu_domain::task::TaskKind;
 use proptest::prelude::*;
@@ -14,6 +15,7 @@ fn queue() -> impl Strategy<Value = Vec<Candidate>> {
             task: TaskId::new(Uuid::from_u128(position as u128)),
             issue: IssueId::new(Uuid::from_u128(issue)),
             kind: if start { TaskKind::Start } else { TaskKind::Continue },
+            repo: IssueRef::coordinator().repo,
         };
         queue.into_iter().enumerate().map(candidate).collect()
     })

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use crate::agents;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::Engine;
+use crate::holds;
 use crate::home::used_numbers;
 use crate::intake::issue_prompt::issue_prompt;
 use crate::intake::lineage;
@@ -146,7 +147,7 @@ pub async fn check(engine: &Engine, request: &TaskRequest) -> Result<Checked, Pr
 /// # Errors
 /// Nothing was stored.
 pub async fn queue(engine: &Engine, checked: Checked) -> Result<Queued, Problem> {
-    let Pending { mut enqueue, directory, no_queue, notes } = match checked.0 {
+    let Pending { mut enqueue, directory, no_queue, mut notes } = match checked.0 {
         Step::Stored(queued) => return Ok(*queued),
         Step::Store(pending) => *pending,
     };
@@ -168,6 +169,15 @@ pub async fn queue(engine: &Engine, checked: Checked) -> Result<Queued, Problem>
         refuse_when_full(engine).await?;
     }
     let repo = enqueue.repo.clone();
+    if let Some(hold) = holds::of(engine, enqueue.task.kind, &repo.name).await.map_err(store_failed)? {
+        let why = holds::describe(&hold);
+        if no_queue {
+            let hint = why.hint.iter().map(|hint| format!(", or {hint}"));
+            let hint = format!("omit --no-queue to queue the task{}", hint.collect::<String>());
+            return Err(Problem::new(ProblemKind::Full, why.text).hint(hint));
+        }
+        notes.push(why.in_one_line());
+    }
     let reference = IssueRef { repo: repo.name.clone(), number: enqueue.number.unwrap_or_default() };
     let queued = store(engine, enqueue, &reference, notes).await?;
     engine.repo_was_stored(&repo);

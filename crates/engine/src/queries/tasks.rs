@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::hold::{Hold, Start, hold_of};
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
@@ -15,6 +16,7 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
+use crate::holds;
 use crate::problems::{internal, store_failed};
 use crate::resolve;
 
@@ -31,6 +33,8 @@ pub struct DaemonStatus {
     pub coordinator: Option<RunView>,
     /// Number of queued tasks of the coordinator.
     pub coordinator_queued: u64,
+    /// What keeps queued tasks from starting.
+    pub holds: Vec<Hold>,
 }
 
 /// Returns how many queued tasks run before a queued one; `None` if it is not queued, or paused. Tasks of an issue keep their order,
@@ -75,7 +79,8 @@ async fn by_id(engine: &Engine, name: &str) -> Result<Option<RunView>, Problem> 
         Problem::new(ProblemKind::NotFound, format!("no task {name}"))
             .hint("list all tasks with `kugetsu queue list --all --json`")
     })?;
-    with_current_reason(engine, view).await.map(Some).map_err(store_failed)
+    let holds = holds::current(engine).await.map_err(store_failed)?;
+    with_current_reason(engine, view, &holds).await.map(Some).map_err(store_failed)
 }
 
 /// Returns the latest task of an issue.
@@ -97,11 +102,19 @@ pub fn has_unpushed_commits(view: &RunView) -> bool {
         && outcome.is_some_and(|outcome| outcome.commits > 0 && !outcome.pushed && outcome.verdict != Verdict::Done)
 }
 
-/// Adds to the reason of a task that waits for another issue what that issue is now, unless it can still become done.
+/// Adds to the reason of a queued task what holds it, or, if it waits for another issue, what that issue is now, unless it can
+/// still become done.
 ///
 /// # Errors
 /// The other issue could not be read.
-pub async fn with_current_reason(engine: &Engine, mut view: RunView) -> Result<RunView, StoreError> {
+pub async fn with_current_reason(engine: &Engine, mut view: RunView, holds: &[Hold]) -> Result<RunView, StoreError> {
+    if view.task.state == TaskState::Queued
+        && view.task.not_before.is_none()
+        && let Some(hold) = hold_of(holds, &Start { kind: view.task.kind, repo: &view.reference.repo })
+    {
+        view.task.reason = Some(holds::describe(hold));
+        return Ok(view);
+    }
     if view.task.state == TaskState::Queued
         && let Some(after) = view.task.after
         && let Some(other) = ended_without_success(engine, after).await?
@@ -115,7 +128,8 @@ pub async fn with_current_reason(engine: &Engine, mut view: RunView) -> Result<R
 pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Problem> {
     let view = engine.store().view(issue.id).await.map_err(store_failed)?;
     let view = view.ok_or_else(|| internal(format!("{} has no task", issue.reference)))?;
-    with_current_reason(engine, view).await.map_err(store_failed)
+    let holds = holds::current(engine).await.map_err(store_failed)?;
+    with_current_reason(engine, view, &holds).await.map_err(store_failed)
 }
 
 /// Returns the state of the daemon.
@@ -134,5 +148,6 @@ pub async fn status(engine: &Engine) -> Result<DaemonStatus, Problem> {
         slots_in_use: queue.slots_in_use,
         slots: engine.settings().agents.max,
         queued: queue.queued,
+        holds: holds::current(engine).await.map_err(store_failed)?,
     })
 }

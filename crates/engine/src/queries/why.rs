@@ -16,6 +16,7 @@ use kugetsu_store::view::RunView;
 
 use crate::clock::local_time;
 use crate::engine::Engine;
+use crate::holds;
 use crate::problems::store_failed;
 use crate::queries::{tasks, transcript};
 use crate::resolve;
@@ -152,6 +153,11 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         why.next.push(format!("continue it at once with `kugetsu queue retry {name}`"));
         why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
         return Ok(());
+    }
+    if let Some(hold) = holds::of(engine, task.kind, &issue.reference.repo).await.map_err(store_failed)? {
+        let reason = holds::describe(&hold);
+        why.because.push(reason.text);
+        why.next.extend(reason.hint);
     }
     if issue.state == IssueState::Destroying {
         why.because.push("the files of its issue are being removed".to_owned());

@@ -16,7 +16,7 @@ const ANSWER_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether the issue has to be read again. `has_news` is whether anything else changed in the repository.
 pub(crate) fn is_due(candidate: &Candidate, policy: &Policy, load: Load, has_news: bool, now: Timestamp) -> bool {
-    let is_free = !load.is_paused && limits(policy, load).iter().all(|limit| limit.met == Met::Yes);
+    let is_free = !load.is_paused && !load.is_held && limits(policy, load).iter().all(|limit| limit.met == Met::Yes);
     let unmet = || candidate.conditions.iter().filter(|condition| condition.met != Met::Yes);
     // What ends these is listed as a change of the issue.
     let is_out = |condition: &Condition| matches!(condition.kind, ConditionKind::New | ConditionKind::Open);
@@ -77,7 +77,9 @@ mod tests {
     #[test]
     fn waiting_issue_is_read_again_when_its_conditions_may_have_changed() {
         let free = Load { running: 1, open_pull_requests: 2, ..Load::default() };
-        for kind in [ConditionKind::Running, ConditionKind::OpenPullRequests, ConditionKind::Repository] {
+        for kind in
+            [ConditionKind::Running, ConditionKind::OpenPullRequests, ConditionKind::Repository, ConditionKind::Pause]
+        {
             assert!(due(&[(kind, Met::No)], free, false, 0), "{kind:?}");
         }
         let blocked = [(ConditionKind::Dependencies, Met::No)];
@@ -99,6 +101,7 @@ mod tests {
             Load { running: 2, ..free },
             Load { open_pull_requests: 3, ..free },
             Load { is_paused: true, ..free },
+            Load { is_held: true, ..free },
             Load { rule: Some(RuleLoad { running: 1, max: 1 }), ..free },
         ] {
             assert!(!due(&[], load, true, 1000), "{load:?}");

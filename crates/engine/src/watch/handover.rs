@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::task::{HandoverError, first_task, start};
 use super::trusted::is_trusted;
 use crate::engine::Engine;
+use crate::holds;
 use crate::repo_file::with_current_file;
 use crate::watches::Watch;
 
@@ -72,6 +73,7 @@ pub(crate) async fn judge(
     }
     let Read { facts, text, was_handed_over, error } = facts(engine, watch, &watch.policy, forge, issue, load).await?;
     let mut conditions = conditions(&watch.policy, &facts, load);
+    explain_pause(engine, watch, &mut conditions).await?;
     if let Some((kind, error)) = &error {
         let unread = conditions.iter_mut().find(|condition| condition.kind == *kind);
         unread.into_iter().for_each(|unread| (unread.met, unread.fact) = (Met::Unknown, error.to_string()));
@@ -88,8 +90,20 @@ pub(crate) async fn local_conditions(
     let (task, is_stopped) = work(engine, watch, number).await?;
     let candidate = engine.store().candidate(watch.repo.clone(), number).await?;
     let load = load_of(engine, watch, candidate.and_then(|candidate| candidate.rule).as_deref()).await?;
-    let found = conditions(&watch.policy, &Facts { task, is_stopped, ..Facts::default() }, load);
+    let mut found = conditions(&watch.policy, &Facts { task, is_stopped, ..Facts::default() }, load);
+    explain_pause(engine, watch, &mut found).await?;
     Ok(found.into_iter().filter(|condition| condition.kind.is_local()).collect())
+}
+
+/// Adds since when agents are paused.
+async fn explain_pause(engine: &Engine, watch: &Watch, found: &mut [Condition]) -> Result<(), StoreError> {
+    let unmet = |condition: &&mut Condition| condition.kind == ConditionKind::Pause && condition.met != Met::Yes;
+    if let Some(condition) = found.iter_mut().find(unmet)
+        && let Some(hold) = holds::pause_of(engine, &watch.repo).await?
+    {
+        condition.fact = holds::describe(&hold).text;
+    }
+    Ok(())
 }
 
 /// Starts the issue if every condition is met.
@@ -168,7 +182,8 @@ pub(crate) async fn on_request(
     let watch = &with_current_file(engine, &own, forge).await?;
     let policy =
         Policy { label: None, assignee: None, max_running: None, max_open_pull_requests: None, ..watch.policy.clone() };
-    let load = load(engine, watch).await?;
+    // While agents are paused, its task waits.
+    let load = Load { is_held: false, ..load(engine, watch).await? };
     let Read { facts, text, error, .. } = facts(engine, watch, &policy, forge, &issue, load).await?;
     if let Some((_, error)) = error {
         return Ok(Requested::Refused(error.to_string()));
@@ -417,9 +432,11 @@ pub(crate) async fn load(engine: &Engine, watch: &Watch) -> Result<Load, StoreEr
 /// The load of the repository, and that of a rule.
 async fn load_of(engine: &Engine, watch: &Watch, rule: Option<&str>) -> Result<Load, StoreError> {
     let load = engine.store().watch_load(watch.repo.clone()).await?;
-    Ok(with_rule(watch, &load, rule))
+    let is_held = holds::pause_of(engine, &watch.repo).await?.is_some();
+    Ok(Load { is_held, ..with_rule(watch, &load, rule) })
 }
 
+/// Without pauses.
 pub(crate) fn with_rule(watch: &Watch, load: &WatchLoad, rule: Option<&str>) -> Load {
     let of_rule = |rule: &str| {
         let running = load.running_by_rule.get(rule).copied().unwrap_or_default();
@@ -431,6 +448,7 @@ pub(crate) fn with_rule(watch: &Watch, load: &WatchLoad, rule: Option<&str>) -> 
         unopened_pull_requests: load.unopened_pull_requests,
         rule: rule.and_then(of_rule),
         is_paused: watch.is_paused,
+        is_held: false,
     }
 }
 

@@ -22,6 +22,7 @@ use super::task::HandoverError;
 use crate::backoff;
 use crate::engine::Engine;
 use crate::forges::background;
+use crate::holds;
 use crate::repo_file::{RepoFileError, with_current_file, with_file};
 use crate::watches::{REFUSED_AGAIN, Watch};
 
@@ -83,7 +84,7 @@ async fn poll_one(engine: Engine, watch: Watch) {
     if let Err(error) = notify(&engine, &watch, |_| true).await {
         tracing::warn!(watch = watch.name, %error, "pull requests of a watch are looked at when they change");
     }
-    let (mut settings, mut refusals) = (engine.settings_changes(), 0);
+    let (mut settings, mut holds, mut refusals) = (engine.settings_changes(), engine.hold_changes(), 0);
     loop {
         let left = match poll_if_due(&engine, &watch).await {
             Polled::Early { left } => left,
@@ -99,6 +100,7 @@ async fn poll_one(engine: Engine, watch: Watch) {
                 () = &mut wait => break,
                 // The user may have corrected it.
                 Ok(()) = settings.changed(), if refusals > 0 => break,
+                Ok(()) = holds.changed() => reconsider_waiting(&engine, &watch).await,
                 event = events.recv() => match event {
                     Ok(event) if may_free(&event) => reconsider_waiting(&engine, &watch).await,
                     Ok(_) => {}
@@ -447,6 +449,9 @@ async fn reconsider(
     considered: &BTreeSet<u64>,
     has_news: bool,
 ) -> Result<(), HandoverError> {
+    if holds::pause_of(engine, &watch.repo).await?.is_some() {
+        return Ok(());
+    }
     let mut waiting = engine.store().candidates(watch.repo.clone()).await?;
     waiting.retain(|(number, _)| !considered.contains(number));
     waiting.sort_by_key(|(_, candidate)| candidate.read_at);

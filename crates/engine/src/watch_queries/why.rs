@@ -9,6 +9,7 @@ use kugetsu_api::watch::{ConditionObject, FeedbackObject, FollowObject};
 use kugetsu_api::why::WhyObject;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::rfc3339;
@@ -25,6 +26,7 @@ use super::polls::{objects, with_forge_hint, with_hint};
 use crate::clock::local_time;
 use crate::engine::Engine;
 use crate::forges::known;
+use crate::holds;
 use crate::problems::store_failed;
 use crate::queries::why::why;
 use crate::repo_file::{known_to_be_invalid, with_current_file, with_known_file};
@@ -158,11 +160,13 @@ async fn not_started(engine: &Engine, issue: &IssueRef, unknown: Problem) -> Res
     // What was not read waits for the others.
     let reasons = unmet.iter().filter(|condition| condition.met != Met::Unread);
     because.extend(reasons.map(|condition| format!("{}: {}", condition.kind.name(), condition.fact)));
+    let pause = holds::pause_of(engine, &watch.repo).await.map_err(store_failed)?;
+    let pause = pause.as_ref().map(holds::describe);
     let mut next: Vec<String> = unmet
         .iter()
         // Of what was not read, it is not known whether something has to be done.
         .filter(|condition| condition.met != Met::Unread)
-        .filter_map(|condition| step(condition, &watch, issue))
+        .filter_map(|condition| step(condition, &watch, issue, pause.as_ref()))
         .collect();
     if because.is_empty() && !unmet.is_empty() {
         because.push("the next poll reads what is not known yet".to_owned());
@@ -265,8 +269,8 @@ fn late(watch: &Watch) -> String {
     format!("{} did not answer within {} s", watch.repo.base, READ_LIMIT.as_secs())
 }
 
-/// Returns a step of the user after which a condition may be met.
-fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String> {
+/// Returns a step of the user after which a condition may be met. `pause` is that of agents of the repository.
+fn step(condition: &Condition, watch: &Watch, issue: &IssueRef, pause: Option<&Reason>) -> Option<String> {
     let name = &watch.name;
     Some(match condition.kind {
         ConditionKind::Label => format!("give {issue} the label {:?} on the server", watch.policy.label.as_ref()?),
@@ -282,6 +286,7 @@ fn step(condition: &Condition, watch: &Watch, issue: &IssueRef) -> Option<String
             watch.policy.mark()?
         ),
         ConditionKind::Repository => format!("resume with `kugetsu watch resume {name}`"),
+        ConditionKind::Pause => pause?.hint.clone()?,
         ConditionKind::Running => {
             format!("raise the limit with `kugetsu config set watch.{name}.max_running <number>`")
         }

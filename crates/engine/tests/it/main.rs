@@ -8,6 +8,7 @@ mod destroy;
 mod every_step;
 mod files;
 mod gc;
+mod holds;
 mod loop_page;
 mod many_runs;
 mod models;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
@@ -22,7 +23,7 @@ use super::readers::Readers;
 use super::recover::add_missing_effects;
 use super::save::set_source;
 use super::writer::{Request, Writer};
-use super::{connection, error, read, schema, watches};
+use super::{connection, error, pauses, read, schema, watches};
 use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
@@ -271,8 +272,20 @@ impl Driver for Sqlite {
         self.readers.query(move |connection| read::runs(connection, &query))
     }
 
-    fn queue(&self, slots: usize) -> Reply<'_, Queue> {
-        self.readers.query(move |connection| read::queue(connection, slots))
+    fn queue(&self, slots: usize, holds: Vec<Hold>) -> Reply<'_, Queue> {
+        self.readers.query(move |connection| read::queue(connection, slots, &holds))
+    }
+
+    fn pauses(&self) -> Reply<'_, Vec<Pause>> {
+        self.readers.query(pauses::pauses)
+    }
+
+    fn add_pause(&self, pause: Pause) -> Reply<'_, ()> {
+        self.change(move |connection| pauses::add_pause(connection, &pause))
+    }
+
+    fn remove_pause(&self, repo: Option<RepoRef>) -> Reply<'_, ()> {
+        self.change(move |connection| pauses::remove_pause(connection, repo.as_ref()))
     }
 
     fn queue_position(&self, task: TaskId) -> Reply<'_, Option<u64>> {

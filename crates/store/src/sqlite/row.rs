@@ -335,7 +335,7 @@ pub(super) fn feedback(columns: &mut Columns<'_>) -> Result<Record, StoreError> 
     Ok(Record { kind, fingerprint, given, state, answered: columns.owned()? })
 }
 
-fn repo_ref(columns: &mut Columns<'_>) -> Result<RepoRef, StoreError> {
+pub(super) fn repo_ref(columns: &mut Columns<'_>) -> Result<RepoRef, StoreError> {
     let base = columns.read(|value| ServerBase::new(text(value)?).map_err(|error| error.to_string()))?;
     let project = columns.read(|value| ProjectPath::new(text(value)?).map_err(|error| error.to_string()))?;
     Ok(RepoRef { base, project })

@@ -4,8 +4,9 @@ use jiff::SignedDuration;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_domain::task::TaskKind;
+use kugetsu_engine::pauses::{pause, resume};
 use kugetsu_store::write::Precondition;
-use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::issue::{Issue, Subject};
 use uuid::Uuid;
 
 use super::stage::{Failure, PROJECT, START, Stage};
@@ -48,6 +49,51 @@ async fn why_shows_what_prevented_the_start_of_an_issue_that_meets_every_conditi
     let says = |part: &str| why.because.iter().any(|reason| reason.contains(part));
     assert!(says("the last poll of the repository failed: ") && says("503"), "{why:?}");
     stage.forge.recover();
+    stage.pull_request(&daemon, issue).await;
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn issue_of_a_paused_repository_is_not_started_and_is_at_once_when_it_is_resumed() {
+    let stage = Stage::new(ForgeKind::Gitea).await;
+    let daemon = stage.daemon();
+    let repo = Some(stage.world.repo.name.clone());
+    pause(&daemon.engine, repo.clone()).await.unwrap();
+    let issue = stage.hand_over();
+    let waits = async || {
+        let candidate = daemon.store.candidate(stage.world.repo.name.clone(), issue).await.unwrap()?;
+        (!candidate.conditions.is_empty()).then_some(())
+    };
+    stage.until(&daemon, "the candidate", waits).await;
+    stage.pass_in_steps(&daemon, SignedDuration::from_mins(10)).await;
+    let why = stage.explain(&daemon, issue).await;
+    assert_eq!(why.state, None, "{why:?}");
+    let row = why.conditions.iter().find(|condition| condition.name == "pause").unwrap();
+    assert!(row.met == "no" && row.fact.contains("acme/api is paused since 2026-01-0"), "{why:?}");
+    assert!(why.next.iter().any(|step| step.contains("kugetsu resume ")), "{why:?}");
+    assert!(!why.next.iter().any(|step| step.contains("kugetsu watch resume")), "{why:?}");
+    assert_eq!(daemon.engine.stall(), None);
+    let before = daemon.engine.clock().now();
+    resume(&daemon.engine, repo).await.unwrap();
+    stage.settle(&daemon).await;
+    stage.known(&daemon, &daemon.reference(issue)).await;
+    assert_eq!(daemon.engine.clock().now(), before, "it waits for no poll");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn person_who_starts_an_issue_of_a_paused_repository_queues_it() {
+    let stage = Stage::new(ForgeKind::Gitea).await;
+    let daemon = stage.daemon();
+    let issue = stage.forge.issue(PROJECT, Issue::new("It is slow").author("kim"));
+    stage.pass_in_steps(&daemon, SignedDuration::from_mins(2)).await;
+    pause(&daemon.engine, None).await.unwrap();
+    stage.forge.comment(PROJECT, Subject::Issue(issue), "kim", "/kugetsu start");
+    stage.known(&daemon, &daemon.reference(issue)).await;
+    stage.pass_in_steps(&daemon, SignedDuration::from_mins(10)).await;
+    assert_eq!(daemon.state(issue).await, "queued");
+    assert!(stage.why(&daemon, issue).await.contains("everything is paused since "));
+    resume(&daemon.engine, None).await.unwrap();
     stage.pull_request(&daemon, issue).await;
     daemon.kill().await;
 }

@@ -1,5 +1,6 @@
 //! The queue.
 
+use kugetsu_domain::hold::{Hold, Start, hold_of};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::schedule::Candidate;
 use kugetsu_domain::task::TaskKind;
@@ -7,12 +8,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::StoreError;
 use crate::query::Queue;
-use crate::sqlite::row::Columns;
+use crate::sqlite::row::{Columns, repo_ref};
 
 /// Most candidates of a kind that needs no slot. The next pass of the scheduler gets the rest.
 const UNLIMITED_PER_PASS: usize = 1000;
 
-pub(in crate::sqlite) fn queue(connection: &Connection, slots: usize) -> Result<Queue, StoreError> {
+pub(in crate::sqlite) fn queue(connection: &Connection, slots: usize, holds: &[Hold]) -> Result<Queue, StoreError> {
     let mut queue = Queue::default();
     for kind in TaskKind::ALL {
         let queued: u64 =
@@ -21,9 +22,11 @@ pub(in crate::sqlite) fn queue(connection: &Connection, slots: usize) -> Result<
         if matches!(kind, TaskKind::Delegate | TaskKind::Report) {
             queue.coordinator_queued += queued;
         }
-        if queued > 0 {
+        // While everything is held, a long queue is not even read.
+        let is_held = kind.needs_agent() && holds.iter().any(Hold::is_global);
+        if queued > 0 && !is_held {
             let limit = if kind.needs_slot() { slots } else { UNLIMITED_PER_PASS };
-            candidates(connection, kind, limit, &mut queue.candidates)?;
+            candidates(connection, (kind, limit), holds, &mut queue.candidates)?;
         }
     }
     let mut statement = connection.prepare_cached(RUNNING)?;
@@ -40,8 +43,8 @@ const RUNNING: &str = "\
 
 fn candidates(
     connection: &Connection,
-    kind: TaskKind,
-    limit: usize,
+    (kind, limit): (TaskKind, usize),
+    holds: &[Hold],
     candidates: &mut Vec<Candidate>,
 ) -> Result<(), StoreError> {
     if limit == 0 {
@@ -54,7 +57,11 @@ fn candidates(
         && let Some(row) = rows.next()?
     {
         let mut columns = Columns::of("task", row);
-        match columns.parsed().and_then(|task| Ok(Candidate { task, issue: columns.parsed()?, kind })) {
+        let candidate = columns
+            .parsed()
+            .and_then(|task| Ok(Candidate { task, issue: columns.parsed()?, kind, repo: repo_ref(&mut columns)? }));
+        match candidate {
+            Ok(Candidate { repo, .. }) if hold_of(holds, &Start { kind, repo: &repo }).is_some() => {}
             Ok(candidate) => {
                 candidates.push(candidate);
                 found += 1;
@@ -70,11 +77,12 @@ fn candidates(
 /// Queued tasks of one kind that can start: the oldest live task of an open issue, not paused, and what it comes after is done.
 // INDEXED BY: after ANALYZE on a full queue, SQLite's planner does not use this index and sorts the whole table.
 const CANDIDATES: &str = "\
-    SELECT t.id, t.issue FROM tasks t INDEXED BY tasks_queue \
+    SELECT t.id, t.issue, p.base, p.project FROM tasks t INDEXED BY tasks_queue \
+        CROSS JOIN issues i ON i.id = t.issue LEFT JOIN repos p ON p.id = i.repo \
     WHERE t.state = 'queued' AND t.kind = ? AND t.not_before IS NULL \
         AND NOT EXISTS (SELECT 1 FROM tasks o INDEXED BY tasks_live WHERE o.issue = t.issue \
             AND o.state IN ('queued', 'running') AND (o.state = 'running' OR o.seq < t.seq)) \
-        AND (SELECT i.state FROM issues i WHERE i.id = t.issue) = 'open' \
+        AND i.state = 'open' \
         AND (t.after IS NULL \
             OR (SELECT d.state FROM tasks d WHERE d.issue = t.after ORDER BY d.seq DESC LIMIT 1) = 'done') \
     ORDER BY t.priority DESC, t.seq";

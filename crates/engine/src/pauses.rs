@@ -1,0 +1,92 @@
+//! `kugetsu pause` and `kugetsu resume`: no agent starts in a repository, or anywhere.
+
+use std::path::Path;
+
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::hold::{Hold, Pause};
+use kugetsu_domain::reference::RepoRef;
+
+use crate::engine::Engine;
+use crate::holds;
+use crate::problems::store_failed;
+use crate::queries::repos;
+
+/// The result of a request.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The pause that was made or ended, or the one that there was already.
+    pub pause: Option<Pause>,
+    /// Whether the request changed anything.
+    pub has_changed: bool,
+    /// The holds afterwards.
+    pub holds: Vec<Hold>,
+}
+
+/// Pauses a repository, or everything. Runs in progress continue.
+///
+/// # Errors
+/// The database failed.
+pub async fn pause(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, Problem> {
+    let before = find(engine, repo.as_ref()).await?;
+    let pause = before.clone().unwrap_or_else(|| Pause { repo, since: engine.now() });
+    if before.is_none() {
+        engine.store().add_pause(pause.clone()).await.map_err(store_failed)?;
+        // A task that was chosen before is claimed now, or not at all.
+        drop(engine.claims().lock().await);
+        tracing::info!(repo = name(pause.repo.as_ref()), "paused: no agent starts");
+        engine.holds_changed();
+    }
+    let holds = holds::current(engine).await.map_err(store_failed)?;
+    Ok(Changed { pause: Some(pause), has_changed: before.is_none(), holds })
+}
+
+/// Ends the pause of a repository, or of everything. Pauses of single repositories outlast that of everything.
+///
+/// # Errors
+/// The database failed.
+pub async fn resume(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, Problem> {
+    let before = find(engine, repo.as_ref()).await?;
+    if before.is_some() {
+        engine.store().remove_pause(repo.clone()).await.map_err(store_failed)?;
+        tracing::info!(repo = name(repo.as_ref()), "resumed");
+        engine.holds_changed();
+    }
+    let holds = holds::current(engine).await.map_err(store_failed)?;
+    Ok(Changed { has_changed: before.is_some(), pause: before, holds })
+}
+
+async fn find(engine: &Engine, repo: Option<&RepoRef>) -> Result<Option<Pause>, Problem> {
+    let pauses = engine.store().pauses().await.map_err(store_failed)?;
+    Ok(pauses.into_iter().find(|pause| pause.repo.as_ref() == repo))
+}
+
+fn name(repo: Option<&RepoRef>) -> String {
+    repo.map_or_else(|| "all".to_owned(), ToString::to_string)
+}
+
+/// Returns the repository that `typed` names: one that kugetsu has worked on, or a watched one.
+///
+/// # Errors
+/// It is neither, or several have that name.
+pub async fn repo(engine: &Engine, typed: &str, cwd: &Path) -> Result<RepoRef, Problem> {
+    let number = typed.rsplit_once('#').map(|(_, number)| number);
+    if number.is_some_and(|number| number.parse::<u64>().is_ok()) {
+        return Err(Problem::new(ProblemKind::Usage, format!("{typed} is an issue, not a repository"))
+            .hint(format!("continue an issue with `kugetsu continue {typed} \"<message>\"`")));
+    }
+    match repos::find(engine, typed, cwd).await {
+        Ok(repo) => return Ok(repo.name),
+        Err(problem) if problem.kind == ProblemKind::NotFound => {}
+        Err(problem) => return Err(problem),
+    }
+    let settings = engine.settings();
+    let is_named = |repo: &RepoRef| {
+        let names = [repo.to_string(), format!("{}/{}", repo.base, repo.project), repo.project.to_string()];
+        names.iter().any(|name| name.eq_ignore_ascii_case(typed))
+    };
+    let watched = settings.watches.iter().find(|watch| watch.name == typed || is_named(&watch.repo));
+    watched.map(|watch| watch.repo.clone()).ok_or_else(|| {
+        Problem::new(ProblemKind::NotFound, format!("kugetsu neither works on nor watches a repository {typed}"))
+            .hint("list the repositories with `kugetsu repo list` or `kugetsu watch list`")
+    })
+}

@@ -1,0 +1,98 @@
+//! What keeps queued tasks from starting.
+
+use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::reference::{ProjectPath, RepoRef};
+use kugetsu_domain::task::TaskKind;
+use kugetsu_engine::pauses::{pause, resume};
+use kugetsu_engine::queries::{tasks, why};
+use kugetsu_engine::queue::cancel;
+use kugetsu_store::write::Precondition;
+use uuid::Uuid;
+
+use crate::world::{Daemon, World, repo};
+
+/// Waits until the runs of these messages have begun.
+async fn started(world: &World, daemon: &Daemon, messages: &[&str]) {
+    let is_started = async || (world.machine.started() == messages).then_some(());
+    daemon.until(&format!("the start of {messages:?}"), is_started).await;
+}
+
+/// Lets a push run to its end. What could start before it has started then.
+async fn push(daemon: &Daemon, number: u64) {
+    daemon.enqueue(number, TaskKind::Push, "push", Precondition::Any).await;
+    daemon.settled(number).await;
+}
+
+async fn why_not(daemon: &Daemon, number: u64) -> why::Why {
+    let reference = daemon.reference(number).to_string();
+    why::why(&daemon.engine, &reference, "/".as_ref()).await.unwrap()
+}
+
+#[tokio::test]
+async fn paused_queue_starts_no_agent_and_keeps_its_order_over_restarts() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.start(1, "wait").await;
+    started(&world, &daemon, &["wait"]).await;
+    assert!(pause(&daemon.engine, None).await.unwrap().has_changed);
+    let again = pause(&daemon.engine, None).await.unwrap();
+    assert!(!again.has_changed && again.pause.is_some(), "{again:?}");
+    let message = ["done 2", "done 3", "done 4"];
+    for (number, message) in (2..).zip(message) {
+        daemon.start(number, message).await;
+    }
+    daemon.enqueue(1, TaskKind::Continue, "done 1", Precondition::Continuable).await;
+    push(&daemon, 9).await;
+    assert_eq!(world.machine.started(), ["wait", "push"], "a run in progress continues, and a push needs no agent");
+    daemon.kill().await;
+
+    let daemon = world.daemon();
+    push(&daemon, 9).await;
+    assert_eq!(world.machine.started(), ["wait", "push", "push"]);
+    let why = why_not(&daemon, 3).await;
+    assert!(why.because[0].starts_with("everything is paused since 2023-11-"), "{why:?}");
+    assert_eq!(why.next[0], "resume with `kugetsu resume`");
+    let status = tasks::status(&daemon.engine).await.unwrap();
+    assert_eq!((status.running, status.queued, status.holds.len()), (1, 4, 1));
+    let task = daemon.issue(1).await.running_task().unwrap().id;
+    cancel(&daemon.engine, task).await.unwrap();
+    push(&daemon, 8).await;
+    assert_eq!(world.machine.started().len(), 4, "neither the free slot nor the free issue starts an agent");
+
+    let resumed = resume(&daemon.engine, None).await.unwrap();
+    assert!(resumed.has_changed && resumed.holds.is_empty(), "{resumed:?}");
+    assert!(!resume(&daemon.engine, None).await.unwrap().has_changed);
+    for number in 1..=4 {
+        daemon.settled(number).await;
+    }
+    let begun = world.machine.started().split_off(4);
+    let starts: Vec<&String> = begun.iter().filter(|message| *message != "done 1").collect();
+    assert_eq!((starts, begun.len()), (message.map(str::to_owned).iter().collect(), 4));
+}
+
+#[tokio::test]
+async fn paused_repository_holds_back_no_other_however_long_its_queue_is() {
+    let world = World::new(2).await;
+    let daemon = world.daemon();
+    pause(&daemon.engine, Some(repo().name)).await.unwrap();
+    for number in 1..=20 {
+        daemon.start(number, "done held").await;
+    }
+    let other = RepoRef { project: ProjectPath::new("acme/web").unwrap(), ..repo().name };
+    let id = TaskId::new(Uuid::now_v7());
+    let mut elsewhere = world.request(id, 1, TaskKind::Start, "done", Precondition::Idle);
+    elsewhere.repo.name = other;
+    daemon.engine.store().enqueue(elsewhere, daemon.engine.clock().now()).await.unwrap();
+    started(&world, &daemon, &["done"]).await;
+    let why = why_not(&daemon, 20).await;
+    assert!(why.because[0].starts_with("forge.test/acme/api is paused since "), "{why:?}");
+    assert_eq!(why.next[0], "resume with `kugetsu resume forge.test/acme/api`");
+    // Everything else is not what was paused.
+    assert!(!resume(&daemon.engine, None).await.unwrap().has_changed);
+    push(&daemon, 30).await;
+    assert_eq!(world.machine.started(), ["done", "push"]);
+    resume(&daemon.engine, Some(repo().name)).await.unwrap();
+    for number in 1..=20 {
+        daemon.settled(number).await;
+    }
+}
