@@ -15,6 +15,7 @@ use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreReque
 use crate::run::{RunObject, RunQuery, ToolText};
 use crate::run_spec::RunnerControl;
 use crate::status::{HealthObject, StatusObject};
+use crate::stop::{StopRequest, StoppedObject};
 use crate::task::{CleanRequest, CleanedTasks, MoveTaskRequest, TaskObject, TaskQuery, TaskRequest, TasksQuery};
 use crate::watch::{PollObject, PollRequest, ProbeObject, ProbeRequest, WatchObject};
 use crate::why::WhyObject;
@@ -40,6 +41,9 @@ pub const RELOAD: Endpoint<NoFields, ()> = Endpoint::post("/v1/reload");
 pub const PAUSE: Endpoint<PauseRequest, PauseObject> = Endpoint::post("/v1/pause");
 /// Ends a pause.
 pub const RESUME: Endpoint<PauseRequest, PauseObject> = Endpoint::post("/v1/resume");
+
+/// Ends agents at once. It answers when they are gone.
+pub const STOP_RUNS: Endpoint<StopRequest, StoppedObject> = Endpoint::post("/v1/runs/stop");
 
 /// Removes what is old from the home.
 pub const GC: Endpoint<GcRequest, GcObject> = Endpoint::post("/v1/gc");

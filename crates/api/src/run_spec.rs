@@ -295,7 +295,11 @@ pub enum RunnerControl {
     Ready,
     /// The run was canceled and has to end.
     #[serde(rename = "stop")]
-    Cancel,
+    Cancel {
+        /// Whether the agent gets no time to end its turn.
+        #[serde(default)]
+        at_once: bool,
+    },
     /// The settings changed.
     Limits(Limits),
     /// The run is over for the daemon, or the issue has another one. Later reports are ignored.
@@ -312,7 +316,9 @@ mod tests {
         let limits = Limits { timeout_seconds: 7, silence_seconds: 5, max_repeats: 20 };
         let wire = |control: &RunnerControl| serde_json::to_string(control).unwrap();
         assert_eq!(wire(&RunnerControl::Ready), r#"{"order":"hello"}"#);
-        assert_eq!(wire(&RunnerControl::Cancel), r#"{"order":"stop"}"#);
+        assert_eq!(wire(&RunnerControl::Cancel { at_once: false }), r#"{"order":"stop","at_once":false}"#);
+        let earlier: RunnerControl = serde_json::from_str(r#"{"order":"stop"}"#).unwrap();
+        assert_eq!(earlier, RunnerControl::Cancel { at_once: false });
         assert_eq!(
             wire(&RunnerControl::Limits(limits)),
             r#"{"order":"limits","timeout_seconds":7,"silence_seconds":5,"max_repeats":20}"#

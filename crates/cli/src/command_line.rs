@@ -16,7 +16,7 @@ const WIDTH: usize = 80;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Work on issues", &["start", "continue", "answer", "push", "delegate", "attach", "set-pr", "destroy", "rescue"]),
     ("See what happens", &["status", "list", "logs", "why", "diff", "path"]),
-    ("Control the queue", &["queue", "pause", "resume"]),
+    ("Control the queue", &["queue", "pause", "resume", "stop"]),
     (
         "Set up",
         &[
@@ -35,10 +35,10 @@ const OTHER_VERBS: [(&str, &str); 27] = [
     ("hold", "pause"),
     ("unpause", "resume"),
     ("send", "continue"),
-    ("stop", "queue cancel"),
     ("cancel", "queue cancel"),
-    ("kill", "queue cancel"),
-    ("abort", "queue cancel"),
+    ("kill", "stop"),
+    ("abort", "stop"),
+    ("panic", "stop --all"),
     ("retry", "queue retry"),
     ("rerun", "queue retry"),
     ("clean", "queue clean"),
@@ -155,7 +155,7 @@ mod tests {
             let failure = unknown_command(error, &Cli::command()).unwrap();
             format!("{}; {}", failure.message, failure.hints.join("; "))
         };
-        assert_eq!(shown(&["stop", "."]), "no command \"stop\"; run `kugetsu queue cancel`");
+        assert_eq!(shown(&["cancel", "."]), "no command \"cancel\"; run `kugetsu queue cancel`");
         assert!(
             shown(&["statsu"]).starts_with("no command \"statsu\"; did you mean `status`?; "),
             "{}",

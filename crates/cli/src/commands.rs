@@ -31,6 +31,7 @@ pub(crate) mod server;
 pub(crate) mod set_pr;
 pub(crate) mod start;
 pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod tools;
 pub(crate) mod validate;
 pub(crate) mod version;
@@ -86,6 +87,7 @@ enum Command {
     Queue(queue::Queue),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    Stop(stop::Stop),
     Attach(attach::Attach),
     SetPr(set_pr::SetPr),
     Destroy(destroy::Destroy),
@@ -144,6 +146,7 @@ impl Cli {
             Command::Path(args) => block_on(diff::print_path(&home()?, args)),
             Command::Queue(args) => block_on(queue::run(&home()?, args)),
             Command::Pause(args) => block_on(pause::pause(&home()?, args)),
+            Command::Stop(args) => block_on(stop::run(&home()?, args)),
             Command::Resume(args) => block_on(pause::resume(&home()?, args)),
             Command::Attach(args) => block_on(attach::run(&home()?, args)),
             Command::SetPr(args) => block_on(set_pr::run(&home()?, args)),

@@ -21,11 +21,13 @@ struct Entry {
     transcript: watch::Sender<u64>,
     /// Whether the run was canceled.
     canceled: watch::Sender<bool>,
+    /// Whether its agent gets no time to end its turn.
+    is_stopped: bool,
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { inbox: None, transcript: watch::Sender::new(0), canceled: watch::Sender::new(false) }
+        Self { inbox: None, transcript: watch::Sender::new(0), canceled: watch::Sender::new(false), is_stopped: false }
     }
 }
 
@@ -51,7 +53,24 @@ impl RunnerConnections {
         if let Some(entry) = self.entries().get(&run) {
             entry.canceled.send_replace(true);
         }
-        self.send(run, RunnerControl::Cancel);
+        self.send(run, RunnerControl::Cancel { at_once: false });
+    }
+
+    /// Makes a runner end its agent at once, also one that connects later.
+    pub fn stop(&self, run: RunId) {
+        self.entries().entry(run).or_default().is_stopped = true;
+        self.send(run, RunnerControl::Cancel { at_once: true });
+    }
+
+    /// Whether its agent has to end at once.
+    pub(crate) fn is_stopped(&self, run: RunId) -> bool {
+        self.entries().get(&run).is_some_and(|entry| entry.is_stopped)
+    }
+
+    /// Whether a runner listens.
+    pub(crate) fn is_connected(&self, run: RunId) -> bool {
+        let entries = self.entries();
+        entries.get(&run).and_then(|entry| entry.inbox.as_ref()).is_some_and(|inbox| !inbox.is_closed())
     }
 
     /// Follows whether the run is canceled from now on. The channel closes when the run is over.

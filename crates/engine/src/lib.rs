@@ -40,6 +40,7 @@ pub mod schema;
 pub mod settings;
 mod sizes;
 mod stall;
+pub mod stop;
 mod turns;
 mod watch;
 pub mod watch_queries;

@@ -45,7 +45,7 @@ pub async fn cancel(engine: &Engine, task: TaskId) -> Result<Changed, Problem> {
 
 /// Warnings about what stays queued although a task of the issue was canceled: the issue's other tasks, which start without
 /// it, and tasks that wait for the issue, which do not start any more by themselves.
-async fn stays_queued(engine: &Engine, issue: &Issue, canceled: TaskId) -> Result<Vec<String>, Problem> {
+pub(crate) async fn stays_queued(engine: &Engine, issue: &Issue, canceled: TaskId) -> Result<Vec<String>, Problem> {
     let name = &issue.reference;
     let is_queued = |task: &&Task| task.state == TaskState::Queued && task.id != canceled;
     let own: Vec<String> = issue.tasks.iter().filter(is_queued).map(|task| task.id.to_string()).collect();

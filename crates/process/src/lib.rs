@@ -15,6 +15,8 @@ mod tree;
 pub use child::{Completed, Filter, OneShot, RunError, find_on_path, is_executable, run, run_watched, shebang};
 pub use marker::{InvalidMarker, MARKER, Marker};
 pub use nix::unistd::Pid;
-pub use sweep::{Swept, Worker, kill_with_arguments, leftover_processes, remove_abandoned_cgroups, sweep, working_in};
+pub use sweep::{
+    Swept, Worker, kill_with_arguments, leftover_processes, remove_abandoned_cgroups, sweep, sweep_all, working_in,
+};
 pub use tracking::{Tracking, adopt_orphans};
 pub use tree::{SpawnError, Tree, TreeExit, TreeSpec};

@@ -39,10 +39,18 @@ pub fn remove_abandoned_cgroups() -> usize {
 /// # Errors
 /// Fails if processes cannot be listed, or the empty cgroup cannot be removed. Processes found until then are ended.
 pub async fn sweep(marker: &Marker) -> io::Result<Swept> {
-    let membership =
-        Membership { marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Membership::default() };
+    sweep_all(std::slice::from_ref(marker), GRACE).await
+}
+
+/// As [`sweep`], for several runs at once, of which the runners may be alive, and with another time between SIGTERM and SIGKILL.
+///
+/// # Errors
+/// As for [`sweep`].
+pub async fn sweep_all(markers: &[Marker], grace: Duration) -> io::Result<Swept> {
+    let cgroups = markers.iter().flat_map(Cgroup::find).collect();
+    let membership = Membership { markers: markers.to_vec(), cgroups, ..Membership::default() };
     let mut killer = TreeKiller::new(ProcessTable::best(), membership)?;
-    killer.terminate(GRACE).await?;
+    killer.terminate(grace).await?;
     let survivors = killer.kill().await?;
     if survivors.is_empty() {
         killer.drop_empty_cgroups().await?;
@@ -64,7 +72,7 @@ pub async fn kill_with_arguments(arguments: &[OsString], marker: &Marker) -> io:
     // Without such a process the rest of the run is left to be killed.
     for root in if roots.is_empty() { vec![None] } else { roots } {
         let membership =
-            Membership { root, marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Membership::default() };
+            Membership { root, markers: vec![marker.clone()], cgroups: Cgroup::find(marker), ..Membership::default() };
         let mut killer = TreeKiller::new(table, membership)?;
         let survivors = killer.kill().await?;
         if survivors.is_empty() {

@@ -168,7 +168,7 @@ impl Tree {
             root: Some(child.pid()),
             orphans: adopts,
             // No member gets lost if orphans are adopted, and reading the environments of all processes is slow.
-            marker: (!adopts).then_some(spec.marker),
+            markers: if adopts { Vec::new() } else { vec![spec.marker] },
             cgroups: cgroup.into_iter().collect(),
         };
         let killer = TreeKiller::new(table, membership)?;

@@ -15,6 +15,7 @@ mod router;
 mod routes;
 mod runs;
 mod serve;
+mod stops;
 mod tasks;
 mod watches;
 

@@ -17,7 +17,7 @@ pub(crate) async fn pause(app: AppState, request: PauseRequest) -> Result<PauseO
     let repo = repo(&app, &request).await?;
     detached(async move {
         let changed = pauses::pause(&app.engine, repo.clone()).await?;
-        object(&app.engine, repo, changed, true).await
+        pause_object(&app.engine, repo, changed, true).await
     })
     .await
 }
@@ -26,7 +26,7 @@ pub(crate) async fn resume(app: AppState, request: PauseRequest) -> Result<Pause
     let repo = repo(&app, &request).await?;
     detached(async move {
         let changed = pauses::resume(&app.engine, repo.clone()).await?;
-        object(&app.engine, repo, changed, false).await
+        pause_object(&app.engine, repo, changed, false).await
     })
     .await
 }
@@ -40,7 +40,7 @@ async fn repo(app: &AppState, request: &PauseRequest) -> Result<Option<RepoRef>,
     }
 }
 
-async fn object(
+pub(crate) async fn pause_object(
     engine: &Engine,
     repo: Option<RepoRef>,
     changed: Changed,

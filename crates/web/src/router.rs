@@ -12,7 +12,7 @@ use kugetsu_engine::Engine;
 use crate::api_error::ApiError;
 use crate::app_state::{AppState, Control};
 use crate::routes::Routes;
-use crate::{daemon, issues, pauses, runs, tasks, watches};
+use crate::{daemon, issues, pauses, runs, stops, tasks, watches};
 
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
     let requests = control.requests.clone();
@@ -25,6 +25,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::RELOAD, daemon::reload)
         .add(endpoints::PAUSE, pauses::pause)
         .add(endpoints::RESUME, pauses::resume)
+        .add(endpoints::STOP_RUNS, stops::stop)
         .add(endpoints::GC, daemon::gc)
         .add(endpoints::QUEUE_TASK, tasks::queue)
         .add_list(endpoints::LIST_TASKS, tasks::list)

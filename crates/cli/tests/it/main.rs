@@ -41,6 +41,7 @@ mod sandboxed_agents;
 mod server;
 mod settings;
 mod start;
+mod stop;
 mod terminal;
 mod times;
 mod unfinished;

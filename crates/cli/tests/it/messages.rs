@@ -394,6 +394,8 @@ fn issue_states(recorder: &mut Recorder<'_>) {
         &["resume"],
         &["resume", "local/demo"],
         &["resume", "local/demo"],
+        &["stop"],
+        &["stop", "local/demo#5", "local/demo#9"],
     ] {
         recorder.run(&world, &here, args);
     }

@@ -110,14 +110,15 @@ pub async fn connect(
     };
     let issue = engine.store().issue_by_id(lease.issue).await?;
     let cancel = issue.running_task().is_some_and(|task| task.cancel_requested);
-    Ok((first_messages(engine, cancel), Some(messages)))
+    Ok((first_messages(engine, run, cancel), Some(messages)))
 }
 
 /// Everything that a runner may have missed while it was not connected.
-fn first_messages(engine: &Engine, cancel: bool) -> Vec<RunnerControl> {
+fn first_messages(engine: &Engine, run: RunId, cancel: bool) -> Vec<RunnerControl> {
     let mut messages = vec![RunnerControl::Ready, RunnerControl::Limits(engine.limits())];
-    if cancel {
-        messages.push(RunnerControl::Cancel);
+    let at_once = engine.runners().is_stopped(run);
+    if cancel || at_once {
+        messages.push(RunnerControl::Cancel { at_once });
     }
     messages
 }

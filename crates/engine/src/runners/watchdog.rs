@@ -61,7 +61,7 @@ pub(crate) async fn wait<T>(
 }
 
 /// Kills the runner and everything that it started.
-async fn kill(engine: &Engine, run: RunId) -> Result<(), String> {
+pub(crate) async fn kill(engine: &Engine, run: RunId) -> Result<(), String> {
     let marker = marker(engine.home(), &run.to_string()).map_err(|error| error.to_string())?;
     // As `launch` starts it.
     let arguments = [OsString::from("runner"), engine.home().run(run).path().into()];

@@ -381,7 +381,7 @@ impl Runner {
             let run = self.run;
             let connect = |engine: Engine| async move { report::connect(&engine, run).await };
             let (first, inbox) = self.machine.call(connect).await;
-            if first.contains(&RunnerControl::Cancel) {
+            if first.iter().any(|message| matches!(message, RunnerControl::Cancel { .. })) {
                 return;
             }
             let Some(mut inbox) = inbox else { return };
@@ -389,7 +389,7 @@ impl Runner {
             loop {
                 tokio::select! {
                     message = inbox.recv() => match message {
-                        Some(RunnerControl::Cancel) => return,
+                        Some(RunnerControl::Cancel { .. }) => return,
                         Some(_) => {}
                         None => break,
                     },

@@ -51,7 +51,7 @@ pub(crate) struct Membership {
     pub(crate) root: Option<Pid>,
     /// Whether children of this process that it did not start belong to the tree.
     pub(crate) orphans: bool,
-    pub(crate) marker: Option<Marker>,
+    pub(crate) markers: Vec<Marker>,
     pub(crate) cgroups: Vec<Cgroup>,
 }
 
@@ -250,9 +250,9 @@ impl TreeKiller {
         if self.membership.orphans {
             registry::lock().reap_orphans();
         }
-        let marked = match &self.membership.marker {
-            Some(marker) => marked_pids(self.table, marker).await?,
-            None => Vec::new(),
+        let marked = match self.membership.markers.as_slice() {
+            [] => Vec::new(),
+            markers => marked_pids(self.table, markers).await?,
         };
         let table = self.table.list().await?;
         self.members(&table, &marked)
@@ -302,9 +302,10 @@ impl TreeKiller {
     }
 }
 
-async fn marked_pids(table: ProcessTable, marker: &Marker) -> io::Result<Vec<i32>> {
+async fn marked_pids(table: ProcessTable, markers: &[Marker]) -> io::Result<Vec<i32>> {
     let marked = table.marked(MARKER).await?;
-    Ok(marked.into_iter().filter(|(_, value)| value == marker.id().as_bytes()).map(|(pid, _)| pid).collect())
+    let is_meant = |value: &[u8]| markers.iter().any(|marker| value == marker.id().as_bytes());
+    Ok(marked.into_iter().filter(|(_, value)| is_meant(value)).map(|(pid, _)| pid).collect())
 }
 
 /// Returns the seeds with all their descendants and all processes of their groups, repeatedly until nothing is added.

@@ -58,6 +58,19 @@ impl Interrupts {
         }
     }
 
+    /// Whether the agent gets no time to end its turn.
+    pub(crate) fn is_at_once(&self) -> bool {
+        self.control.borrow().at_once
+    }
+
+    /// Waits until the agent gets no time to end its turn.
+    pub(crate) async fn at_once(&self) {
+        // Without a daemon, nothing changes any more.
+        if self.control.clone().wait_for(|control| control.at_once).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     fn check(&mut self) -> Option<Interruption> {
         let control = *self.control.borrow_and_update();
         if let Some(limits) = control.limits {

@@ -24,6 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Control {
     pub(crate) cancel: bool,
+    /// Whether the agent gets no time to end its turn. Implies `cancel`.
+    pub(crate) at_once: bool,
     /// The run is over for the daemon.
     pub(crate) superseded: bool,
     /// The limits, if they have changed.
@@ -93,7 +95,10 @@ impl Reporter {
             let before = *control;
             match message {
                 RunnerControl::Ready => {}
-                RunnerControl::Cancel => control.cancel = true,
+                RunnerControl::Cancel { at_once } => {
+                    control.cancel = true;
+                    control.at_once |= at_once;
+                }
                 RunnerControl::Superseded => control.superseded = true,
                 RunnerControl::Limits(limits) => control.limits = Some(limits),
             }
@@ -195,14 +200,14 @@ mod tests {
         spool.write(Body::Prompt { text: "a record".to_owned() });
         let refusal = "HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\n\r\n";
         let socket = dir.path().join("socket");
-        let messages = [RunnerControl::Ready, RunnerControl::Limits(LIMITS), RunnerControl::Cancel];
+        let messages = [RunnerControl::Ready, RunnerControl::Limits(LIMITS), RunnerControl::Cancel { at_once: false }];
         let control = tokio::select! {
             () = daemon(&socket, &messages, refusal) => unreachable!("it never ends"),
             () = reporter.run() => panic!("the run is not over"),
             control = received.wait_for(|control| control.cancel) => *control.unwrap(),
             () = tokio::time::sleep(Duration::from_secs(60)) => panic!("the message was not received"),
         };
-        assert_eq!(control, Control { cancel: true, superseded: false, limits: Some(LIMITS) });
+        assert_eq!(control, Control { cancel: true, at_once: false, superseded: false, limits: Some(LIMITS) });
     }
 
     #[tokio::test]

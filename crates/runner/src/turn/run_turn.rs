@@ -36,6 +36,9 @@ const STDERR_MAX: usize = 8 * 1024 * 1024;
 const CANCEL_LIMIT: Duration = Duration::from_secs(3);
 /// How long its processes may take to obey SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
+/// The same for an agent that is ended at once. The daemon kills what is left after [`CANCEL_AT_ONCE`] and this time.
+const CANCEL_AT_ONCE: Duration = Duration::from_millis(250);
+const GRACE_AT_ONCE: Duration = Duration::from_millis(400);
 /// The pause before the first retry. Each further pause is three times as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause within a run. For a longer one the run ends.
@@ -185,7 +188,7 @@ pub(crate) async fn run_turn(
         Ok(Err(error)) => AgentOutcome::failed(error),
         Err(interruption) => AgentOutcome::without_turn(interruption.into()),
     };
-    end_processes(run, tree, &mut outcome).await;
+    end_processes(run, tree, &mut outcome, interrupts).await;
     if let End::Expired { expired: Expired::Start(_), hint, .. } = &mut outcome.end {
         // Some agents wait for a login in a browser.
         *hint = Some(format!("if {} is not logged in, run {}", run.spec.agent.name, agent.profile.how_to_log_in()));
@@ -218,13 +221,13 @@ async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<
 
 /// Ends every process of the agent, and completes the reason of a failure: with the exit status of an agent that exited,
 /// and with the error that it printed on standard error.
-async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutcome) {
+async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutcome, interrupts: &Interrupts) {
     let status = match outcome.exited {
         true => timeout(EXIT_LIMIT, tree.wait()).await.ok().and_then(Result::ok),
         false => None,
     };
     let stderr_tail = tree.stderr_tail();
-    let exit = tree.end(GRACE).await;
+    let exit = tree.end(if interrupts.is_at_once() { GRACE_AT_ONCE } else { GRACE }).await;
     if !exit.survivors.is_empty() {
         run.spool.notice(format!("these processes could not be ended: {:?}", exit.survivors));
     }
@@ -294,7 +297,7 @@ async fn event_loop(
                     let repetition = repetitions.take(&event, interrupts.clocks.max_repeats());
                     recorder.take(event);
                     if let Some(repetition) = repetition {
-                        cancel(connection, &mut driving, &mut events, &mut recorder).await;
+                        cancel(connection, &mut driving, &mut events, &mut recorder, interrupts).await;
                         let hint = resume_hint(&run.spec.reference);
                         break End::Failed(Reason::new(repetition, Some(hint)));
                     }
@@ -314,7 +317,7 @@ async fn event_loop(
                 };
                 // Between two prompts there is no turn to cancel, and the next prompt must not be sent.
                 if interruption != Interruption::Superseded && failed.is_none() {
-                    cancel(connection, &mut driving, &mut events, &mut recorder).await;
+                    cancel(connection, &mut driving, &mut events, &mut recorder, interrupts).await;
                 }
                 break end;
             }
@@ -335,6 +338,7 @@ async fn cancel(
     driving: &mut (impl Future<Output = Result<(SessionId, Turn), TurnError>> + Unpin),
     events: &mut EventStream,
     recorder: &mut EventRecorder,
+    interrupts: &Interrupts,
 ) {
     connection.cancel();
     let obeyed = async {
@@ -348,7 +352,17 @@ async fn cancel(
             }
         }
     };
-    if timeout(CANCEL_LIMIT, obeyed).await.is_err() {
+    let at_once = async {
+        interrupts.at_once().await;
+        sleep(CANCEL_AT_ONCE).await;
+    };
+    let obeyed = async {
+        tokio::select! {
+            () = obeyed => true,
+            () = at_once => false,
+        }
+    };
+    if timeout(CANCEL_LIMIT, obeyed).await != Ok(true) {
         tracing::info!("the agent did not obey the cancel in time; ending its processes");
     }
 }
