@@ -33,7 +33,7 @@ pub struct PauseObject {
 /// Something that keeps queued tasks from starting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldObject {
-    /// `pause`, among others of later versions.
+    /// `pause` or `quiet_hours`, among others of later versions.
     pub kind: String,
     /// The whole name of the only repository that it concerns.
     #[serde(default)]

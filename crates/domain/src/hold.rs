@@ -20,6 +20,8 @@ pub struct Pause {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brakes {
     pub pauses: Vec<Pause>,
+    /// When the present quiet hours began and when they end.
+    pub quiet_hours: Option<(Timestamp, Timestamp)>,
 }
 
 /// A reason why certain tasks do not start.
@@ -35,6 +37,8 @@ pub struct Hold {
 pub enum HoldKind {
     /// `kugetsu pause`, of one repository or of everything.
     Paused { repo: Option<RepoRef> },
+    /// The setting `queue.quiet_hours`.
+    QuietHours,
 }
 
 /// What decides whether a hold concerns a task.
@@ -46,11 +50,13 @@ pub struct Start<'a> {
 
 /// Returns every hold. Those that concern most tasks come first.
 pub fn holds(brakes: &Brakes) -> Vec<Hold> {
-    let mut pauses: Vec<&Pause> = brakes.pauses.iter().collect();
-    pauses.sort_by_key(|pause| pause.repo.is_some());
     let paused =
         |pause: &Pause| Hold { kind: HoldKind::Paused { repo: pause.repo.clone() }, since: pause.since, until: None };
-    pauses.into_iter().map(paused).collect()
+    let quiet = |(since, until)| Hold { kind: HoldKind::QuietHours, since, until: Some(until) };
+    let mut holds: Vec<Hold> = brakes.pauses.iter().map(paused).collect();
+    holds.extend(brakes.quiet_hours.map(quiet));
+    holds.sort_by_key(|hold| !hold.is_global());
+    holds
 }
 
 /// Returns the first of the holds that concerns this start.
@@ -63,6 +69,7 @@ impl Hold {
         start.kind.needs_agent()
             && match &self.kind {
                 HoldKind::Paused { repo } => repo.as_ref().is_none_or(|repo| repo == start.repo),
+                HoldKind::QuietHours => true,
             }
     }
 
@@ -70,6 +77,15 @@ impl Hold {
     pub fn is_global(&self) -> bool {
         match &self.kind {
             HoldKind::Paused { repo } => repo.is_none(),
+            HoldKind::QuietHours => true,
+        }
+    }
+
+    /// The only repository that it concerns.
+    pub fn repo(&self) -> Option<&RepoRef> {
+        match &self.kind {
+            HoldKind::Paused { repo } => repo.as_ref(),
+            HoldKind::QuietHours => None,
         }
     }
 
@@ -82,6 +98,11 @@ impl Hold {
             }
             HoldKind::Paused { repo: Some(repo) } => Reason::from(format!("{repo} is paused since {since}"))
                 .hint(format!("resume with `kugetsu resume {repo}`")),
+            HoldKind::QuietHours => {
+                let until = self.until.map(|until| format!(" until {}", time(until))).unwrap_or_default();
+                Reason::from(format!("quiet hours{until} (setting queue.quiet_hours)"))
+                    .hint("end them with `kugetsu config unset queue.quiet_hours`")
+            }
         }
     }
 
@@ -89,6 +110,7 @@ impl Hold {
     pub const fn name(&self) -> &'static str {
         match &self.kind {
             HoldKind::Paused { .. } => "pause",
+            HoldKind::QuietHours => "quiet_hours",
         }
     }
 }
@@ -112,7 +134,7 @@ mod tests {
 
     #[test]
     fn pause_holds_agents_and_no_pushes() {
-        let brakes = Brakes { pauses: vec![pause(None)] };
+        let brakes = Brakes { pauses: vec![pause(None)], ..Brakes::default() };
         for kind in TaskKind::ALL {
             assert_eq!(is_held(&brakes, kind, "a/b"), kind != TaskKind::Push, "{kind:?}");
             assert!(!is_held(&Brakes::default(), kind, "a/b"), "{kind:?}");
@@ -121,15 +143,17 @@ mod tests {
 
     #[test]
     fn pause_of_a_repository_holds_no_other() {
-        let brakes = Brakes { pauses: vec![pause(Some(repo("a/b")))] };
+        let brakes = Brakes { pauses: vec![pause(Some(repo("a/b")))], ..Brakes::default() };
         assert!(is_held(&brakes, TaskKind::Continue, "a/b") && !is_held(&brakes, TaskKind::Continue, "a/c"));
     }
 
     #[test]
-    fn pause_of_everything_comes_first() {
-        let found = holds(&Brakes { pauses: vec![pause(Some(repo("a/b"))), pause(None)] });
-        assert_eq!(found.iter().map(Hold::is_global).collect::<Vec<_>>(), [true, false]);
-        let described = found[1].describe(|_| "noon".to_owned());
+    fn holds_of_everything_come_first() {
+        let quiet_hours = Some((Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH));
+        let found = holds(&Brakes { pauses: vec![pause(Some(repo("a/b"))), pause(None)], quiet_hours });
+        assert_eq!(found.iter().map(Hold::name).collect::<Vec<_>>(), ["pause", "quiet_hours", "pause"]);
+        assert_eq!(found[1].describe(|_| "noon".to_owned()).text, "quiet hours until noon (setting queue.quiet_hours)");
+        let described = found[2].describe(|_| "noon".to_owned());
         assert_eq!(described.text, "h/a/b is paused since noon");
         assert_eq!(described.hint.as_deref(), Some("resume with `kugetsu resume h/a/b`"));
     }

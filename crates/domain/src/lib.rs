@@ -14,6 +14,7 @@ pub mod issue;
 pub mod machine;
 pub mod naming;
 pub mod pull_request;
+pub mod quiet_hours;
 pub mod reason;
 pub mod redact;
 pub mod reference;

@@ -1,5 +1,6 @@
-//! The holds of this moment: what keeps queued tasks from starting, from facts of the store.
+//! The holds of this moment: what keeps queued tasks from starting, from facts of the store and the settings.
 
+use jiff::tz::TimeZone;
 use kugetsu_domain::hold::{Brakes, Hold, HoldKind, Start, hold_of, holds};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
@@ -14,7 +15,9 @@ use crate::engine::Engine;
 /// # Errors
 /// The database failed.
 pub async fn current(engine: &Engine) -> Result<Vec<Hold>, StoreError> {
-    Ok(holds(&Brakes { pauses: engine.store().pauses().await? }))
+    let quiet_hours = engine.settings().queue.quiet_hours.clone();
+    let quiet_hours = quiet_hours.and_then(|hours| hours.around(engine.now(), &TimeZone::system()));
+    Ok(holds(&Brakes { pauses: engine.store().pauses().await?, quiet_hours }))
 }
 
 /// Returns the hold that concerns a task of this kind in this repository.

@@ -120,7 +120,7 @@ struct Loop {
 }
 
 impl Loop {
-    /// Does everything that can be done now. Returns the time when the next effect is due.
+    /// Does everything that can be done now. Returns the time when the next effect is due, or a hold ends.
     ///
     /// # Errors
     /// The first failure of the database. It may lie in one row alone, so it does not keep the rest from being done.
@@ -129,8 +129,9 @@ impl Loop {
         let scheduled = scheduler::pass(&self.engine).await;
         let due = self.execute_due().await;
         settled?;
-        self.slots_full = scheduled?;
-        due
+        let scheduled = scheduled?;
+        self.slots_full = scheduled.slots_full;
+        Ok(due?.into_iter().chain(scheduled.next).min())
     }
 
     async fn execute_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::schedule::choose;
@@ -11,11 +12,19 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::holds;
 
-/// Claims every task that can begin now. Returns whether all slots are in use afterwards.
+/// What a pass left.
+pub(crate) struct Passed {
+    /// Whether all slots are in use.
+    pub(crate) slots_full: bool,
+    /// When a hold ends.
+    pub(crate) next: Option<Timestamp>,
+}
+
+/// Claims every task that can begin now.
 ///
 /// # Errors
 /// The database failed. Tasks that were claimed before stay claimed.
-pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
+pub(crate) async fn pass(engine: &Engine) -> Result<Passed, StoreError> {
     // A task that cannot be claimed is neither tried for ever nor does it keep the slot of one that can.
     let mut skipped: HashSet<TaskId> = HashSet::new();
     let mut failed = None;
@@ -25,11 +34,12 @@ pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
         let in_use = engine.store().queue(0).await?.slots_in_use;
         let free = max.saturating_sub(in_use);
         let holds = holds::current(engine).await?;
+        let next = holds.iter().filter_map(|hold| hold.until).min();
         let mut candidates = engine.store().queue_without(free.saturating_add(skipped.len()), holds).await?.candidates;
         candidates.retain(|candidate| !skipped.contains(&candidate.task));
         let chosen = choose(&candidates, in_use, max);
         if chosen.is_empty() {
-            return failed.map_or(Ok(free == 0), Err);
+            return failed.map_or(Ok(Passed { slots_full: free == 0, next }), Err);
         }
         for candidate in chosen {
             let event = Event::TaskClaimed { task: candidate.task, run: RunId::new(Uuid::now_v7()) };

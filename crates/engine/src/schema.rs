@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use kugetsu_agent::Policy;
 use kugetsu_domain::duration;
+use kugetsu_domain::quiet_hours::QuietHours;
 use kugetsu_domain::reference::ForgeKind;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -157,6 +158,10 @@ pub struct Queue {
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "7d"))]
     pub keep: Duration,
+    /// Local times in which no agent starts, with commas between several; they may pass midnight. Runs in progress continue.
+    #[serde(default, deserialize_with = "quiet_hours")]
+    #[schemars(with = "Option<String>", extend("format" = "quiet hours", "examples" = ["22:00-07:00"]))]
+    pub quiet_hours: Option<QuietHours>,
     /// How long nothing may be started, while queued tasks or issues of watched repositories could be, before `kugetsu status`,
     /// `kugetsu doctor` and the daemon's log warn. `0` is never.
     #[serde(deserialize_with = "length_or_zero")]
@@ -625,6 +630,12 @@ fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Path
 fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     text.parse().map(Some).map_err(|_| D::Error::custom("not an IP address with a port, such as 127.0.0.1:8790"))
+}
+
+/// An empty text unsets it.
+fn quiet_hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<QuietHours>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
 }
 
 /// An empty text unsets it.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kugetsu_api::pause::{HoldObject, PauseObject, PauseRequest};
-use kugetsu_domain::hold::{Hold, HoldKind};
+use kugetsu_domain::hold::Hold;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::text::rfc3339;
 use kugetsu_engine::pauses::{self, Changed};
@@ -60,10 +60,9 @@ pub(crate) async fn pause_object(
 
 pub(crate) fn hold_object(hold: &Hold) -> HoldObject {
     let reason = holds::describe(hold);
-    let HoldKind::Paused { repo } = &hold.kind;
     HoldObject {
         kind: hold.name().to_owned(),
-        repo: repo.as_ref().map(ToString::to_string),
+        repo: hold.repo().map(ToString::to_string),
         since: rfc3339(hold.since),
         until: hold.until.map(rfc3339),
         reason: reason.text,

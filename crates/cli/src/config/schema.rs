@@ -89,6 +89,7 @@ impl Field {
                 format!("an integer from {min} to {max}, or a table of them such as `{{ ci = 5, review = 2 }}`")
             }
             (_, Some("socket address")) => format!("an IP address and a port, such as `{}`", text(self.example())),
+            (_, Some("quiet hours")) => "local times, such as `22:00-07:00` or `12:00-13:00,22:00-07:00`".to_owned(),
             (_, Some("http address")) => format!("an http or https address, such as `{}`", text(self.example())),
             (Some("integer"), _) => {
                 let [min, max] = self.range();
@@ -285,6 +286,12 @@ mod tests {
             ("pm.cage", "off", "on", "one of `required`, `off`, not \"on\""),
             ("pm.model", "7", "", ""),
             ("run.timeout", "1h30m", "60", "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`, not \"60\""),
+            (
+                "queue.quiet_hours",
+                "12:00-13:00, 22:00-07:00",
+                "22-7",
+                "local times, such as `22:00-07:00` or `12:00-13:00,22:00-07:00`, not \"22-7\"",
+            ),
             ("run.temp_dir", "/tmp", "tmp", "an absolute path, not \"tmp\""),
             ("servers.a.kind", "gitea", "svn", one_kind.as_str()),
             (

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::watch::{ConditionObject, FeedbackObject, FollowObject};
 use kugetsu_api::why::WhyObject;
+use kugetsu_domain::hold::{HoldKind, Start};
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
-use kugetsu_domain::task::TaskState;
+use kugetsu_domain::task::{TaskKind, TaskState};
 use kugetsu_domain::text::rfc3339;
 use kugetsu_domain::watch::conditions::{Condition, ConditionKind, Facts, Load, Met, conditions};
 use kugetsu_domain::watch::feedback::{Action, Record, RecordState, decide};
@@ -318,6 +319,14 @@ async fn global(
         next.push("allow runs with `kugetsu config set agents.max 3`".to_owned());
     } else if in_use >= max {
         because.push(format!("{in_use} of {max} slots in use, so its task would wait in the queue"));
+    }
+    let start = Start { kind: TaskKind::Start, repo: &watch.repo };
+    let holds = holds::current(engine).await.map_err(store_failed)?;
+    // A pause is a condition.
+    let others = holds.iter().filter(|hold| hold.concerns(&start) && !matches!(hold.kind, HoldKind::Paused { .. }));
+    for reason in others.map(holds::describe) {
+        because.push(format!("{}, so its task would wait in the queue", reason.text));
+        next.extend(reason.hint);
     }
     let agent = watch.agent.as_ref().unwrap_or(&settings.default_agent);
     if let Some((until, reason)) = pause(engine, agent, watch.model.as_deref()).await? {

@@ -1,5 +1,7 @@
 //! What keeps queued tasks from starting.
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reference::{ProjectPath, RepoRef};
 use kugetsu_domain::task::TaskKind;
@@ -95,4 +97,27 @@ async fn paused_repository_holds_back_no_other_however_long_its_queue_is() {
     for number in 1..=20 {
         daemon.settled(number).await;
     }
+}
+
+#[tokio::test]
+async fn quiet_hours_start_no_agent_and_end_on_time() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    let now = daemon.engine.clock().now().to_zoned(TimeZone::system());
+    let time = |hours: i64| now.saturating_add(hours.hours()).strftime("%H:%M").to_string();
+    let hours = format!("{}-{}", time(-1), time(2)).parse().unwrap();
+    world.change_settings(|settings| settings.queue.quiet_hours = Some(hours));
+    daemon.start(1, "done").await;
+    push(&daemon, 9).await;
+    let why = why_not(&daemon, 1).await;
+    assert!(why.because[0].starts_with("quiet hours until 2023-11-"), "{why:?}");
+    assert!(why.next[0].contains("kugetsu config unset queue.quiet_hours"), "{why:?}");
+    let until = tasks::status(&daemon.engine).await.unwrap().holds[0].until.unwrap();
+    daemon.set_time(until - SignedDuration::from_millis(1));
+    push(&daemon, 9).await;
+    assert_eq!(world.machine.started(), ["push", "push"]);
+    // Nothing else happens then.
+    daemon.set_time(until);
+    started(&world, &daemon, &["push", "push", "done"]).await;
+    assert_eq!(daemon.engine.clock().now(), until);
 }
