@@ -8,14 +8,13 @@ use crate::gc::{GcObject, GcRequest};
 use crate::issue::{
     AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
-use crate::pause::{PauseObject, PauseRequest};
+use crate::pause::{PauseObject, PauseRequest, StopRequest, StoppedObject};
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::repo::{HookObject, MoveRepoRequest, RepoObject, RepoQuery};
 use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery, ToolText};
 use crate::run_spec::RunnerControl;
 use crate::status::{HealthObject, StatusObject};
-use crate::stop::{StopRequest, StoppedObject};
 use crate::task::{CleanRequest, CleanedTasks, MoveTaskRequest, TaskObject, TaskQuery, TaskRequest, TasksQuery};
 use crate::watch::{PollObject, PollRequest, ProbeObject, ProbeRequest, WatchObject};
 use crate::why::WhyObject;

@@ -28,7 +28,6 @@ pub mod rescue;
 pub mod run;
 pub mod run_spec;
 pub mod status;
-pub mod stop;
 pub mod stream;
 pub mod task;
 pub mod watch;

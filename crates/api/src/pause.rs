@@ -1,8 +1,8 @@
-//! Pauses, and what else keeps queued tasks from starting.
+//! Pauses and other holds of queued tasks, and stops of agents.
 
 use serde::{Deserialize, Serialize};
 
-/// What to pause or to resume.
+/// The scope of a pause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PauseRequest {
     /// The repository in any accepted form; none for everything.
@@ -26,14 +26,14 @@ pub struct PauseObject {
     pub running: u64,
     /// Number of queued tasks.
     pub queued: u64,
-    /// What keeps queued tasks from starting now.
+    /// The holds of queued tasks afterwards.
     pub holds: Vec<HoldObject>,
 }
 
 /// Something that keeps queued tasks from starting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldObject {
-    /// `pause` or `quiet_hours`, among others of later versions.
+    /// `pause`, `quiet_hours`, `memory` or `disk`, among others of later versions.
     pub kind: String,
     /// The whole name of the only repository that it concerns.
     #[serde(default)]
@@ -45,7 +45,55 @@ pub struct HoldObject {
     pub until: Option<String>,
     /// For people.
     pub reason: String,
-    /// What to type.
+    /// A command that the user can type.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// Something that could not be measured. Agents start as if there were enough.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmeasuredObject {
+    /// The setting with the floor.
+    pub setting: String,
+    pub error: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRequest {
+    /// The issues in any accepted form.
+    #[serde(default)]
+    pub references: Vec<String>,
+    /// Whether everything is paused and all agents are ended.
+    #[serde(default)]
+    pub all: bool,
+    /// The caller's absolute directory.
+    pub cwd: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedObject {
+    /// The short references of the issues whose runs were ended.
+    pub issues: Vec<String>,
+    /// Why the agents of other issues were not ended.
+    #[serde(default)]
+    pub refused: Vec<RefusedStop>,
+    /// Processes that could not be ended.
+    #[serde(default)]
+    pub survivors: Vec<i32>,
+    /// Warnings for people.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// The pause of everything, if all were ended.
+    #[serde(default)]
+    pub pause: Option<PauseObject>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedStop {
+    /// As typed.
+    pub reference: String,
+    /// For people.
+    pub reason: String,
     #[serde(default)]
     pub hint: Option<String>,
 }

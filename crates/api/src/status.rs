@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gc::StorageObject;
-use crate::pause::HoldObject;
+use crate::pause::{HoldObject, UnmeasuredObject};
 use crate::run::RunObject;
 use crate::watch::StallObject;
 
@@ -55,9 +55,12 @@ pub struct StatusObject {
     /// Set while work could start and nothing was started.
     #[serde(default)]
     pub stall: Option<StallObject>,
-    /// What keeps queued tasks from starting.
+    /// The holds of queued tasks.
     #[serde(default)]
     pub holds: Vec<HoldObject>,
+    /// Floors that could not be compared with a measurement.
+    #[serde(default)]
+    pub unmeasured: Vec<UnmeasuredObject>,
     /// Mistakes in the settings, with file and line. The previous values stay in effect.
     #[serde(default)]
     pub settings_error: Option<String>,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use kugetsu_api::home::Home;
 use kugetsu_engine::clock::Clock;
+use kugetsu_engine::headroom::measure;
 use kugetsu_engine::{Engine, Parts, Settings};
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_git::command::Git;
@@ -57,6 +58,7 @@ pub(crate) async fn open(home: &Home, settings: Settings) -> Result<ReadOnlyEngi
         clock: Clock::System,
         forge_limits: Limits::default(),
         start_runner: Arc::new(|_, _, _| Err(io::Error::other("nothing is started"))),
+        measure: Arc::new(measure),
     });
     Ok(ReadOnlyEngine { engine, _empty: empty })
 }

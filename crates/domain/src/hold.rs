@@ -8,7 +8,7 @@ use crate::reason::Reason;
 use crate::reference::RepoRef;
 use crate::task::TaskKind;
 
-/// What `kugetsu pause` was given.
+/// A pause that a user made with `kugetsu pause`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// `None`: everything.
@@ -22,6 +22,8 @@ pub struct Brakes {
     pub pauses: Vec<Pause>,
     /// When the present quiet hours began and when they end.
     pub quiet_hours: Option<(Timestamp, Timestamp)>,
+    /// With the times since when.
+    pub shortages: Vec<(Shortage, Timestamp)>,
 }
 
 /// A reason why certain tasks do not start.
@@ -39,13 +41,59 @@ pub enum HoldKind {
     Paused { repo: Option<RepoRef> },
     /// The setting `queue.quiet_hours`.
     QuietHours,
+    /// Memory or disk space are below the floors of the settings.
+    Shortage(Shortage),
 }
 
-/// What decides whether a hold concerns a task.
+/// The start of a task, as far as holds depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
     pub kind: TaskKind,
     pub repo: &'a RepoRef,
+}
+
+/// Share of the last ten seconds in which processes waited for memory, in percent, above which there is too little.
+pub const PRESSURE_MAX: u64 = 60;
+
+/// Memory and disk space that the machine has left. `None`: not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headroom {
+    /// Memory that new processes can have, in MiB.
+    pub memory: Option<u64>,
+    /// How much of the last ten seconds processes waited for memory, in percent.
+    pub pressure: Option<u64>,
+    /// Free space where the home is, in MiB.
+    pub disk: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    Memory,
+    Pressure,
+    Disk,
+}
+
+/// Something of which the machine has too little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    pub resource: Resource,
+    pub measured: u64,
+    /// The floor; of the pressure, the maximum.
+    pub limit: u64,
+}
+
+/// Compares what is left with floors in MiB, 0 turns a floor off.
+pub fn shortages(headroom: Headroom, min_memory: u64, min_disk: u64) -> Vec<Shortage> {
+    let mut found = Vec::new();
+    let mut add = |resource, measured: Option<u64>, limit, is_short: bool| {
+        found.extend(measured.filter(|_| is_short).map(|measured| Shortage { resource, measured, limit }));
+    };
+    let below = |left: Option<u64>, floor| left.is_some_and(|left| left < floor);
+    add(Resource::Memory, headroom.memory, min_memory, below(headroom.memory, min_memory));
+    let is_under_pressure = headroom.pressure.is_some_and(|percent| percent > PRESSURE_MAX);
+    add(Resource::Pressure, headroom.pressure, PRESSURE_MAX, min_memory > 0 && is_under_pressure);
+    add(Resource::Disk, headroom.disk, min_disk, below(headroom.disk, min_disk));
+    found
 }
 
 /// Returns every hold. Those that concern most tasks come first.
@@ -55,6 +103,12 @@ pub fn holds(brakes: &Brakes) -> Vec<Hold> {
     let quiet = |(since, until)| Hold { kind: HoldKind::QuietHours, since, until: Some(until) };
     let mut holds: Vec<Hold> = brakes.pauses.iter().map(paused).collect();
     holds.extend(brakes.quiet_hours.map(quiet));
+    let short = |(shortage, since): &(Shortage, Timestamp)| Hold {
+        kind: HoldKind::Shortage(*shortage),
+        since: *since,
+        until: None,
+    };
+    holds.extend(brakes.shortages.iter().map(short));
     holds.sort_by_key(|hold| !hold.is_global());
     holds
 }
@@ -69,7 +123,7 @@ impl Hold {
         start.kind.needs_agent()
             && match &self.kind {
                 HoldKind::Paused { repo } => repo.as_ref().is_none_or(|repo| repo == start.repo),
-                HoldKind::QuietHours => true,
+                HoldKind::QuietHours | HoldKind::Shortage(_) => true,
             }
     }
 
@@ -77,7 +131,7 @@ impl Hold {
     pub fn is_global(&self) -> bool {
         match &self.kind {
             HoldKind::Paused { repo } => repo.is_none(),
-            HoldKind::QuietHours => true,
+            HoldKind::QuietHours | HoldKind::Shortage(_) => true,
         }
     }
 
@@ -85,7 +139,7 @@ impl Hold {
     pub fn repo(&self) -> Option<&RepoRef> {
         match &self.kind {
             HoldKind::Paused { repo } => repo.as_ref(),
-            HoldKind::QuietHours => None,
+            HoldKind::QuietHours | HoldKind::Shortage(_) => None,
         }
     }
 
@@ -103,6 +157,20 @@ impl Hold {
                 Reason::from(format!("quiet hours{until} (setting queue.quiet_hours)"))
                     .hint("end them with `kugetsu config unset queue.quiet_hours`")
             }
+            HoldKind::Shortage(Shortage { resource, measured, limit }) => match resource {
+                Resource::Memory => Reason::from(format!(
+                    "since {since}, too little memory: {measured} MiB are available (setting queue.min_memory: {limit})"
+                ))
+                .hint("end processes, or lower the floor with `kugetsu config set queue.min_memory <MiB>`"),
+                Resource::Pressure => Reason::from(format!(
+                    "since {since}, too little memory: processes waited for it {measured}% of the last 10 s (at most {limit}%)"
+                ))
+                .hint("end processes, or turn the check off with `kugetsu config set queue.min_memory 0`"),
+                Resource::Disk => Reason::from(format!(
+                    "since {since}, too little disk space: {measured} MiB are free in the home (setting queue.min_disk: {limit})"
+                ))
+                .hint("free some space with `kugetsu gc`, or lower the floor with `kugetsu config set queue.min_disk <MiB>`"),
+            },
         }
     }
 
@@ -111,6 +179,8 @@ impl Hold {
         match &self.kind {
             HoldKind::Paused { .. } => "pause",
             HoldKind::QuietHours => "quiet_hours",
+            HoldKind::Shortage(Shortage { resource: Resource::Disk, .. }) => "disk",
+            HoldKind::Shortage(_) => "memory",
         }
     }
 }
@@ -150,11 +220,24 @@ mod tests {
     #[test]
     fn holds_of_everything_come_first() {
         let quiet_hours = Some((Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH));
-        let found = holds(&Brakes { pauses: vec![pause(Some(repo("a/b"))), pause(None)], quiet_hours });
+        let found =
+            holds(&Brakes { pauses: vec![pause(Some(repo("a/b"))), pause(None)], quiet_hours, ..Brakes::default() });
         assert_eq!(found.iter().map(Hold::name).collect::<Vec<_>>(), ["pause", "quiet_hours", "pause"]);
         assert_eq!(found[1].describe(|_| "noon".to_owned()).text, "quiet hours until noon (setting queue.quiet_hours)");
         let described = found[2].describe(|_| "noon".to_owned());
         assert_eq!(described.text, "h/a/b is paused since noon");
         assert_eq!(described.hint.as_deref(), Some("resume with `kugetsu resume h/a/b`"));
+    }
+
+    #[test]
+    fn floor_of_zero_is_off_and_the_floor_itself_is_enough() {
+        let found = |headroom: Headroom, memory, disk| {
+            shortages(headroom, memory, disk).iter().map(|found| found.resource).collect::<Vec<_>>()
+        };
+        let low = Headroom { memory: Some(511), pressure: Some(PRESSURE_MAX + 1), disk: Some(0) };
+        assert_eq!(found(low, 512, 1), [Resource::Memory, Resource::Pressure, Resource::Disk]);
+        assert_eq!(found(low, 0, 0), []);
+        assert_eq!(found(low, 511, 0), [Resource::Pressure]);
+        assert_eq!(found(Headroom::default(), 512, 1024), [], "the engine says what is not known");
     }
 }

@@ -27,6 +27,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
+use crate::headroom::{Latest, Measure, Unmeasured};
 use crate::hook_key::read_or_make_key;
 use crate::reported::{Notices, ReportTimes};
 use crate::settings::{EnvFiles, Settings};
@@ -51,6 +52,8 @@ pub struct Parts {
     pub start_runner: Arc<StartRunner>,
     /// Of the conversation with forges.
     pub forge_limits: Limits,
+    /// Measures what the machine has left.
+    pub measure: Arc<Measure>,
 }
 
 impl fmt::Debug for Parts {
@@ -95,6 +98,7 @@ struct Inner {
     looks: Looks,
     /// A user requested that effects which failed are tried again.
     retries: Notify,
+    headroom: Latest,
     /// Held from reading the holds to claiming tasks.
     claims: Mutex<()>,
     /// Counts the changes of pauses.
@@ -138,6 +142,7 @@ impl Engine {
             repo_files: RepoFiles::default(),
             looks: Looks::default(),
             retries: Notify::new(),
+            headroom: Latest::default(),
             claims: Mutex::new(()),
             holds: watch::Sender::new(0),
             notices: Notices::default(),
@@ -259,6 +264,19 @@ impl Engine {
     /// Waits until a user requests [`retry_effects`](Self::retry_effects).
     pub(crate) async fn retries(&self) {
         self.0.retries.notified().await;
+    }
+
+    pub(crate) fn measure(&self) -> Arc<Measure> {
+        Arc::clone(&self.0.parts.measure)
+    }
+
+    pub(crate) fn headroom(&self) -> &Latest {
+        &self.0.headroom
+    }
+
+    /// Floors that could not be compared because the measurement failed. What is left counts as enough.
+    pub fn unmeasured(&self) -> Vec<Unmeasured> {
+        self.headroom().unmeasured()
     }
 
     pub(crate) fn claims(&self) -> &Mutex<()> {

@@ -1,7 +1,8 @@
-//! The holds of this moment: what keeps queued tasks from starting, from facts of the store and the settings.
+//! The holds of this moment: what keeps queued tasks from starting, from facts of the store, the settings and the machine.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kugetsu_domain::hold::{Brakes, Hold, HoldKind, Start, hold_of, holds};
+use kugetsu_domain::hold::{Brakes, Headroom, Hold, HoldKind, Resource, Shortage, Start, hold_of, holds, shortages};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::task::TaskKind;
@@ -9,6 +10,7 @@ use kugetsu_store::error::StoreError;
 
 use crate::clock::local_time;
 use crate::engine::Engine;
+use crate::headroom::Unmeasured;
 
 /// Returns every hold.
 ///
@@ -17,7 +19,41 @@ use crate::engine::Engine;
 pub async fn current(engine: &Engine) -> Result<Vec<Hold>, StoreError> {
     let quiet_hours = engine.settings().queue.quiet_hours.clone();
     let quiet_hours = quiet_hours.and_then(|hours| hours.around(engine.now(), &TimeZone::system()));
-    Ok(holds(&Brakes { pauses: engine.store().pauses().await?, quiet_hours }))
+    let shortages = current_shortages(engine).await;
+    Ok(holds(&Brakes { pauses: engine.store().pauses().await?, quiet_hours, shortages }))
+}
+
+/// Measures, and returns what there is too little of, with the times since when.
+async fn current_shortages(engine: &Engine) -> Vec<(Shortage, Timestamp)> {
+    let settings = engine.settings();
+    let (min_memory, min_disk) = (settings.queue.min_memory, settings.queue.min_disk);
+    let (headroom, mut unmeasured) = match min_memory == 0 && min_disk == 0 {
+        true => (Headroom::default(), Vec::new()),
+        false => {
+            let (measure, home) = (engine.measure(), engine.home().clone());
+            let measuring = tokio::task::spawn_blocking(move || measure(&home));
+            measuring.await.unwrap_or_else(|error| {
+                let of = |resource| Unmeasured { resource, error: error.to_string() };
+                (Headroom::default(), vec![of(Resource::Memory), of(Resource::Disk)])
+            })
+        }
+    };
+    unmeasured.retain(|one| if one.resource == Resource::Disk { min_disk > 0 } else { min_memory > 0 });
+    let found = shortages(headroom, min_memory, min_disk);
+    let mut latest = engine.headroom().state();
+    for one in unmeasured.iter().filter(|one| !latest.unmeasured.contains(one)) {
+        tracing::warn!(resource = ?one.resource, error = one.error, "what is left cannot be measured; agents start as if it were enough");
+    }
+    let since = |resource| latest.short.iter().find(|(known, _)| known.resource == resource).map(|(_, since)| *since);
+    let short: Vec<_> =
+        found.into_iter().map(|one| (one, since(one.resource).unwrap_or_else(|| engine.now()))).collect();
+    match (latest.short.is_empty(), short.is_empty()) {
+        (true, false) => tracing::warn!(?short, "no agent is started: the machine has too little left"),
+        (false, true) => tracing::info!("the machine has enough left again"),
+        _ => {}
+    }
+    (latest.short, latest.unmeasured) = (short.clone(), unmeasured);
+    short
 }
 
 /// Returns the hold that concerns a task of this kind in this repository.

@@ -14,6 +14,7 @@ mod effects;
 mod engine;
 mod forges;
 pub mod gc;
+pub mod headroom;
 pub mod holds;
 pub mod home;
 mod hook_key;

@@ -1,9 +1,11 @@
 //! Gives free slots to queued tasks.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::hold::HoldKind;
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::schedule::choose;
 use kugetsu_store::error::StoreError;
@@ -12,11 +14,14 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::holds;
 
-/// What a pass left.
+/// How long after a shortage was found the machine is measured again, unless something happens before.
+const MEASURE_AGAIN: Duration = Duration::from_secs(15);
+
+/// The result of a pass.
 pub(crate) struct Passed {
     /// Whether all slots are in use.
     pub(crate) slots_full: bool,
-    /// When a hold ends.
+    /// When a hold ends, or may have ended.
     pub(crate) next: Option<Timestamp>,
 }
 
@@ -34,7 +39,9 @@ pub(crate) async fn pass(engine: &Engine) -> Result<Passed, StoreError> {
         let in_use = engine.store().queue(0).await?.slots_in_use;
         let free = max.saturating_sub(in_use);
         let holds = holds::current(engine).await?;
-        let next = holds.iter().filter_map(|hold| hold.until).min();
+        let is_short = holds.iter().any(|hold| matches!(hold.kind, HoldKind::Shortage(_)));
+        let again = is_short.then(|| engine.clock().after(MEASURE_AGAIN));
+        let next = holds.iter().filter_map(|hold| hold.until).chain(again).min();
         let mut candidates = engine.store().queue_without(free.saturating_add(skipped.len()), holds).await?.candidates;
         candidates.retain(|candidate| !skipped.contains(&candidate.task));
         let chosen = choose(&candidates, in_use, max);

@@ -158,6 +158,13 @@ pub struct Queue {
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "7d"))]
     pub keep: Duration,
+    /// Free disk space where the home is, in MiB, below which no agent starts. 0 turns the check off.
+    #[schemars(range(max = 1_073_741_824), extend("default" = 1024))]
+    pub min_disk: u64,
+    /// Available memory in MiB, of the machine or of the daemon's cgroup, below which no agent starts; none starts either while
+    /// processes wait for memory most of the time. 0 turns the check off.
+    #[schemars(range(max = 1_073_741_824), extend("default" = 512))]
+    pub min_memory: u64,
     /// Local times in which no agent starts, with commas between several; they may pass midnight. Runs in progress continue.
     #[serde(default, deserialize_with = "quiet_hours")]
     #[schemars(with = "Option<String>", extend("format" = "quiet hours", "examples" = ["22:00-07:00"]))]

@@ -38,7 +38,7 @@ const EMPTY_LOOKS: usize = 2;
 /// After this time, what is left is reported.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What a stop ended.
+/// The result of a stop.
 #[derive(Clone, Debug, Default)]
 pub struct Stopped {
     /// The issues whose runs were ended.

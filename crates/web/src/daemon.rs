@@ -16,7 +16,7 @@ use kugetsu_process::Tracking;
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
 use crate::convert::run_object;
-use crate::pauses::hold_object;
+use crate::pauses::{hold_object, unmeasured_object};
 use crate::routes::detached;
 use crate::watches::stall_object;
 
@@ -52,6 +52,7 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         containment: containment.map_or_else(|error| error.to_string(), |tracking| tracking.to_string()),
         stall: app.engine.stall().as_ref().map(stall_object),
         holds: status.holds.iter().map(hold_object).collect(),
+        unmeasured: app.engine.unmeasured().iter().map(unmeasured_object).collect(),
         settings_error: diagnostics.error,
         settings_warnings: diagnostics.warnings,
     })

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use kugetsu_api::pause::{HoldObject, PauseObject, PauseRequest};
-use kugetsu_domain::hold::Hold;
+use kugetsu_api::pause::{HoldObject, PauseObject, PauseRequest, UnmeasuredObject};
+use kugetsu_domain::hold::{Hold, Resource};
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::text::rfc3339;
+use kugetsu_engine::headroom::Unmeasured;
 use kugetsu_engine::pauses::{self, Changed};
 use kugetsu_engine::{Engine, holds};
 
@@ -56,6 +57,14 @@ pub(crate) async fn pause_object(
         queued: queue.queued,
         holds: changed.holds.iter().map(hold_object).collect(),
     })
+}
+
+pub(crate) fn unmeasured_object(unmeasured: &Unmeasured) -> UnmeasuredObject {
+    let setting = match unmeasured.resource {
+        Resource::Memory | Resource::Pressure => "queue.min_memory",
+        Resource::Disk => "queue.min_disk",
+    };
+    UnmeasuredObject { setting: setting.to_owned(), error: unmeasured.error.clone() }
 }
 
 pub(crate) fn hold_object(hold: &Hold) -> HoldObject {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use kugetsu_api::pause::{PauseObject, RefusedStop, StopRequest, StoppedObject};
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_api::stop::{RefusedStop, StopRequest, StoppedObject};
 use kugetsu_domain::issue::Issue;
 use kugetsu_engine::{Engine, queries, stop};
 
@@ -48,11 +48,7 @@ async fn running(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, 
     })
 }
 
-fn object(
-    stopped: stop::Stopped,
-    refused: Vec<RefusedStop>,
-    pause: Option<kugetsu_api::pause::PauseObject>,
-) -> StoppedObject {
+fn object(stopped: stop::Stopped, refused: Vec<RefusedStop>, pause: Option<PauseObject>) -> StoppedObject {
     StoppedObject {
         issues: stopped.issues.iter().map(|issue| issue.reference.to_string()).collect(),
         refused,

@@ -3,7 +3,7 @@
 use clap::Args;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::stop::{StopRequest, StoppedObject};
+use kugetsu_api::pause::{StopRequest, StoppedObject};
 use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;

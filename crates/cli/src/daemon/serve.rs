@@ -15,6 +15,7 @@ use kugetsu_api::home::Home;
 use kugetsu_api::location::Location;
 use kugetsu_api::program;
 use kugetsu_engine::clock::Clock;
+use kugetsu_engine::headroom::measure;
 use kugetsu_engine::home::open::open_home;
 use kugetsu_engine::runners::launch::process_runner;
 use kugetsu_engine::{Engine, Parts, moved_home, serve_engine};
@@ -148,6 +149,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
         clock: Clock::System,
         start_runner: process_runner(program, name, home.path().to_owned()),
         forge_limits: Limits::default(),
+        measure: Arc::new(measure),
     });
 
     open_home(&engine).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;

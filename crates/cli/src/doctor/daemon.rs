@@ -46,6 +46,13 @@ pub(crate) async fn check(home: &Home) -> (Option<u32>, Check) {
     } else if let Some(stall) = &status.stall {
         let repair = "see what keeps it: kugetsu why <issue>; read the daemon's log";
         Check::warning(DAEMON, "", format!("{message}; {}", format::stall(stall)), repair)
+    } else if let Some(unmeasured) = status.unmeasured.first() {
+        let repair = format!("turn the floor off: kugetsu config set {} 0", unmeasured.setting);
+        let message = format!("{message}; it cannot measure what {} limits: {}", unmeasured.setting, unmeasured.error);
+        Check::warning(DAEMON, "", message, repair)
+    } else if let Some(hold) = status.holds.first() {
+        let repair = hold.hint.clone().unwrap_or_else(|| "see the holds: kugetsu status".to_owned());
+        Check::warning(DAEMON, "", format!("{message}; no agent starts: {}", hold.reason), repair)
     } else {
         Check::ok(DAEMON, "", format!("{message}; {} running, {} queued", status.running, status.queued))
     };

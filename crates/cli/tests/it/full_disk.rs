@@ -51,7 +51,8 @@ fn is_full(path: &Path) -> bool {
 
 /// Moves the home to a small disk.
 fn small_home(world: &mut World) -> (Disk, PathBuf) {
-    let settings = fs::read(world.home.kugetsu().join("config.toml")).unwrap();
+    let mut settings = fs::read(world.home.kugetsu().join("config.toml")).unwrap();
+    settings.extend(b"\n[queue]\nmin_disk = 0\n");
     let disk = Disk::mount(world.home.path().join("disk"), "40m");
     let home = disk.0.join("kugetsu");
     world.home.set("KUGETSU_HOME", &home);

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use kugetsu_api::home::Home;
 use kugetsu_api::regular_file;
-use nix::sys::statvfs::statvfs;
+
+use crate::headroom::free;
 
 /// Enough for the records of a removal and for the rescue of a small change, in bytes.
 const SIZE: usize = 4 * 1024 * 1024;
@@ -19,12 +20,6 @@ const PLENTY: u64 = 4 * SIZE as u64;
 
 fn path(home: &Home) -> PathBuf {
     home.database().with_file_name("reserve")
-}
-
-fn free(home: &Home) -> io::Result<u64> {
-    let disk = statvfs(home.path())?;
-    #[allow(clippy::useless_conversion, reason = "these types differ on macOS")]
-    Ok(u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size())))
 }
 
 /// Makes the reserve, unless it exists or there is little space.

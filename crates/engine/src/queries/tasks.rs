@@ -33,7 +33,7 @@ pub struct DaemonStatus {
     pub coordinator: Option<RunView>,
     /// Number of queued tasks of the coordinator.
     pub coordinator_queued: u64,
-    /// What keeps queued tasks from starting.
+    /// The holds of queued tasks.
     pub holds: Vec<Hold>,
 }
 

@@ -1,10 +1,12 @@
-//! What keeps queued tasks from starting.
+//! Holds: reasons why queued tasks do not start.
 
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use kugetsu_domain::hold::{Headroom, Resource};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reference::{ProjectPath, RepoRef};
 use kugetsu_domain::task::TaskKind;
+use kugetsu_engine::headroom::Unmeasured;
 use kugetsu_engine::pauses::{pause, resume};
 use kugetsu_engine::queries::{tasks, why};
 use kugetsu_engine::queue::cancel;
@@ -13,7 +15,7 @@ use uuid::Uuid;
 
 use crate::world::{Daemon, World, repo};
 
-/// Waits until the runs of these messages have begun.
+/// Waits until the runs of these messages have started.
 async fn started(world: &World, daemon: &Daemon, messages: &[&str]) {
     let is_started = async || (world.machine.started() == messages).then_some(());
     daemon.until(&format!("the start of {messages:?}"), is_started).await;
@@ -67,9 +69,9 @@ async fn paused_queue_starts_no_agent_and_keeps_its_order_over_restarts() {
     for number in 1..=4 {
         daemon.settled(number).await;
     }
-    let begun = world.machine.started().split_off(4);
-    let starts: Vec<&String> = begun.iter().filter(|message| *message != "done 1").collect();
-    assert_eq!((starts, begun.len()), (message.map(str::to_owned).iter().collect(), 4));
+    let later = world.machine.started().split_off(4);
+    let starts: Vec<&String> = later.iter().filter(|message| *message != "done 1").collect();
+    assert_eq!((starts, later.len()), (message.map(str::to_owned).iter().collect(), 4));
 }
 
 #[tokio::test]
@@ -102,11 +104,11 @@ async fn paused_repository_holds_back_no_other_however_long_its_queue_is() {
 #[tokio::test]
 async fn quiet_hours_start_no_agent_and_end_on_time() {
     let world = World::new(1).await;
-    let daemon = world.daemon();
-    let now = daemon.engine.clock().now().to_zoned(TimeZone::system());
+    let now = Timestamp::from_second(1_700_000_000).unwrap().to_zoned(TimeZone::system());
     let time = |hours: i64| now.saturating_add(hours.hours()).strftime("%H:%M").to_string();
     let hours = format!("{}-{}", time(-1), time(2)).parse().unwrap();
     world.change_settings(|settings| settings.queue.quiet_hours = Some(hours));
+    let daemon = world.daemon();
     daemon.start(1, "done").await;
     push(&daemon, 9).await;
     let why = why_not(&daemon, 1).await;
@@ -120,4 +122,71 @@ async fn quiet_hours_start_no_agent_and_end_on_time() {
     daemon.set_time(until);
     started(&world, &daemon, &["push", "push", "done"]).await;
     assert_eq!(daemon.engine.clock().now(), until);
+}
+
+#[tokio::test]
+async fn no_agent_starts_below_a_floor_and_it_does_as_soon_as_there_is_enough() {
+    let world = World::new(2).await;
+    let daemon = world.daemon();
+    let left = |memory, pressure, disk| {
+        let headroom = Headroom { memory: Some(memory), pressure: Some(pressure), disk: Some(disk) };
+        *world.headroom.lock().unwrap() = (headroom, Vec::new());
+    };
+    let mut number = 0;
+    for (headroom, setting) in [
+        ((511, 0, 9999), "MiB are available (setting queue.min_memory: 512)"),
+        ((9999, 61, 9999), "processes waited for it 61% of the last 10 s"),
+        ((9999, 0, 1023), "1023 MiB are free in the home (setting queue.min_disk: 1024)"),
+    ] {
+        number += 1;
+        left(headroom.0, headroom.1, headroom.2);
+        // A pass in progress has measured before.
+        push(&daemon, 90).await;
+        let before = world.machine.started().len();
+        daemon.start(number, "done").await;
+        push(&daemon, 90).await;
+        assert_eq!(world.machine.started().len(), before + 1, "{setting}");
+        let why = why_not(&daemon, number).await;
+        assert!(why.because[0].starts_with("since 2023-11-") && why.because[0].contains(setting), "{why:?}");
+        assert!(why.next[0].contains("kugetsu config set queue.min_"), "{why:?}");
+        left(9999, 0, 9999);
+        daemon.set_time(daemon.engine.clock().now() + SignedDuration::from_secs(15));
+        daemon.settled(number).await;
+    }
+    world.change_settings(|settings| (settings.queue.min_memory, settings.queue.min_disk) = (0, 0));
+    left(0, 99, 0);
+    daemon.start(4, "done").await;
+    daemon.settled(4).await;
+}
+
+#[tokio::test]
+async fn end_of_a_run_is_a_reason_to_measure_again() {
+    let world = World::new(2).await;
+    let daemon = world.daemon();
+    daemon.start(1, "wait").await;
+    started(&world, &daemon, &["wait"]).await;
+    *world.headroom.lock().unwrap() = (Headroom { memory: Some(1), ..Headroom::default() }, Vec::new());
+    push(&daemon, 90).await;
+    daemon.start(2, "done").await;
+    push(&daemon, 90).await;
+    *world.headroom.lock().unwrap() = (Headroom { memory: Some(9999), ..Headroom::default() }, Vec::new());
+    let task = daemon.issue(1).await.running_task().unwrap().id;
+    let now = daemon.engine.clock().now();
+    cancel(&daemon.engine, task).await.unwrap();
+    daemon.settled(2).await;
+    assert_eq!(daemon.engine.clock().now(), now);
+}
+
+#[tokio::test]
+async fn what_cannot_be_measured_is_reported() {
+    let world = World::new(2).await;
+    let unmeasured = Unmeasured { resource: Resource::Memory, error: "no such file".to_owned() };
+    *world.headroom.lock().unwrap() = (Headroom::default(), vec![unmeasured.clone()]);
+    let daemon = world.daemon();
+    daemon.start(1, "done").await;
+    daemon.settled(1).await;
+    assert_eq!(daemon.engine.unmeasured(), [unmeasured]);
+    world.change_settings(|settings| settings.queue.min_memory = 0);
+    push(&daemon, 90).await;
+    assert_eq!(daemon.engine.unmeasured(), [], "it has no floor");
 }

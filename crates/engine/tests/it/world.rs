@@ -1,17 +1,19 @@
 //! A machine with a home, and daemons that come and go.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
+use kugetsu_domain::hold::Headroom;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::machine::Machine as _;
 use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_engine::clock::Clock;
+use kugetsu_engine::headroom::Unmeasured;
 use kugetsu_engine::schema::{Config, Sandbox};
 use kugetsu_engine::settings::EnvFiles;
 use kugetsu_engine::{Engine, Parts, Settings, serve_engine};
@@ -45,6 +47,8 @@ pub(crate) struct World {
     pub(crate) env_files: EnvFiles,
     pub(crate) git: Git,
     pub(crate) forge_limits: Limits,
+    /// The headroom of the machine.
+    pub(crate) headroom: Arc<Mutex<(Headroom, Vec<Unmeasured>)>>,
     _directory: tempfile::TempDir,
 }
 
@@ -125,6 +129,7 @@ impl World {
             env_files,
             git: git.clone(),
             forge_limits: Limits::default(),
+            headroom: Arc::default(),
             _directory: directory,
         }
     }
@@ -149,6 +154,10 @@ impl World {
             clock: self.clock.clone(),
             start_runner: self.machine.start_runner(fuse.clone()),
             forge_limits: self.forge_limits.clone(),
+            measure: {
+                let headroom = Arc::clone(&self.headroom);
+                Arc::new(move |_: &Home| headroom.lock().unwrap().clone())
+            },
         });
         self.machine.set_daemon(Some(engine.clone()));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

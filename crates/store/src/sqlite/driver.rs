@@ -21,9 +21,9 @@ use super::clean::{ended_runs, expire_runs, expired_runs, forget_expired};
 use super::home::{directories, home, set_home, unknown_runs};
 use super::readers::Readers;
 use super::recover::add_missing_effects;
-use super::save::set_source;
+use super::save::{add_pause, remove_pause, set_source};
 use super::writer::{Request, Writer};
-use super::{connection, error, pauses, read, schema, watches};
+use super::{connection, error, read, schema, watches};
 use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
@@ -277,15 +277,15 @@ impl Driver for Sqlite {
     }
 
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {
-        self.readers.query(pauses::pauses)
+        self.readers.query(read::pauses)
     }
 
     fn add_pause(&self, pause: Pause) -> Reply<'_, ()> {
-        self.change(move |connection| pauses::add_pause(connection, &pause))
+        self.change(move |connection| add_pause(connection, &pause))
     }
 
     fn remove_pause(&self, repo: Option<RepoRef>) -> Reply<'_, ()> {
-        self.change(move |connection| pauses::remove_pause(connection, repo.as_ref()))
+        self.change(move |connection| remove_pause(connection, repo.as_ref()))
     }
 
     fn queue_position(&self, task: TaskId) -> Reply<'_, Option<u64>> {

@@ -8,7 +8,6 @@ mod error;
 mod file_identity;
 mod home;
 mod load;
-mod pauses;
 mod read;
 mod readers;
 mod recover;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use kugetsu_domain::effect::Effect;
+use kugetsu_domain::hold::Pause;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reason::Reason;
@@ -27,6 +28,25 @@ pub(super) fn set_source(connection: &Connection, repo: &RepoRef, source: &str) 
     let values = [source, repo.base.as_str(), repo.project.as_str()];
     connection.execute("UPDATE repos SET source = ? WHERE base = ? AND project = ?", values)?;
     Ok(())
+}
+
+/// Adds a pause. One that is stored already keeps its time.
+pub(super) fn add_pause(connection: &Connection, pause: &Pause) -> Result<(), StoreError> {
+    let (base, project) = names(pause.repo.as_ref());
+    let insert = "INSERT OR IGNORE INTO pauses (base, project, since) VALUES (?, ?, ?)";
+    connection.prepare_cached(insert)?.execute(params![base, project, pause.since.as_millisecond()])?;
+    Ok(())
+}
+
+pub(super) fn remove_pause(connection: &Connection, repo: Option<&RepoRef>) -> Result<(), StoreError> {
+    let (base, project) = names(repo);
+    connection.prepare_cached("DELETE FROM pauses WHERE base = ? AND project = ?")?.execute([base, project])?;
+    Ok(())
+}
+
+/// Both are empty for everything.
+fn names(repo: Option<&RepoRef>) -> (&str, &str) {
+    repo.map_or(("", ""), |repo| (repo.base.as_str(), repo.project.as_str()))
 }
 
 /// Saves the rows in the current transaction. Returns the repositories that changed, with their keys.

@@ -13,5 +13,5 @@ pub(super) use effects::{due_effects, effects_of, next_effect_due};
 pub(super) use events::{events_after, last_event};
 pub(super) use integrity::check;
 pub(super) use issues::{issues, repos};
-pub(super) use queue::{queue, queue_position};
+pub(super) use queue::{pauses, queue, queue_position};
 pub(super) use views::{runs, shown, views};

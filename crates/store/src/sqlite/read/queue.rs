@@ -1,14 +1,14 @@
-//! The queue.
+//! The queue, and what is paused.
 
-use kugetsu_domain::hold::{Hold, Start, hold_of};
+use kugetsu_domain::hold::{Hold, Pause, Start, hold_of};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::schedule::Candidate;
 use kugetsu_domain::task::TaskKind;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::query::Queue;
-use crate::sqlite::row::{Columns, repo_ref};
+use crate::sqlite::row::{Columns, repo_ref, unless_damaged};
 
 /// Most candidates of a kind that needs no slot. The next pass of the scheduler gets the rest.
 const UNLIMITED_PER_PASS: usize = 1000;
@@ -96,6 +96,25 @@ pub(in crate::sqlite) fn queue_position(connection: &Connection, task: TaskId) -
     let mut statement = connection.prepare_cached(QUEUE_POSITION)?;
     let position: Option<i64> = statement.query_row(params![task.to_string()], |row| row.get(0)).optional()?;
     Ok(position.map(|position| position as u64))
+}
+
+/// The pauses of `kugetsu pause`.
+pub(in crate::sqlite) fn pauses(connection: &Connection) -> Result<Vec<Pause>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT since, base, project FROM pauses ORDER BY base, project")?;
+    let mut rows = statement.query([])?;
+    let mut pauses = Vec::new();
+    while let Some(found) = rows.next()? {
+        pauses.extend(unless_damaged(pause(found))?);
+    }
+    Ok(pauses)
+}
+
+fn pause(row: &Row<'_>) -> Result<Pause, StoreError> {
+    let mut columns = Columns::of("pause", row);
+    let since = columns.time()?;
+    let is_global = row.get_ref(1)?.as_str().is_ok_and(str::is_empty);
+    let repo = if is_global { None } else { Some(repo_ref(&mut columns)?) };
+    Ok(Pause { repo, since })
 }
 
 #[cfg(test)]
