@@ -33,7 +33,7 @@ pub struct PauseObject {
 /// Something that keeps queued tasks from starting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldObject {
-    /// `pause`, `quiet_hours`, `memory` or `disk`, among others of later versions.
+    /// `pause`, `quiet_hours`, `memory`, `disk` or `agent`, among others of later versions.
     pub kind: String,
     /// The whole name of the only repository that it concerns.
     #[serde(default)]

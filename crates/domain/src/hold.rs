@@ -2,7 +2,7 @@
 //!
 //! The scheduler, `kugetsu why`, the lists and the alarm for stalled work get their holds from [`holds`], so that they agree.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::reason::Reason;
 use crate::reference::RepoRef;
@@ -24,6 +24,7 @@ pub struct Brakes {
     pub quiet_hours: Option<(Timestamp, Timestamp)>,
     /// With the times since when.
     pub shortages: Vec<(Shortage, Timestamp)>,
+    pub failed_starts: Vec<FailedStarts>,
 }
 
 /// A reason why certain tasks do not start.
@@ -43,6 +44,58 @@ pub enum HoldKind {
     QuietHours,
     /// Memory or disk space are below the floors of the settings.
     Shortage(Shortage),
+    /// The agent fails at its start.
+    FailedStarts { failed: FailedStarts, probe: Probe },
+}
+
+/// Latest runs of an agent in a row that failed before they did anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedStarts {
+    pub agent: String,
+    pub count: u32,
+    /// When the first and the last of them ended.
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// Why the last of them failed.
+    pub reason: Reason,
+    /// Whether a run that started later is in progress.
+    pub is_tried: bool,
+}
+
+/// How it is found out whether an agent works again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    Later,
+    /// One task may start.
+    Next,
+    Running,
+}
+
+/// Failed starts in a row after which further tasks of the agent wait.
+pub const FAILED_STARTS_MAX: u32 = 3;
+/// The first wait. Each further failed start doubles it.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(1);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
+impl FailedStarts {
+    /// When the next task may start.
+    fn until(&self) -> Timestamp {
+        let doublings = self.count.saturating_sub(FAILED_STARTS_MAX).min(6);
+        let wait = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
+        self.last.saturating_add(wait).unwrap_or(Timestamp::MAX)
+    }
+
+    fn hold(&self, now: Timestamp) -> Option<Hold> {
+        let until = self.until();
+        let probe = match self.is_tried {
+            _ if self.count < FAILED_STARTS_MAX => return None,
+            _ if now < until => Probe::Later,
+            true => Probe::Running,
+            false => Probe::Next,
+        };
+        let until = (probe == Probe::Later).then_some(until);
+        Some(Hold { kind: HoldKind::FailedStarts { failed: self.clone(), probe }, since: self.first, until })
+    }
 }
 
 /// The start of a task, as far as holds depend on it.
@@ -50,6 +103,7 @@ pub enum HoldKind {
 pub struct Start<'a> {
     pub kind: TaskKind,
     pub repo: &'a RepoRef,
+    pub agent: &'a str,
 }
 
 /// Share of the last ten seconds in which processes waited for memory, in percent, above which there is too little.
@@ -97,7 +151,7 @@ pub fn shortages(headroom: Headroom, min_memory: u64, min_disk: u64) -> Vec<Shor
 }
 
 /// Returns every hold. Those that concern most tasks come first.
-pub fn holds(brakes: &Brakes) -> Vec<Hold> {
+pub fn holds(brakes: &Brakes, now: Timestamp) -> Vec<Hold> {
     let paused =
         |pause: &Pause| Hold { kind: HoldKind::Paused { repo: pause.repo.clone() }, since: pause.since, until: None };
     let quiet = |(since, until)| Hold { kind: HoldKind::QuietHours, since, until: Some(until) };
@@ -109,13 +163,14 @@ pub fn holds(brakes: &Brakes) -> Vec<Hold> {
         until: None,
     };
     holds.extend(brakes.shortages.iter().map(short));
+    holds.extend(brakes.failed_starts.iter().filter_map(|failed| failed.hold(now)));
     holds.sort_by_key(|hold| !hold.is_global());
     holds
 }
 
-/// Returns the first of the holds that concerns this start.
+/// Returns the first of the holds that keeps this task from starting.
 pub fn hold_of<'a>(holds: &'a [Hold], start: &Start<'_>) -> Option<&'a Hold> {
-    holds.iter().find(|hold| hold.concerns(start))
+    holds.iter().find(|hold| hold.concerns(start) && !hold.lets_one_start())
 }
 
 impl Hold {
@@ -124,6 +179,7 @@ impl Hold {
             && match &self.kind {
                 HoldKind::Paused { repo } => repo.as_ref().is_none_or(|repo| repo == start.repo),
                 HoldKind::QuietHours | HoldKind::Shortage(_) => true,
+                HoldKind::FailedStarts { failed, .. } => failed.agent == start.agent,
             }
     }
 
@@ -132,14 +188,20 @@ impl Hold {
         match &self.kind {
             HoldKind::Paused { repo } => repo.is_none(),
             HoldKind::QuietHours | HoldKind::Shortage(_) => true,
+            HoldKind::FailedStarts { .. } => false,
         }
+    }
+
+    /// Whether one of the tasks that it concerns may start.
+    pub fn lets_one_start(&self) -> bool {
+        matches!(&self.kind, HoldKind::FailedStarts { probe: Probe::Next, .. })
     }
 
     /// The only repository that it concerns.
     pub fn repo(&self) -> Option<&RepoRef> {
         match &self.kind {
             HoldKind::Paused { repo } => repo.as_ref(),
-            HoldKind::QuietHours | HoldKind::Shortage(_) => None,
+            HoldKind::QuietHours | HoldKind::Shortage(_) | HoldKind::FailedStarts { .. } => None,
         }
     }
 
@@ -156,6 +218,19 @@ impl Hold {
                 let until = self.until.map(|until| format!(" until {}", time(until))).unwrap_or_default();
                 Reason::from(format!("quiet hours{until} (setting queue.quiet_hours)"))
                     .hint("end them with `kugetsu config unset queue.quiet_hours`")
+            }
+            HoldKind::FailedStarts { failed: FailedStarts { agent, count, reason, .. }, probe } => {
+                let next = match (probe, self.until) {
+                    (Probe::Later, Some(until)) => format!("one task tries it at {}", time(until)),
+                    (Probe::Running, _) => "one task tries it now".to_owned(),
+                    (Probe::Later | Probe::Next, _) => "one task tries it next".to_owned(),
+                };
+                let text = format!("the last {count} runs of {agent} failed at their start, {next}: {}", reason.text);
+                let own = reason.hint.iter().map(|hint| format!("{hint}; then "));
+                let own = own.collect::<String>();
+                Reason::from(text).hint(format!(
+                    "{own}test it with `kugetsu agents try {agent}`, and try again at once with `kugetsu resume`"
+                ))
             }
             HoldKind::Shortage(Shortage { resource, measured, limit }) => match resource {
                 Resource::Memory => Reason::from(format!(
@@ -179,6 +254,7 @@ impl Hold {
         match &self.kind {
             HoldKind::Paused { .. } => "pause",
             HoldKind::QuietHours => "quiet_hours",
+            HoldKind::FailedStarts { .. } => "agent",
             HoldKind::Shortage(Shortage { resource: Resource::Disk, .. }) => "disk",
             HoldKind::Shortage(_) => "memory",
         }
@@ -199,7 +275,7 @@ mod tests {
     }
 
     fn is_held(brakes: &Brakes, kind: TaskKind, project: &str) -> bool {
-        hold_of(&holds(brakes), &Start { kind, repo: &repo(project) }).is_some()
+        hold_of(&holds(brakes, Timestamp::UNIX_EPOCH), &Start { kind, repo: &repo(project), agent: "a" }).is_some()
     }
 
     #[test]
@@ -220,8 +296,10 @@ mod tests {
     #[test]
     fn holds_of_everything_come_first() {
         let quiet_hours = Some((Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH));
-        let found =
-            holds(&Brakes { pauses: vec![pause(Some(repo("a/b"))), pause(None)], quiet_hours, ..Brakes::default() });
+        let found = holds(
+            &Brakes { pauses: vec![pause(Some(repo("a/b"))), pause(None)], quiet_hours, ..Brakes::default() },
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(found.iter().map(Hold::name).collect::<Vec<_>>(), ["pause", "quiet_hours", "pause"]);
         assert_eq!(found[1].describe(|_| "noon".to_owned()).text, "quiet hours until noon (setting queue.quiet_hours)");
         let described = found[2].describe(|_| "noon".to_owned());
@@ -239,5 +317,22 @@ mod tests {
         assert_eq!(found(low, 0, 0), []);
         assert_eq!(found(low, 511, 0), [Resource::Pressure]);
         assert_eq!(found(Headroom::default(), 512, 1024), [], "the engine says what is not known");
+    }
+
+    #[test]
+    fn agent_that_fails_at_its_start_waits_longer_each_time() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let held = |count, is_tried, now| {
+            let reason = Reason::from("no");
+            let failed = FailedStarts { agent: "a".to_owned(), count, first: at(0), last: at(0), reason, is_tried };
+            let found = holds(&Brakes { failed_starts: vec![failed], ..Brakes::default() }, at(now));
+            found.first().map(|hold| (hold.until.map(Timestamp::as_second), hold.lets_one_start()))
+        };
+        assert_eq!(held(2, false, 0), None);
+        assert_eq!(held(3, false, 59), Some((Some(60), false)));
+        assert_eq!(held(3, false, 60), Some((None, true)));
+        assert_eq!(held(3, true, 60), Some((None, false)), "one at a time");
+        assert_eq!(held(4, false, 60), Some((Some(120), false)));
+        assert_eq!(held(99, false, 60), Some((Some(3600), false)));
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::hold::{Hold, Start};
 use crate::ids::{IssueId, TaskId};
 use crate::reference::{IssueRef, RepoRef};
 use crate::task::TaskKind;
@@ -16,16 +17,32 @@ pub struct Candidate {
     /// Decides whether it takes a slot.
     pub kind: TaskKind,
     pub repo: RepoRef,
+    /// The name of the agent profile.
+    pub agent: String,
+}
+
+impl Candidate {
+    /// Its start, as far as holds depend on it.
+    pub fn start(&self) -> Start<'_> {
+        Start { kind: self.kind, repo: &self.repo, agent: &self.agent }
+    }
 }
 
 /// Chooses which candidates begin, in the given order (the store lists them by priority, then age).
 ///
 /// `running` is the number of slots in use by live runs, `max` the number of slots. Only `start` takes a slot. Two tasks
-/// of one issue never begin together.
-pub fn choose(candidates: &[Candidate], running: usize, max: usize) -> Vec<Candidate> {
+/// of one issue never begin together. Of the candidates that a hold lets start one by one, the first is chosen.
+pub fn choose(candidates: &[Candidate], holds: &[Hold], running: usize, max: usize) -> Vec<Candidate> {
     let mut free = max.saturating_sub(running);
     let mut chosen: Vec<Candidate> = Vec::new();
+    let one_by_one: Vec<&Hold> = holds.iter().filter(|hold| hold.lets_one_start()).collect();
     for candidate in candidates {
+        let is_second = |hold: &&Hold| {
+            hold.concerns(&candidate.start()) && chosen.iter().any(|other| hold.concerns(&other.start()))
+        };
+        if one_by_one.iter().any(is_second) {
+            continue;
+        }
         if chosen.iter().any(|other| other.issue == candidate.issue) {
             continue;
         }
@@ -93,7 +110,13 @@ mod tests {
 
     fn candidate(task: u128, issue: u128, kind: TaskKind) -> Candidate {
         let repo = IssueRef::coordinator().repo;
-        Candidate { task: TaskId::new(Uuid::from_u128(task)), issue: IssueId::new(Uuid::from_u128(issue)), kind, repo }
+        Candidate {
+            task: TaskId::new(Uuid::from_u128(task)),
+            issue: IssueId::new(Uuid::from_u128(issue)),
+            kind,
+            repo,
+            agent: "a".to_owned(),
+        }
     }
 
     fn tasks(chosen: &[Candidate]) -> Vec<TaskId> {
@@ -103,31 +126,31 @@ mod tests {
     #[test]
     fn slots_are_filled_in_order_up_to_the_limit() {
         let waiting: Vec<_> = (0..5).map(|n| candidate(n, 100 + n, TaskKind::Start)).collect();
-        assert_eq!(choose(&waiting, 0, 3), waiting[..3]);
-        assert_eq!(choose(&waiting, 2, 3), waiting[..1]);
-        assert_eq!(choose(&waiting, 3, 3), []);
-        assert_eq!(choose(&waiting, 9, 3), [], "a lowered limit starts nothing and ends nothing");
+        assert_eq!(choose(&waiting, &[], 0, 3), waiting[..3]);
+        assert_eq!(choose(&waiting, &[], 2, 3), waiting[..1]);
+        assert_eq!(choose(&waiting, &[], 3, 3), []);
+        assert_eq!(choose(&waiting, &[], 9, 3), [], "a lowered limit starts nothing and ends nothing");
     }
 
     #[test]
     fn a_continue_takes_no_slot() {
         let waiting =
             [candidate(1, 1, TaskKind::Start), candidate(2, 2, TaskKind::Continue), candidate(3, 3, TaskKind::Start)];
-        assert_eq!(tasks(&choose(&waiting, 3, 3)), [waiting[1].task]);
-        assert_eq!(tasks(&choose(&waiting, 2, 3)), [waiting[0].task, waiting[1].task]);
+        assert_eq!(tasks(&choose(&waiting, &[], 3, 3)), [waiting[1].task]);
+        assert_eq!(tasks(&choose(&waiting, &[], 2, 3)), [waiting[0].task, waiting[1].task]);
     }
 
     #[test]
     fn an_issue_gets_one_run_at_a_time() {
         let waiting = [candidate(1, 1, TaskKind::Start), candidate(2, 1, TaskKind::Continue)];
-        assert_eq!(tasks(&choose(&waiting, 0, 9)), [waiting[0].task]);
+        assert_eq!(tasks(&choose(&waiting, &[], 0, 9)), [waiting[0].task]);
     }
 
     #[test]
     fn a_full_queue_does_not_hold_back_tasks_without_slots() {
         let mut waiting: Vec<_> = (0..100).map(|n| candidate(n, 100 + n, TaskKind::Start)).collect();
         waiting.push(candidate(500, 500, TaskKind::Continue));
-        assert_eq!(tasks(&choose(&waiting, 3, 3)), [waiting[100].task]);
+        assert_eq!(tasks(&choose(&waiting, &[], 3, 3)), [waiting[100].task]);
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kugetsu_domain::hold::{Brakes, Headroom, Hold, HoldKind, Resource, Shortage, Start, hold_of, holds, shortages};
+use kugetsu_domain::hold::{
+    Brakes, FailedStarts, Headroom, Hold, HoldKind, Resource, Shortage, Start, hold_of, holds, shortages,
+};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::run::RunState;
 use kugetsu_domain::task::TaskKind;
 use kugetsu_store::error::StoreError;
+use kugetsu_store::view::EndedRun;
 
 use crate::clock::local_time;
 use crate::engine::Engine;
@@ -20,7 +24,9 @@ pub async fn current(engine: &Engine) -> Result<Vec<Hold>, StoreError> {
     let quiet_hours = engine.settings().queue.quiet_hours.clone();
     let quiet_hours = quiet_hours.and_then(|hours| hours.around(engine.now(), &TimeZone::system()));
     let shortages = current_shortages(engine).await;
-    Ok(holds(&Brakes { pauses: engine.store().pauses().await?, quiet_hours, shortages }))
+    let failed_starts = failed_starts(engine).await?;
+    let pauses = engine.store().pauses().await?;
+    Ok(holds(&Brakes { pauses, quiet_hours, shortages, failed_starts }, engine.now()))
 }
 
 /// Measures, and returns what there is too little of, with the times since when.
@@ -56,12 +62,60 @@ async fn current_shortages(engine: &Engine) -> Vec<(Shortage, Timestamp)> {
     short
 }
 
-/// Returns the hold that concerns a task of this kind in this repository.
+/// Most runs of an agent that are looked at.
+const RUNS_MAX: u32 = 50;
+
+/// Whether a run shows that its agent works.
+enum Shows {
+    Works,
+    Fails,
+    Nothing,
+}
+
+/// Returns the agents whose latest runs failed at their start.
+async fn failed_starts(engine: &Engine) -> Result<Vec<FailedStarts>, StoreError> {
+    let mut found = Vec::new();
+    for runs in engine.store().agent_runs(RUNS_MAX).await? {
+        let is_later = |run: &&EndedRun| engine.forgiven().is_none_or(|forgiven| run.ended_at > forgiven);
+        let shown = runs.ended.iter().take_while(is_later).map(|run| (run, shows(engine, run)));
+        let failed = shown.take_while(|(_, shows)| !matches!(shows, Shows::Works));
+        let failed: Vec<&EndedRun> =
+            failed.filter(|(_, shows)| matches!(shows, Shows::Fails)).map(|(run, _)| run).collect();
+        let (Some(last), Some(first)) = (failed.first(), failed.last()) else { continue };
+        found.push(FailedStarts {
+            count: failed.len() as u32,
+            first: first.ended_at,
+            last: last.ended_at,
+            reason: last.reason.clone().unwrap_or_default(),
+            is_tried: runs.live.iter().any(|started| *started >= last.ended_at),
+            agent: runs.agent,
+        });
+    }
+    Ok(found)
+}
+
+fn shows(engine: &Engine, run: &EndedRun) -> Shows {
+    let is_nothing = matches!(run.state, RunState::Canceled | RunState::Lost | RunState::Starting | RunState::Working);
+    if is_nothing || !run.kind.needs_agent() {
+        return Shows::Nothing;
+    }
+    let has_failed = matches!(run.state, RunState::Failed | RunState::Blocked);
+    if run.has_session {
+        return Shows::Works;
+    }
+    // The agent's errors are kept from its start on. Before that, a repository or a server may be the reason.
+    match has_failed && engine.home().run(run.id).agent_errors().exists() {
+        true => Shows::Fails,
+        false => Shows::Nothing,
+    }
+}
+
+/// Returns the hold that keeps this task from starting.
 ///
 /// # Errors
 /// The database failed.
-pub(crate) async fn of(engine: &Engine, kind: TaskKind, repo: &RepoRef) -> Result<Option<Hold>, StoreError> {
-    Ok(hold_of(&current(engine).await?, &Start { kind, repo }).cloned())
+pub(crate) async fn of(engine: &Engine, start: &Start<'_>) -> Result<Option<Hold>, StoreError> {
+    Ok(hold_of(&current(engine).await?, start).cloned())
 }
 
 /// Returns the hold by which `kugetsu pause` concerns this repository.
@@ -71,7 +125,7 @@ pub(crate) async fn of(engine: &Engine, kind: TaskKind, repo: &RepoRef) -> Resul
 pub(crate) async fn pause_of(engine: &Engine, repo: &RepoRef) -> Result<Option<Hold>, StoreError> {
     let mut holds = current(engine).await?;
     holds.retain(|hold| matches!(hold.kind, HoldKind::Paused { .. }));
-    Ok(hold_of(&holds, &Start { kind: TaskKind::Start, repo }).cloned())
+    Ok(hold_of(&holds, &Start { kind: TaskKind::Start, repo, agent: "" }).cloned())
 }
 
 /// The hold as a message, with what to type as the hint.

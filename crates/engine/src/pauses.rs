@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_domain::hold::{Hold, Pause};
+use kugetsu_domain::hold::{Hold, HoldKind, Pause};
 use kugetsu_domain::reference::RepoRef;
 
 use crate::engine::Engine;
@@ -40,19 +40,28 @@ pub async fn pause(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, Pr
     Ok(Changed { pause: Some(pause), has_changed: before.is_none(), holds })
 }
 
-/// Ends the pause of a repository, or of everything. Pauses of single repositories outlast that of everything.
+/// Ends the pause of a repository, or of everything, and then also the wait for agents that failed at their start. Pauses of single repositories outlast that of everything.
 ///
 /// # Errors
 /// The database failed.
 pub async fn resume(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, Problem> {
     let before = find(engine, repo.as_ref()).await?;
+    let earlier = holds::current(engine).await.map_err(store_failed)?;
+    // A person who resumes everything has corrected what kept agents from starting.
+    let is_agent = |hold: &Hold| matches!(hold.kind, HoldKind::FailedStarts { .. });
+    let forgives = repo.is_none() && earlier.iter().any(is_agent);
+    if forgives {
+        engine.forgive_failed_starts();
+    }
     if before.is_some() {
         engine.store().remove_pause(repo.clone()).await.map_err(store_failed)?;
         tracing::info!(repo = name(repo.as_ref()), "resumed");
+    }
+    if before.is_some() || forgives {
         engine.holds_changed();
     }
     let holds = holds::current(engine).await.map_err(store_failed)?;
-    Ok(Changed { has_changed: before.is_some(), pause: before, holds })
+    Ok(Changed { has_changed: before.is_some() || forgives, pause: before, holds })
 }
 
 async fn find(engine: &Engine, repo: Option<&RepoRef>) -> Result<Option<Pause>, Problem> {

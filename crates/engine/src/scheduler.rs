@@ -42,9 +42,10 @@ pub(crate) async fn pass(engine: &Engine) -> Result<Passed, StoreError> {
         let is_short = holds.iter().any(|hold| matches!(hold.kind, HoldKind::Shortage(_)));
         let again = is_short.then(|| engine.clock().after(MEASURE_AGAIN));
         let next = holds.iter().filter_map(|hold| hold.until).chain(again).min();
-        let mut candidates = engine.store().queue_without(free.saturating_add(skipped.len()), holds).await?.candidates;
+        let mut candidates =
+            engine.store().queue_without(free.saturating_add(skipped.len()), holds.clone()).await?.candidates;
         candidates.retain(|candidate| !skipped.contains(&candidate.task));
-        let chosen = choose(&candidates, in_use, max);
+        let chosen = choose(&candidates, &holds, in_use, max);
         if chosen.is_empty() {
             return failed.map_or(Ok(Passed { slots_full: free == 0, next }), Err);
         }

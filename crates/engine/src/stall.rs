@@ -54,8 +54,9 @@ pub(crate) async fn look_for_stalls(engine: Engine) {
 async fn work(engine: &Engine) -> Result<Work, StoreError> {
     let (store, settings) = (engine.store(), engine.settings());
     let max = settings.agents.max;
-    let queue = store.queue_without(max, holds::current(engine).await?).await?;
-    let mut work = Work { tasks: choose(&queue.candidates, queue.slots_in_use, max).len(), issues: Vec::new() };
+    let holds = holds::current(engine).await?;
+    let queue = store.queue_without(max, holds.clone()).await?;
+    let mut work = Work { tasks: choose(&queue.candidates, &holds, queue.slots_in_use, max).len(), issues: Vec::new() };
     for watch in settings.watches.iter().filter(|watch| !watch.is_paused) {
         let watch = &with_known_file(engine, watch);
         for (number, candidate) in store.candidates(watch.repo.clone()).await? {

@@ -17,7 +17,7 @@ use tokio::sync::broadcast;
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
+use crate::view::{AgentRuns, Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -115,6 +115,9 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// Returns at most `slots` candidates that need a slot, and all others, without those that a hold concerns.
     fn queue(&self, slots: usize, holds: Vec<Hold>) -> Reply<'_, Queue>;
+
+    /// See [`Store::agent_runs`](crate::store::Store::agent_runs).
+    fn agent_runs(&self, limit: u32) -> Reply<'_, Vec<AgentRuns>>;
 
     /// See [`Store::pauses`](crate::store::Store::pauses).
     fn pauses(&self) -> Reply<'_, Vec<Pause>>;

@@ -22,7 +22,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
+use crate::view::{AgentRuns, Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -250,6 +250,10 @@ impl Driver for Fused {
 
     fn queue(&self, slots: usize, holds: Vec<Hold>) -> Reply<'_, Queue> {
         self.read(move |driver| driver.queue(slots, holds))
+    }
+
+    fn agent_runs(&self, limit: u32) -> Reply<'_, Vec<AgentRuns>> {
+        self.read(move |driver| driver.agent_runs(limit))
     }
 
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {

@@ -16,7 +16,9 @@ use crate::driver::Driver;
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
-use crate::view::{Candidate, DelegatedTask, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
+use crate::view::{
+    AgentRuns, Candidate, DelegatedTask, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState,
+};
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
 /// A handle to the database. Clones share it.
@@ -249,6 +251,11 @@ impl Store {
     /// As [`queue`](Self::queue), without the tasks that one of the holds concerns.
     pub async fn queue_without(&self, slots: usize, holds: Vec<Hold>) -> Result<Queue, StoreError> {
         self.driver.queue(slots, holds).await
+    }
+
+    /// Returns the latest runs, at most `limit` ended ones, of each agent.
+    pub async fn agent_runs(&self, limit: u32) -> Result<Vec<AgentRuns>, StoreError> {
+        self.driver.agent_runs(limit).await
     }
 
     /// Returns what `kugetsu pause` holds back.

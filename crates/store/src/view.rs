@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
 use kugetsu_domain::pull_request::PrLink;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
-use kugetsu_domain::run::{Run, Usage};
-use kugetsu_domain::task::Task;
+use kugetsu_domain::run::{Run, RunState, Usage};
+use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_domain::watch::conditions::Condition;
 
 /// A stored repository.
@@ -150,4 +151,26 @@ pub struct StoredEvent {
     pub kind: String,
     /// The event's other fields.
     pub data: serde_json::Value,
+}
+
+/// The latest runs of an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentRuns {
+    pub agent: String,
+    /// Newest first.
+    pub ended: Vec<EndedRun>,
+    /// When the runs in progress started.
+    pub live: Vec<Timestamp>,
+}
+
+/// A run that has ended, as far as it shows whether its agent works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedRun {
+    pub id: RunId,
+    pub kind: TaskKind,
+    pub state: RunState,
+    /// Whether the agent opened a session.
+    pub has_session: bool,
+    pub ended_at: Timestamp,
+    pub reason: Option<Reason>,
 }

@@ -4,7 +4,6 @@ use clap::Args;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::pause::{HoldObject, PauseObject, PauseRequest};
-use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -116,6 +115,6 @@ pub(crate) fn print_holds(holds: &[HoldObject]) {
         });
     }
     if let Some(more) = holds.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
-        ui::note(format!("{} not shown; list them with `kugetsu status --json`", counted(more as u64, "more pause")));
+        ui::note(format!("{more} more not shown; list them with `kugetsu status --json`"));
     }
 }

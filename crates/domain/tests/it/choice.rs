@@ -16,6 +16,7 @@ fn queue() -> impl Strategy<Value = Vec<Candidate>> {
             issue: IssueId::new(Uuid::from_u128(issue)),
             kind: if start { TaskKind::Start } else { TaskKind::Continue },
             repo: IssueRef::coordinator().repo,
+            agent: "a".to_owned(),
         };
         queue.into_iter().enumerate().map(candidate).collect()
     })
@@ -24,7 +25,7 @@ fn queue() -> impl Strategy<Value = Vec<Candidate>> {
 proptest! {
     #[test]
     fn every_slot_is_used_once(queue in queue(), running in 0_usize..6, max in 0_usize..6) {
-        let chosen = choose(&queue, running, max);
+        let chosen = choose(&queue, &[], running, max);
         let starts = chosen.iter().filter(|one| one.kind == TaskKind::Start).count();
         let issues: BTreeSet<_> = chosen.iter().map(|one| one.issue).collect();
         prop_assert!(starts <= max.saturating_sub(running));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
+use kugetsu_domain::hold::Start;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
@@ -169,7 +170,8 @@ pub async fn queue(engine: &Engine, checked: Checked) -> Result<Queued, Problem>
         refuse_when_full(engine).await?;
     }
     let repo = enqueue.repo.clone();
-    if let Some(hold) = holds::of(engine, enqueue.task.kind, &repo.name).await.map_err(store_failed)? {
+    let start = Start { kind: enqueue.task.kind, repo: &repo.name, agent: &enqueue.task.agent };
+    if let Some(hold) = holds::of(engine, &start).await.map_err(store_failed)? {
         let why = holds::describe(&hold);
         if no_queue {
             let hint = why.hint.iter().map(|hint| format!(", or {hint}"));

@@ -110,7 +110,8 @@ pub fn has_unpushed_commits(view: &RunView) -> bool {
 pub async fn with_current_reason(engine: &Engine, mut view: RunView, holds: &[Hold]) -> Result<RunView, StoreError> {
     if view.task.state == TaskState::Queued
         && view.task.not_before.is_none()
-        && let Some(hold) = hold_of(holds, &Start { kind: view.task.kind, repo: &view.reference.repo })
+        && let Some(hold) =
+            hold_of(holds, &Start { kind: view.task.kind, repo: &view.reference.repo, agent: &view.task.agent })
     {
         view.task.reason = Some(holds::describe(hold));
         return Ok(view);

@@ -320,7 +320,8 @@ async fn global(
     } else if in_use >= max {
         because.push(format!("{in_use} of {max} slots in use, so its task would wait in the queue"));
     }
-    let start = Start { kind: TaskKind::Start, repo: &watch.repo };
+    let agent = watch.agent.as_ref().unwrap_or(&settings.default_agent);
+    let start = Start { kind: TaskKind::Start, repo: &watch.repo, agent };
     let holds = holds::current(engine).await.map_err(store_failed)?;
     // A pause is a condition.
     let others = holds.iter().filter(|hold| hold.concerns(&start) && !matches!(hold.kind, HoldKind::Paused { .. }));
@@ -328,7 +329,6 @@ async fn global(
         because.push(format!("{}, so its task would wait in the queue", reason.text));
         next.extend(reason.hint);
     }
-    let agent = watch.agent.as_ref().unwrap_or(&settings.default_agent);
     if let Some((until, reason)) = pause(engine, agent, watch.model.as_deref()).await? {
         because.push(format!("another task of {agent} is paused until {}: {reason}", local_time(until)));
     }

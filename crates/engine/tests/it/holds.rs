@@ -190,3 +190,57 @@ async fn what_cannot_be_measured_is_reported() {
     push(&daemon, 90).await;
     assert_eq!(daemon.engine.unmeasured(), [], "it has no floor");
 }
+
+#[tokio::test]
+async fn agent_that_fails_at_its_start_is_tried_by_one_task_after_the_other() {
+    let world = World::new(3).await;
+    let daemon = world.daemon();
+    for number in 1..=3 {
+        daemon.start(number, "broken").await;
+        daemon.settled(number).await;
+    }
+    // A pass in progress has read the runs before.
+    push(&daemon, 90).await;
+    for (number, message) in (4..).zip(["wait", "done", "done"]) {
+        daemon.start(number, message).await;
+    }
+    push(&daemon, 90).await;
+    assert_eq!(world.machine.started().len(), 5, "three runs and the pushes");
+    let why = why_not(&daemon, 5).await;
+    assert!(
+        why.because[0].contains("the last 3 runs of scripted failed at their start, one task tries it at "),
+        "{why:?}"
+    );
+    assert!(why.because[0].ends_with(": the script is broken"), "{why:?}");
+    assert!(why.next[0].contains("hint of broken; then test it with `kugetsu agents try scripted`"), "{why:?}");
+    let until = daemon.engine.clock().now() + SignedDuration::from_mins(1);
+    daemon.set_time(until - SignedDuration::from_millis(1));
+    push(&daemon, 90).await;
+    assert_eq!(world.machine.started().len(), 6);
+    daemon.set_time(until);
+    daemon.until("the first try", async || (daemon.state(4).await == "running").then_some(())).await;
+    push(&daemon, 90).await;
+    assert_eq!((daemon.state(5).await, daemon.state(6).await), ("queued", "queued"), "one at a time");
+    // That it was canceled shows nothing, and the next one that it works.
+    let task = daemon.issue(4).await.running_task().unwrap().id;
+    cancel(&daemon.engine, task).await.unwrap();
+    daemon.settled(5).await;
+    daemon.settled(6).await;
+    assert!(tasks::status(&daemon.engine).await.unwrap().holds.is_empty());
+}
+
+#[tokio::test]
+async fn person_who_resumes_lets_an_agent_start_that_failed() {
+    let world = World::new(3).await;
+    let daemon = world.daemon();
+    for number in 1..=3 {
+        daemon.start(number, "broken").await;
+        daemon.settled(number).await;
+    }
+    push(&daemon, 90).await;
+    daemon.start(4, "done").await;
+    push(&daemon, 90).await;
+    assert_eq!(daemon.state(4).await, "queued");
+    assert!(resume(&daemon.engine, None).await.unwrap().has_changed);
+    daemon.settled(4).await;
+}

@@ -207,7 +207,7 @@ struct Runner {
 }
 
 impl Runner {
-    /// The message is the script: `done`, `push`, `fail`, `pause` (only once), `vanish` (ends without a report), `vanish-early` (before the agent),
+    /// The message is the script: `done`, `push`, `fail`, `broken` (fails before the session is open), `pause` (only once), `vanish` (ends without a report), `vanish-early` (before the agent),
     /// `vanish-unreadable` (and no one can see whether the agent began), `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
         let has_script = self.machine.0.agent.lock().unwrap().is_none();
@@ -237,7 +237,7 @@ impl Runner {
             "stuck" => return pending().await,
             _ => {}
         }
-        if has_agent {
+        if has_agent && command != "broken" {
             self.write(Body::Session {
                 session: format!("session-of-{}", self.spec.issue),
                 agent: self.spec.agent.name.clone(),
@@ -256,7 +256,7 @@ impl Runner {
                 self.start_task(number, &words.collect::<Vec<_>>().join(" ")).await;
                 "done"
             }
-            "fail" => "failed",
+            "fail" | "broken" => "failed",
             "pause" if self.spec.pauses == 0 => "paused",
             _ => "done",
         };

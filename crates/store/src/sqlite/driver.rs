@@ -28,7 +28,7 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
+use crate::view::{AgentRuns, Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
@@ -274,6 +274,10 @@ impl Driver for Sqlite {
 
     fn queue(&self, slots: usize, holds: Vec<Hold>) -> Reply<'_, Queue> {
         self.readers.query(move |connection| read::queue(connection, slots, &holds))
+    }
+
+    fn agent_runs(&self, limit: u32) -> Reply<'_, Vec<AgentRuns>> {
+        self.readers.query(move |connection| read::agent_runs(connection, limit))
     }
 
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {

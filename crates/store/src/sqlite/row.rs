@@ -134,7 +134,7 @@ impl<'r> Columns<'r> {
     }
 
     /// Two columns: the text and the hint.
-    fn reason(&mut self) -> Result<Option<Reason>, StoreError> {
+    pub(super) fn reason(&mut self) -> Result<Option<Reason>, StoreError> {
         let (text, hint) = (self.optional_owned()?, self.optional_owned()?);
         Ok(text.map(|text| Reason { text, hint }))
     }
@@ -159,7 +159,7 @@ impl<'r> Columns<'r> {
         self.read(|value| optional(value, |value| named(value, from_name)))
     }
 
-    fn state<S: Machine>(&mut self) -> Result<S, StoreError> {
+    pub(super) fn state<S: Machine>(&mut self) -> Result<S, StoreError> {
         self.named(S::from_name)
     }
 

@@ -1,5 +1,6 @@
 //! The queries of the readers.
 
+mod agent_runs;
 mod delegated;
 mod effects;
 mod events;
@@ -8,6 +9,7 @@ mod issues;
 mod queue;
 mod views;
 
+pub(super) use agent_runs::agent_runs;
 pub(super) use delegated::{delegated, reported, reports_due, settled, stuck};
 pub(super) use effects::{due_effects, effects_of, next_effect_due};
 pub(super) use events::{events_after, last_event};

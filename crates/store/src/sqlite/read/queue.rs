@@ -1,6 +1,6 @@
 //! The queue, and what is paused.
 
-use kugetsu_domain::hold::{Hold, Pause, Start, hold_of};
+use kugetsu_domain::hold::{Hold, Pause, hold_of};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::schedule::Candidate;
 use kugetsu_domain::task::TaskKind;
@@ -57,11 +57,12 @@ fn candidates(
         && let Some(row) = rows.next()?
     {
         let mut columns = Columns::of("task", row);
-        let candidate = columns
-            .parsed()
-            .and_then(|task| Ok(Candidate { task, issue: columns.parsed()?, kind, repo: repo_ref(&mut columns)? }));
+        let candidate = columns.parsed().and_then(|task| {
+            let (issue, repo) = (columns.parsed()?, repo_ref(&mut columns)?);
+            Ok(Candidate { task, issue, kind, repo, agent: columns.owned()? })
+        });
         match candidate {
-            Ok(Candidate { repo, .. }) if hold_of(holds, &Start { kind, repo: &repo }).is_some() => {}
+            Ok(candidate) if hold_of(holds, &candidate.start()).is_some() => {}
             Ok(candidate) => {
                 candidates.push(candidate);
                 found += 1;
@@ -77,7 +78,7 @@ fn candidates(
 /// Queued tasks of one kind that can start: the oldest live task of an open issue, not paused, and what it comes after is done.
 // INDEXED BY: after ANALYZE on a full queue, SQLite's planner does not use this index and sorts the whole table.
 const CANDIDATES: &str = "\
-    SELECT t.id, t.issue, p.base, p.project FROM tasks t INDEXED BY tasks_queue \
+    SELECT t.id, t.issue, p.base, p.project, t.agent FROM tasks t INDEXED BY tasks_queue \
         CROSS JOIN issues i ON i.id = t.issue LEFT JOIN repos p ON p.id = i.repo \
     WHERE t.state = 'queued' AND t.kind = ? AND t.not_before IS NULL \
         AND NOT EXISTS (SELECT 1 FROM tasks o INDEXED BY tasks_live WHERE o.issue = t.issue \
