@@ -31,9 +31,12 @@ const FAILED: i32 = 126;
 /// Becomes the program of the plan in a file that this process has inherited. `channel` is a socket: it gets the listeners, or the reason
 /// for a failure, and closes when the program has started.
 pub fn enter(plan: RawFd, channel: RawFd) -> ! {
+    // The program inherits the standard three only. Bubblewrap leaves another one open: that of this program's file.
+    // SAFETY: the arguments are numbers.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     // SAFETY: both were opened for this process, and nothing else in it knows them.
     let (plan, channel) = unsafe { (File::from_raw_fd(plan), OwnedFd::from_raw_fd(channel)) };
-    let failed = match close_on_exec(&channel).and_then(|()| Plan::read(io::BufReader::new(plan))) {
+    let failed = match Plan::read(io::BufReader::new(plan)) {
         Ok(plan) => match &plan.namespaces {
             Some(namespaces) => outside(&plan, namespaces, &channel),
             None => inside(&plan, &channel),
@@ -43,12 +46,6 @@ pub fn enter(plan: RawFd, channel: RawFd) -> ! {
     // Without a reader, the reason is not needed.
     let _ = File::from(channel).write_all(failed.to_string().as_bytes());
     exit(FAILED)
-}
-
-fn close_on_exec(fd: &OwnedFd) -> io::Result<()> {
-    // SAFETY: the arguments are numbers.
-    Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
-    Ok(())
 }
 
 /// Starts the first process inside and waits for it. Returns only errors.

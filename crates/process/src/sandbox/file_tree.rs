@@ -58,7 +58,8 @@ impl Tree {
     fn new() -> io::Result<Self> {
         let old = open_real(Path::new("/"))?;
         let root = clone_tree(&old)?;
-        restrict(&root, RDONLY | NOSUID, true)?;
+        // Devices that are not in /dev are not meant either.
+        restrict(&root, RDONLY | NOSUID | NODEV, true)?;
         // Over the old root: any directory would do, and this one always exists.
         attach(&root, &old)?;
         Ok(Self { root, closed: Vec::new() })
@@ -74,9 +75,8 @@ impl Tree {
         attach(&devices, &self.open(Path::new("/dev"))?)?;
         for name in DEVICES {
             let Ok(device) = open_real(&Path::new("/dev").join(name)) else { continue };
-            let mount = clone_tree(&device)?;
             let point = self.point(&Path::new("/dev").join(name), false)?;
-            attach(&mount, &point)?;
+            attach(&same_device(&device)?, &point)?;
         }
         let terminals = new_mount(c"devpts", &[(c"ptmxmode", c"0666"), (c"mode", c"0620")], NOSUID | NOEXEC)?;
         attach(&terminals, &self.point(Path::new("/dev/pts"), true)?)?;
@@ -110,8 +110,12 @@ impl Tree {
             },
             MountKind::Link(target) => self.link(path, target),
             MountKind::Masked => {
-                let nothing = clone_tree(&open_real(Path::new("/dev/null"))?)?;
-                attach(&nothing, &self.open(path)?)
+                let nothing = same_device(&open_real(Path::new("/dev/null"))?)?;
+                match self.open(path) {
+                    // A socket whose program has ended.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    found => attach(&nothing, &found?),
+                }
             }
         }
     }
@@ -197,6 +201,13 @@ impl Tree {
         // Nothing outside is left to follow.
         fs::metadata("/proc/self").map(drop)
     }
+}
+
+/// A device that can be used, while its permissions cannot be changed.
+fn same_device(device: &OwnedFd) -> io::Result<OwnedFd> {
+    let mount = clone_tree(device)?;
+    restrict(&mount, RDONLY | NOSUID | NOEXEC, false)?;
+    Ok(mount)
 }
 
 /// Opens a path if it is still the same file or directory. Returns whether it is a directory, too.

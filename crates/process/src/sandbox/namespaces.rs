@@ -25,7 +25,12 @@ pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths) -> io::Result<Names
     mounts.extend(all(&paths.hidden, &|_| Ok(MountKind::Hidden))?);
     mounts.extend(all(&paths.private, &|_| Ok(MountKind::Private))?);
     for path in system_paths() {
-        let kind = MountKind::Readable(Inode::of_path(&path)?);
+        // On NixOS it is a link.
+        let real = fs::canonicalize(&path)?;
+        let kind = match real == path {
+            true => MountKind::Readable(Inode::of_path(&path)?),
+            false => MountKind::Link(real),
+        };
         mounts.push(Mount { path, kind });
     }
     mounts.extend(all(&paths.readable, &|path| Ok(MountKind::Readable(Inode::of(path)?)))?);

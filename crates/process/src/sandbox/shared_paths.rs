@@ -12,6 +12,9 @@ const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 /// Directories below a private one in which some systems keep programs and libraries.
 const SYSTEM: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
+/// Directories with nothing but the files for name resolution.
+const RESOLVERS: [&str; 2] = ["/run/systemd/resolve", "/run/resolvconf"];
+
 /// Those of [`PRIVATE`] that are directories on this system, not links.
 pub(super) fn private_directories() -> Vec<PathBuf> {
     PRIVATE.map(PathBuf::from).into_iter().filter(|path| is_real_directory(path)).collect()
@@ -25,16 +28,16 @@ fn is_real_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Paths below a private directory that belong to the system: programs, and the file for name resolution. Without links.
+/// Paths below a private directory that belong to the system: programs, and the file for name resolution.
 pub(super) fn system_paths() -> BTreeSet<PathBuf> {
     let existing = SYSTEM.map(PathBuf::from).into_iter().filter(|path| fs::symlink_metadata(path).is_ok());
     let mut paths: BTreeSet<PathBuf> = existing.collect();
     if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
-        && let Some(directory) = resolver.parent()
         && resolver.starts_with("/run")
     {
-        // The directory, because the file is replaced when the network changes.
-        paths.insert(if directory == Path::new("/run") { resolver } else { directory.to_owned() });
+        // Where the file is replaced when the network changes, its directory, unless programs keep other things there.
+        let directory = RESOLVERS.iter().map(Path::new).find(|directory| resolver.starts_with(directory));
+        paths.insert(directory.map(Path::to_owned).unwrap_or(resolver));
     }
     paths
 }
@@ -46,7 +49,10 @@ pub(super) fn visible_sockets(paths: &ResolvedPaths) -> BTreeSet<PathBuf> {
     // Without the list nothing is known; the directories in which sockets usually are, are hidden in any case.
     let listed = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let known = listed.lines().filter_map(path_of).filter_map(|path| fs::canonicalize(path).ok());
-    known.filter(|path| is_socket(path) && paths.is_visible(path, &hidden)).collect()
+    let system = system_paths();
+    let is_shown =
+        |path: &PathBuf| paths.is_visible(path, &hidden) || system.iter().any(|shown| path.starts_with(shown));
+    known.filter(|path| is_socket(path) && is_shown(path)).collect()
 }
 
 /// The path in a line of `/proc/net/unix`, which has seven fields before it. Abstract sockets begin with `@`.

@@ -219,6 +219,38 @@ own_process!(processes_inside_get_time_after_the_program_has_ended, async || {
     assert_eq!(std::fs::read_to_string(fixture.dir.path("writable/parted")).unwrap(), "bye\n");
 });
 
+/// Descriptors above the standard three, but that of the directory itself.
+const DESCRIPTORS: &str = "for fd in /proc/self/fd/*; do case $fd in */[012]) ;; *) readlink $fd ;; esac; done";
+
+async fn inherits_nothing(backend: Backend) {
+    let fixture = Fixture::new();
+    let outcome = fixture.run(Some(fixture.sandbox(backend)), &format!("sh -c '{DESCRIPTORS}'; true")).await;
+    let others: Vec<&str> = outcome.stdout.lines().filter(|target| !target.starts_with("/proc/")).collect();
+    assert_eq!(others, Vec::<&str>::new(), "{}", outcome.stderr);
+}
+
+each_namespaces!(no_descriptor_is_inherited, needs_bubblewrap_no_descriptor_is_inherited, inherits_nothing);
+
+// Root could change the devices of the machine, and use those that are elsewhere than in /dev.
+own_process!(devices_of_the_machine_do_not_change, async || {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let before = std::fs::metadata("/dev/zero").unwrap();
+    let fixture = Fixture::new();
+    let own = fixture.dir.path("writable/null");
+    // Only root can create one. Others have none to use.
+    let _ = std::process::Command::new("mknod")
+        .arg(&own)
+        .args(["c", "1", "3"])
+        .stderr(std::process::Stdio::null())
+        .status();
+    let script = "chmod 777 /dev/zero && echo changed; chown 1 /dev/zero && echo changed\n\
+                  echo x >/dev/null && head -c 1 /dev/zero | wc -c\n: >null && test -c null && echo used || true";
+    let outcome = fixture.run(Some(fixture.sandbox(Backend::Namespaces)), script).await;
+    assert_eq!(outcome.stdout.trim(), "1", "{}", outcome.stderr);
+    let after = std::fs::metadata("/dev/zero").unwrap();
+    assert_eq!((after.permissions().mode(), after.ctime_nsec()), (before.permissions().mode(), before.ctime_nsec()));
+});
+
 own_process!(failures_of_the_helper_are_reported, async || {
     let fixture = Fixture::new();
     let mut spec = fixture.spec(Some(fixture.sandbox(Backend::Namespaces)), ":", Tracking::CgroupV2);
