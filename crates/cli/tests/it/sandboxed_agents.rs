@@ -15,6 +15,8 @@ use crate::world::{World, script};
 const ATTEMPTS: &[(&str, &str)] = &[
     ("reads-a-key", "cat $U/.ssh/id_ed25519"),
     ("reads-a-token", "cat $K/env/default.env"),
+    ("reads-a-token-of-git", "cat $U/.config/git/credentials"),
+    ("reads-a-token-of-cargo", "cat $U/.cargo/credentials.toml"),
     ("reads-settings", "cat $K/config.toml"),
     ("changes-settings", "echo >> $K/config.toml"),
     ("reads-the-database", "head -c 10 $K/state/kugetsu.db"),
@@ -48,6 +50,12 @@ fn world(choice: &str) -> (World, Repository, Value) {
     fs::create_dir(user.join(".ssh")).unwrap();
     fs::write(user.join(".ssh/id_ed25519"), "PRIVATE\n").unwrap();
     fs::write(user.join(".profile"), "mine\n").unwrap();
+    for (directory, file) in [(".config/git", "credentials"), (".cargo", "credentials.toml")] {
+        fs::create_dir_all(user.join(directory)).unwrap();
+        fs::write(user.join(directory).join(file), "PRIVATE\n").unwrap();
+    }
+    fs::create_dir(user.join(".cargo/bin")).unwrap();
+    world.home.prepend_path(user.join(".cargo/bin"));
     world.run(["env", "set", "GITHUB_TOKEN", "secret-of-the-host"]);
     let (other, code) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
     assert_eq!(code, 0, "{other}");

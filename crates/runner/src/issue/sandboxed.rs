@@ -20,9 +20,9 @@ use crate::sandbox;
 /// Files and directories in a user's home that the agent and its tools read: settings without secrets, and toolchains.
 const READABLE: &[&str] = &[
     ".gitconfig",
-    ".config/git",
-    ".bashrc",
-    ".profile",
+    ".config/git/attributes",
+    ".config/git/config",
+    ".config/git/ignore",
     ".cargo/bin",
     ".cargo/config.toml",
     ".cargo/env",
@@ -37,7 +37,11 @@ const READABLE: &[&str] = &[
     ".asdf",
     ".sdkman",
     ".gradle/wrapper",
-    ".dotnet",
+    ".dotnet/dotnet",
+    ".dotnet/host",
+    ".dotnet/sdk",
+    ".dotnet/shared",
+    ".dotnet/tools",
     ".ghcup",
     ".opam",
     ".elan",
@@ -48,7 +52,8 @@ const READABLE: &[&str] = &[
     ".local/share/mise",
     ".local/share/pipx",
     ".local/share/pnpm",
-    ".local/share/uv",
+    ".local/share/uv/python",
+    ".local/share/uv/tools",
 ];
 /// Caches of package managers and compilers in a user's home. What is written into them is gone with the run: a later build of the user
 /// would execute it.
@@ -71,6 +76,8 @@ const CACHES: &[&str] = &[
 ];
 /// Where the homes of users are. Only the allowed parts of the own one are visible.
 const HOMES: [&str; 2] = ["/home", "/root"];
+/// Directories that are empty in a sandbox, besides homes.
+const EMPTIED: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
 /// # Errors
 /// The run needs a sandbox, and it cannot be built.
@@ -79,6 +86,10 @@ pub(crate) async fn sandbox_of(run: &RunContext, agent: &Agent, files: &Files) -
         return Ok(None);
     }
     let Some(backend) = sandbox::backend(run, "the agent", "run.sandbox").await? else { return Ok(None) };
+    for path in run.spec.sandbox_readable.iter().chain(&run.spec.sandbox_writable).filter(|path| !path.exists()) {
+        run.spool
+            .notice(format!("the sandbox shows no {}, which the settings name: it does not exist", path.display()));
+    }
     let files = file_access(run, agent, files, backend)
         .map_err(|error| Reason::from(format!("could not prepare the sandbox: {error}")))?;
     Ok(Some(sandbox::sandbox(backend, files)))
@@ -90,10 +101,11 @@ pub(crate) async fn sandbox_of(run: &RunContext, agent: &Agent, files: &Files) -
 /// # Errors
 /// A directory of the agent cannot be created.
 fn file_access(run: &RunContext, agent: &Agent, files: &Files, backend: Backend) -> io::Result<FileAccess> {
-    let user = run.agent_variable("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
-    let user = user.filter(|home| home.is_absolute() && home.parent().is_some());
+    let given = run.agent_variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let user = given.as_ref().and_then(|home| home.canonicalize().ok()).filter(|home| home.parent().is_some());
     let own = AgentDirectories::of(&agent.profile, |name| run.agent_variable(name));
-    for directory in &own.writable {
+    let is_copied = backend == Backend::Namespaces;
+    for directory in own.writable.iter().chain(own.settings.iter().filter(|_| !is_copied)) {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
     let mut readable = Vec::new();
@@ -104,25 +116,34 @@ fn file_access(run: &RunContext, agent: &Agent, files: &Files, backend: Backend)
     let mut writable: Vec<PathBuf> = own.writable.into_iter().collect();
     // Agents write beside their settings when they start, and some end if they cannot.
     let mut copied = Vec::new();
-    match backend {
-        Backend::Namespaces => copied.extend(own.settings),
-        Backend::Bubblewrap | Backend::Landlock => writable.extend(own.settings),
-    }
+    let settings = if is_copied { &mut copied } else { &mut writable };
+    settings.extend(own.settings);
     if let Some(user) = &user {
         readable.extend(READABLE.iter().map(|path| user.join(path)));
         copied.extend(CACHES.iter().map(|path| user.join(path)));
     }
     writable.extend(run.spec.sandbox_writable.iter().cloned());
     writable.extend([files.worktree.dir().to_owned(), files.worktree.relay().to_owned(), run.directory.temporary()]);
-    // Those of the user's are found by the agent under the names of their links.
-    let all = readable.iter().chain(&copied).chain(&writable);
-    let links =
-        user.iter().flat_map(|user| all.clone().filter_map(|path| link_below(user, path))).collect::<BTreeMap<_, _>>();
+    // The agent finds them under the names of their links.
+    let emptied: Vec<PathBuf> = given
+        .iter()
+        .filter_map(|home| home.parent().filter(|parent| parent.parent().is_some()))
+        .map(Path::to_owned)
+        .chain(user.clone())
+        .chain(HOMES.map(PathBuf::from))
+        .chain(EMPTIED.map(PathBuf::from))
+        .collect();
+    let named = readable.iter().chain(&copied).chain(&writable).chain(&given);
+    let mut links: BTreeMap<_, _> =
+        named.flat_map(|path| emptied.iter().filter_map(|root| link_below(root, path))).collect();
     let writable = real(writable);
     // What is below a writable directory is writable with it.
     let is_apart = |path: &PathBuf| !writable.iter().any(|outer| path.starts_with(outer));
     let copied: Vec<PathBuf> = real(copied).into_iter().filter(|path| is_apart(path) && path.is_dir()).collect();
-    let readable = real(readable).into_iter().filter(|path| is_apart(path) && !copied.contains(path)).collect();
+    let readable: Vec<PathBuf> =
+        real(readable).into_iter().filter(|path| is_apart(path) && !copied.contains(path)).collect();
+    // The others are shown with their directories.
+    links.retain(|link, _| ![&readable, &copied, &writable].into_iter().flatten().any(|shown| link.starts_with(shown)));
     let homes = HOMES.map(PathBuf::from).into_iter().chain([run.home.path().to_owned()]);
     let hidden = real(homes).into_iter().filter(|path| path.is_dir() && Some(path) != user.as_ref());
     Ok(FileAccess {
@@ -135,10 +156,10 @@ fn file_access(run: &RunContext, agent: &Agent, files: &Files, backend: Backend)
     })
 }
 
-/// The first symbolic link on the way from the user's home to a path, with what it leads to.
-fn link_below(user: &Path, path: &Path) -> Option<(PathBuf, PathBuf)> {
-    let below = path.strip_prefix(user).ok()?;
-    let mut link = user.to_owned();
+/// The first symbolic link on the way from a directory to a path, with what it leads to.
+fn link_below(directory: &Path, path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let below = path.strip_prefix(directory).ok()?;
+    let mut link = directory.to_owned();
     for component in below.components() {
         link.push(component);
         if link.is_symlink() {
@@ -158,23 +179,31 @@ fn programs(run: &RunContext, agent: &Agent, homes: &[PathBuf]) -> Vec<PathBuf> 
     // A program is often a link, so its target counts, too.
     let target = agent.program.canonicalize().ok();
     let files = [Some(agent.program.clone()), target, own];
-    let contains_home = |directory: &Path| homes.iter().any(|home| home.starts_with(directory));
-    let beside = files.into_iter().flatten().filter_map(|file| match file.parent()?.canonicalize().ok()? {
-        parent if contains_home(&parent) => Some(file),
-        parent => Some(parent),
+    let contains_home = |path: &Path| {
+        let real = path.canonicalize();
+        real.is_ok_and(|real| homes.iter().any(|home| home.starts_with(&real)))
+    };
+    let beside = files.into_iter().flatten().filter_map(|file| match file.parent()? {
+        parent if contains_home(parent) => Some(file),
+        parent => Some(parent.to_owned()),
     });
-    let found: Vec<PathBuf> = on_path.filter_map(|directory| directory.canonicalize().ok()).chain(beside).collect();
-    let packages = found.iter().filter_map(|programs| package_of(programs));
+    let found: Vec<PathBuf> = on_path.chain(beside).collect();
+    let packages = found.iter().filter_map(|programs| package_of(&programs.canonicalize().ok()?, homes));
     found.iter().cloned().chain(packages).filter(|path| !contains_home(path)).collect()
 }
 
 /// The directory of the package that these programs belong to, in which they find their libraries and modules: the outermost
-/// `node_modules` above, or what contains `bin`. None for directories in which the programs of many packages are.
-fn package_of(programs: &Path) -> Option<PathBuf> {
+/// `node_modules` above, or what contains `bin`. None for directories in which the programs of many packages are, and for those that
+/// are directly in a home: they often hold settings and keys as well.
+fn package_of(programs: &Path, homes: &[PathBuf]) -> Option<PathBuf> {
     let modules = programs.ancestors().filter(|path| path.file_name() == Some(OsStr::new("node_modules"))).last();
     let around_bin = || programs.parent().filter(|_| programs.file_name() == Some(OsStr::new("bin")));
     let package = modules.or_else(around_bin)?;
-    (!package.ends_with(".local")).then(|| package.to_owned())
+    let mut below = homes.iter().filter_map(|home| package.strip_prefix(home).ok());
+    let is_deep = below.any(|below| below.components().count() > 1);
+    let is_elsewhere =
+        !HOMES.iter().any(|home| package.starts_with(home)) && !homes.iter().any(|home| package.starts_with(home));
+    (is_deep || is_elsewhere || modules.is_some()).then(|| package.to_owned())
 }
 
 /// Those that exist, without links and without repetition.
@@ -191,11 +220,15 @@ mod tests {
 
     #[test]
     fn package_is_what_surrounds_its_programs() {
-        let package = |programs: &str| package_of(Path::new(programs)).map(|path| path.display().to_string());
+        let package =
+            |programs: &str| package_of(Path::new(programs), &["/u".into()]).map(|path| path.display().to_string());
         assert_eq!(package("/u/.nvm/v22/bin").as_deref(), Some("/u/.nvm/v22"));
         assert_eq!(package("/u/x/node_modules/a/node_modules/b/bin").as_deref(), Some("/u/x/node_modules"));
         assert_eq!(package("/u/x/node_modules/.bin").as_deref(), Some("/u/x/node_modules"));
-        assert_eq!(package("/u/.local/bin"), None);
+        for shared in ["/u/.local/bin", "/u/.cargo/bin", "/u/bin", "/home/other/bin"] {
+            assert_eq!(package(shared), None, "{shared}");
+        }
+        assert_eq!(package("/opt/node/bin").as_deref(), Some("/opt/node"));
         assert_eq!(package("/u/.pyenv/shims"), None);
     }
 
