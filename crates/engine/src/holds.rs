@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kugetsu_domain::hold::{
-    Brakes, FailedStarts, Headroom, Hold, HoldKind, Resource, Shortage, Start, hold_of, holds, shortages,
+    Brakes, FailedStarts, Headroom, Hold, Resource, Shortage, Start, hold_of, holds, shortages,
 };
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
@@ -123,9 +123,10 @@ pub(crate) async fn of(engine: &Engine, start: &Start<'_>) -> Result<Option<Hold
 /// # Errors
 /// The database failed.
 pub(crate) async fn pause_of(engine: &Engine, repo: &RepoRef) -> Result<Option<Hold>, StoreError> {
-    let mut holds = current(engine).await?;
-    holds.retain(|hold| matches!(hold.kind, HoldKind::Paused { .. }));
-    Ok(hold_of(&holds, &Start { kind: TaskKind::Start, repo, agent: "" }).cloned())
+    // Nothing else is read or measured: this is looked up for each issue of a watched repository.
+    let brakes = Brakes { pauses: engine.store().pauses().await?, ..Brakes::default() };
+    let start = Start { kind: TaskKind::Start, repo, agent: "" };
+    Ok(hold_of(&holds(&brakes, engine.now()), &start).cloned())
 }
 
 /// The hold as a message, with what to type as the hint.

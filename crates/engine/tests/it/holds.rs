@@ -191,16 +191,21 @@ async fn what_cannot_be_measured_is_reported() {
     assert_eq!(daemon.engine.unmeasured(), [], "it has no floor");
 }
 
-#[tokio::test]
-async fn agent_that_fails_at_its_start_is_tried_by_one_task_after_the_other() {
-    let world = World::new(3).await;
-    let daemon = world.daemon();
+/// The first three issues.
+async fn fail_three_starts(daemon: &Daemon) {
     for number in 1..=3 {
         daemon.start(number, "broken").await;
         daemon.settled(number).await;
     }
     // A pass in progress has read the runs before.
-    push(&daemon, 90).await;
+    push(daemon, 90).await;
+}
+
+#[tokio::test]
+async fn agent_that_fails_at_its_start_is_tried_by_one_task_after_the_other() {
+    let world = World::new(3).await;
+    let daemon = world.daemon();
+    fail_three_starts(&daemon).await;
     for (number, message) in (4..).zip(["wait", "done", "done"]) {
         daemon.start(number, message).await;
     }
@@ -233,11 +238,7 @@ async fn agent_that_fails_at_its_start_is_tried_by_one_task_after_the_other() {
 async fn person_who_resumes_lets_an_agent_start_that_failed() {
     let world = World::new(3).await;
     let daemon = world.daemon();
-    for number in 1..=3 {
-        daemon.start(number, "broken").await;
-        daemon.settled(number).await;
-    }
-    push(&daemon, 90).await;
+    fail_three_starts(&daemon).await;
     daemon.start(4, "done").await;
     push(&daemon, 90).await;
     assert_eq!(daemon.state(4).await, "queued");
