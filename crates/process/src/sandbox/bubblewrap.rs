@@ -16,8 +16,7 @@ use std::process::Command;
 
 use super::layout::{Network, Sandbox};
 use super::paths::{ResolvedPath, ResolvedPaths};
-use super::shared_paths::visible_sockets;
-use super::shared_paths::{private_directories, run_directory, system_paths};
+use super::shared_paths::{private_directories, run_directory, system_paths, visible_sockets};
 use crate::child::find_on_path;
 
 pub(super) fn find() -> io::Result<PathBuf> {

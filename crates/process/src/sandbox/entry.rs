@@ -43,8 +43,15 @@ pub fn enter(plan: RawFd, channel: RawFd) -> ! {
         },
         Err(error) => error,
     };
+    fail(&channel, &failed)
+}
+
+/// Sends the reason to the process outside, and ends this one.
+fn fail(channel: &OwnedFd, reason: &io::Error) -> ! {
+    let text = reason.to_string();
     // Without a reader, the reason is not needed.
-    let _ = File::from(channel).write_all(failed.to_string().as_bytes());
+    // SAFETY: the buffer is as long as its length says.
+    unsafe { libc::write(channel.as_raw_fd(), text.as_ptr().cast(), text.len()) };
     exit(FAILED)
 }
 
@@ -98,10 +105,7 @@ fn start_first(plan: &Plan, namespaces: &Namespaces, channel: &OwnedFd) -> io::R
     if child == 0 {
         drop((writer, status));
         let Err(failed) = first(plan, namespaces, channel, reader, ended, &ids);
-        let text = failed.to_string();
-        // SAFETY: the buffer is as long as its length says.
-        unsafe { libc::write(channel.as_raw_fd(), text.as_ptr().cast(), text.len()) };
-        exit(FAILED);
+        fail(channel, &failed);
     }
     if ids.are_mapped_outside {
         ids.map(&format!("/proc/{child}"))?;
@@ -184,11 +188,7 @@ fn first(
             // SAFETY: no handler is installed.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
-        let failed = inside(plan, channel);
-        let text = failed.to_string();
-        // SAFETY: the buffer is as long as its length says.
-        unsafe { libc::write(channel.as_raw_fd(), text.as_ptr().cast(), text.len()) };
-        exit(FAILED);
+        fail(channel, &inside(plan, channel));
     }
     let mut ended = Some(keep_only(ended.into()));
     exit(wait_for(program, |status| {

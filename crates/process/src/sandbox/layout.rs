@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use super::backend::{Backend, NoBackend};
 
+/// Directories that the programs of all users share. With namespaces they are private and empty.
+pub const PRIVATE_DIRECTORIES: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
+
 /// Exceptions from a file system that is readable and read-only. Of nested paths, the more specific one applies.
 ///
 /// All paths must exist when the process is started. None may be a symbolic link itself; the directories above it may be.

@@ -41,7 +41,7 @@ mod unsupported;
 pub use backend::{Backend, NoBackend};
 #[cfg(target_os = "linux")]
 pub use entry::enter;
-pub use layout::{FileAccess, Helper, Network, Sandbox, SandboxError};
+pub use layout::{FileAccess, Helper, Network, PRIVATE_DIRECTORIES, Sandbox, SandboxError};
 #[cfg(target_os = "linux")]
 pub(crate) use prepared::{Channel, PreparedSandbox};
 #[cfg(target_os = "linux")]

@@ -9,8 +9,7 @@ use nix::sys::stat::fstat;
 use super::layout::{Network, Sandbox};
 use super::paths::{ResolvedPath, ResolvedPaths};
 use super::plan::{Inode, Mount, MountKind, Namespaces};
-use super::shared_paths::visible_sockets;
-use super::shared_paths::{private_directories, system_paths};
+use super::shared_paths::{private_directories, system_paths, visible_sockets};
 
 /// The file system and the network of a program.
 pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths) -> io::Result<Namespaces> {

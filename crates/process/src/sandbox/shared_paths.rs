@@ -5,19 +5,18 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use super::layout::PRIVATE_DIRECTORIES;
 use super::paths::ResolvedPaths;
 
-/// In a sandbox they are private and empty.
-const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 /// Directories below a private one in which some systems keep programs and libraries.
 const SYSTEM: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
 /// Directories with nothing but the files for name resolution.
 const RESOLVERS: [&str; 2] = ["/run/systemd/resolve", "/run/resolvconf"];
 
-/// Those of [`PRIVATE`] that are directories on this system, not links.
+/// Those of [`PRIVATE_DIRECTORIES`] that are directories on this system, not links.
 pub(super) fn private_directories() -> Vec<PathBuf> {
-    PRIVATE.map(PathBuf::from).into_iter().filter(|path| is_real_directory(path)).collect()
+    PRIVATE_DIRECTORIES.map(PathBuf::from).into_iter().filter(|path| is_real_directory(path)).collect()
 }
 
 pub(super) fn run_directory() -> Option<&'static Path> {

@@ -11,7 +11,7 @@ use kugetsu_agent::AgentDirectories;
 use kugetsu_agent::environment::search_path;
 use kugetsu_api::run_spec::SandboxChoice;
 use kugetsu_domain::reason::Reason;
-use kugetsu_process::sandbox::{Backend, FileAccess, Sandbox};
+use kugetsu_process::sandbox::{Backend, FileAccess, PRIVATE_DIRECTORIES, Sandbox};
 
 use super::files::Files;
 use crate::run_context::{Agent, RunContext};
@@ -76,8 +76,6 @@ const CACHES: &[&str] = &[
 ];
 /// Where the homes of users are. Only the allowed parts of the own one are visible.
 const HOMES: [&str; 2] = ["/home", "/root"];
-/// Directories that are empty in a sandbox, besides homes.
-const EMPTIED: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
 /// # Errors
 /// The run needs a sandbox, and it cannot be built.
@@ -131,7 +129,7 @@ fn file_access(run: &RunContext, agent: &Agent, files: &Files, backend: Backend)
         .map(Path::to_owned)
         .chain(user.clone())
         .chain(HOMES.map(PathBuf::from))
-        .chain(EMPTIED.map(PathBuf::from))
+        .chain(PRIVATE_DIRECTORIES.map(PathBuf::from))
         .collect();
     let named = readable.iter().chain(&copied).chain(&writable).chain(&given);
     let mut links: BTreeMap<_, _> =
