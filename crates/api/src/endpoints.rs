@@ -6,7 +6,8 @@ use crate::endpoint::{Endpoint, ListEndpoint, NoFields, StreamEndpoint};
 use crate::event::{EventObject, EventsQuery};
 use crate::gc::{GcObject, GcRequest};
 use crate::issue::{
-    AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
+    AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, Planted, PrSet,
+    SetPrRequest,
 };
 use crate::pause::{PauseObject, PauseRequest, StopRequest, StoppedObject};
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
@@ -76,6 +77,8 @@ pub const ISSUE_TASK: Endpoint<IssueQuery, TaskObject> = Endpoint::get("/v1/issu
 pub const ISSUE_WHY: Endpoint<IssueQuery, WhyObject> = Endpoint::get("/v1/issue/why");
 /// The difference between the issue's files and the commit that its work began at.
 pub const ISSUE_DIFF: Endpoint<DiffQuery, DiffObject> = Endpoint::get("/v1/issue/diff");
+/// Lists what programs of the user would execute in the issue's worktree, apart from what its base has.
+pub const ISSUE_PLANTED: Endpoint<IssueQuery, Planted> = Endpoint::get("/v1/issue/planted");
 /// Sets or clears the issue's pull request.
 pub const SET_PULL_REQUEST: Endpoint<SetPrRequest, PrSet> = Endpoint::post("/v1/issue/change");
 /// Returns what destroying the issue would lose.

@@ -45,6 +45,13 @@ pub struct DiffObject {
     pub truncated: bool,
 }
 
+/// What an agent left in a worktree for programs of the user to execute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planted {
+    /// Paths in the worktree, and settings of git with their file. Printable.
+    pub planted: Vec<String>,
+}
+
 /// A page of the list of issues, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuesQuery {

@@ -6,7 +6,8 @@ use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::event::{EventObject, EventsQuery};
 use kugetsu_api::issue::{
-    AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
+    AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, Planted, PrSet,
+    SetPrRequest,
 };
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Record, TranscriptQuery};
@@ -119,6 +120,10 @@ pub(crate) async fn set_pull_request(app: AppState, request: SetPrRequest) -> Re
 
 pub(crate) async fn diff(app: AppState, query: DiffQuery) -> Result<DiffObject, ApiError> {
     Ok(queries::diff::diff(&app.engine, &query).await?)
+}
+
+pub(crate) async fn planted(app: AppState, query: IssueQuery) -> Result<Planted, ApiError> {
+    Ok(Planted { planted: queries::planted::planted(&app.engine, &query).await? })
 }
 
 pub(crate) async fn at_risk(app: AppState, query: IssueQuery) -> Result<AtRisk, ApiError> {

@@ -44,6 +44,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::ISSUE_TASK, issues::task)
         .add(endpoints::ISSUE_WHY, issues::why)
         .add(endpoints::ISSUE_DIFF, issues::diff)
+        .add(endpoints::ISSUE_PLANTED, issues::planted)
         .add(endpoints::SET_PULL_REQUEST, issues::set_pull_request)
         .add(endpoints::ISSUE_AT_RISK, issues::at_risk)
         .add(endpoints::DESTROY_ISSUE, issues::destroy)

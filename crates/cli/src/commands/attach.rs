@@ -26,7 +26,7 @@ use secrecy::ExposeSecret;
 use crate::config::load::{load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, env_files, paths, ui};
+use crate::{completions, connect, env_files, paths, planted, ui};
 
 /// Open an issue's session in the agent's own user interface, in the issue's worktree.
 #[derive(Debug, Args)]
@@ -107,6 +107,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     launch.extend_env(&mut variables, &settings.variables).map_err(|error| hinted(&error, error.hint()))?;
     // The lock survives exec, so no run starts in the worktree and nothing removes it while the agent is open.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
+    planted::warn(home, &query).await;
     ui::note(format!("· {issue}"));
     let mut command = Command::new(&program);
     for name in not_inherited(env::vars_os()) {

@@ -10,7 +10,7 @@ use kugetsu_api::issue::{DiffQuery, IssueQuery};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, paths, ui};
+use crate::{completions, connect, paths, planted, ui};
 
 /// Show what an issue changes: its commits and everything that is not committed.
 #[derive(Debug, Args)]
@@ -75,6 +75,7 @@ pub(crate) async fn print_path(home: &Home, arguments: WorktreePath) -> Result<E
              `kugetsu rescue list {issue}`"
         )));
     }
+    planted::warn(home, &query).await;
     ui::value(&worktree);
     Ok(Exit::Done)
 }

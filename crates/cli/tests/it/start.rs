@@ -376,3 +376,19 @@ fn diff_and_path_show_the_work_of_an_issue() {
         assert!(crate::world::shown(&output).contains("kugetsu rescue list"), "{}", crate::world::shown(&output));
     }
 }
+
+#[test]
+fn path_warns_about_what_programs_would_execute() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let output = world.attempt(["path", "local/demo#1"]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let path = String::from_utf8(output.stdout).unwrap();
+
+    world.start(&repository, &script(&["write .envrc x", "commit one"]));
+    let output = world.attempt(["path", "local/demo#2"]);
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(warning.contains("outside of its sandbox: .envrc; look at it before"), "{warning}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1, "{path}");
+}

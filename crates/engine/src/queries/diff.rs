@@ -7,6 +7,7 @@ use kugetsu_api::issue::{DiffObject, DiffQuery};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::Issue;
 use kugetsu_forge::references::reference::Reference;
+use kugetsu_git::worktree::Worktree;
 
 use crate::engine::Engine;
 use crate::problems::{problem, usage};
@@ -20,7 +21,22 @@ const DIFF_MAX: usize = 16 * 1024 * 1024;
 /// # Errors
 /// There is no such issue, it has no worktree, or git cannot compare.
 pub async fn diff(engine: &Engine, query: &DiffQuery) -> Result<DiffObject, Problem> {
-    let issue = resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
+    let (issue, worktree) = opened(engine, &query.reference, &query.cwd).await?;
+    let base_sha = issue.worktree.as_ref().and_then(|files| files.base_sha.clone());
+    let base = base_sha.as_deref().and_then(|sha| sha.parse().ok());
+    let compared = worktree.diff(base.as_ref(), query.stat).await;
+    let mut diff = compared.map_err(|error| {
+        Problem::new(ProblemKind::Failed, format!("could not compare the files of {}: {error}", issue.reference))
+    })?;
+    let truncated = diff.len() > DIFF_MAX;
+    diff.truncate(DIFF_MAX);
+    let diff = String::from_utf8_lossy(&diff).into_owned();
+    Ok(DiffObject { issue: issue.reference.to_string(), base_sha, diff, truncated })
+}
+
+/// The worktree of an issue, for a person to look at.
+pub(super) async fn opened(engine: &Engine, reference: &str, cwd: &str) -> Result<(Issue, Worktree), Problem> {
+    let issue = resolve::issue(engine, &Reference::new(reference), Path::new(cwd)).await?;
     if issue.reference.is_coordinator() {
         return Err(usage("the coordinator has no worktree"));
     }
@@ -37,16 +53,7 @@ pub async fn diff(engine: &Engine, query: &DiffQuery) -> Result<DiffObject, Prob
              `kugetsu rescue list {reference}`"
         )));
     }
-    let base_sha = issue.worktree.as_ref().and_then(|files| files.base_sha.clone());
-    let base = base_sha.as_deref().and_then(|sha| sha.parse().ok());
-    let compared = worktree.diff(base.as_ref(), query.stat).await;
-    let mut diff = compared.map_err(|error| {
-        Problem::new(ProblemKind::Failed, format!("could not compare the files of {}: {error}", issue.reference))
-    })?;
-    let truncated = diff.len() > DIFF_MAX;
-    diff.truncate(DIFF_MAX);
-    let diff = String::from_utf8_lossy(&diff).into_owned();
-    Ok(DiffObject { issue: issue.reference.to_string(), base_sha, diff, truncated })
+    Ok((issue, worktree))
 }
 
 fn no_worktree(issue: &Issue) -> Problem {

@@ -9,6 +9,7 @@ pub(crate) mod left_behind;
 pub(crate) mod lifecycle;
 pub mod lock;
 pub(crate) mod ownership;
+pub(crate) mod planted;
 pub(crate) mod relay;
 pub(crate) mod relocation;
 pub(crate) mod status;

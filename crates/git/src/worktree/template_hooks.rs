@@ -2,7 +2,7 @@
 //! them; kugetsu's never does.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::command::runner::GitError;
 use crate::files::access::{FileError, IoContext, blocking, create_dir_all};
@@ -36,12 +36,17 @@ impl TemplateHooks {
         }
     }
 
+    /// Where they are. It may not exist.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.scratch.path().join(NEW).join("hooks")
+    }
+
     /// Copies them into a new git directory. Returns a notice if that fails.
     pub(crate) async fn copy_to(self, git_dir: &Path) -> Option<String> {
         if let Some(error) = self.failure {
             return Some(notice(&error));
         }
-        let (from, to) = (self.scratch.path().join(NEW).join("hooks"), git_dir.join("hooks"));
+        let (from, to) = (self.dir(), git_dir.join("hooks"));
         blocking(&git_dir.join("hooks"), move || copy(&from, &to)).await.err().map(|error| notice(&error))
     }
 }

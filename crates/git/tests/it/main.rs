@@ -19,6 +19,7 @@ mod mirror;
 mod moved_home;
 mod nested_repos;
 mod packs;
+mod planted;
 mod push;
 mod push_secrets;
 mod ref_changes;
