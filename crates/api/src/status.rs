@@ -52,6 +52,9 @@ pub struct StatusObject {
     pub storage: Option<StorageObject>,
     /// The means by which the processes of a run are ended on this machine.
     pub containment: String,
+    /// How agents of issues are sandboxed, or why they are not. Empty from daemons of earlier versions.
+    #[serde(default)]
+    pub sandbox: String,
     /// Set while work could start and nothing was started.
     #[serde(default)]
     pub stall: Option<StallObject>,

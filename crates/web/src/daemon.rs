@@ -10,8 +10,10 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::status::{HealthObject, StatusObject};
 use kugetsu_domain::text::rfc3339;
 use kugetsu_engine::home::quarantine;
+use kugetsu_engine::schema::RunSandbox;
 use kugetsu_engine::{gc, queries};
 use kugetsu_process::Tracking;
+use kugetsu_process::sandbox::{Backend, Helper, NoBackend, best_backend};
 
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
@@ -25,6 +27,20 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Detected once, because detection creates a cgroup and starts a process.
 static TRACKING: LazyLock<Tracking> = LazyLock::new(Tracking::detect);
+/// When the state was first requested. Each run finds out for itself.
+static SANDBOX: LazyLock<Result<Backend, NoBackend>> = LazyLock::new(|| best_backend(&Helper::of_this_program()));
+
+/// How agents of issues are sandboxed.
+async fn sandbox(setting: RunSandbox) -> String {
+    if setting == RunSandbox::Off {
+        return "off (run.sandbox)".to_owned();
+    }
+    match tokio::task::spawn_blocking(|| SANDBOX.clone()).await {
+        Ok(Ok(backend)) => backend.to_string(),
+        Ok(Err(_)) => "none on this machine; see `kugetsu doctor`".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
 
 pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, ApiError> {
     // The settings may have changed a moment ago.
@@ -50,6 +66,7 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         default_agent: app.engine.settings().default_agent.clone(),
         storage: gc::storage(&app.engine),
         containment: containment.map_or_else(|error| error.to_string(), |tracking| tracking.to_string()),
+        sandbox: sandbox(app.engine.settings().run.sandbox).await,
         stall: app.engine.stall().as_ref().map(stall_object),
         holds: status.holds.iter().map(hold_object).collect(),
         unmeasured: app.engine.unmeasured().iter().map(unmeasured_object).collect(),

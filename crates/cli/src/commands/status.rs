@@ -134,13 +134,17 @@ pub(crate) fn print_daemon(status: &StatusObject) {
     ui::toned(
         Tone::Dim,
         format!(
-            "daemon {} (pid {}), started {}; ends processes with {}\nhome {}, default agent {}",
+            "daemon {} (pid {}), started {}; ends processes with {}\nhome {}, default agent {}{}",
             status.version,
             status.pid,
             format::ago(&status.started_at, Timestamp::now()),
             status.containment,
             status.home,
-            status.default_agent
+            status.default_agent,
+            match status.sandbox.as_str() {
+                "" => String::new(),
+                sandbox => format!("\nsandbox of agents: {sandbox}"),
+            }
         ),
     );
     if let Some(storage) = &status.storage {
