@@ -16,6 +16,7 @@ mod model_failure;
 mod profile;
 mod question;
 mod reset_time;
+mod sandbox_files;
 mod session_export;
 mod session_file;
 mod session_id;
@@ -40,6 +41,7 @@ pub use profile::{
     offer, printed_version, profile, program_version, record_models, recorded_models, refs_of_agents,
 };
 pub use question::{Answer, Policy, Question, QuestionClosed};
+pub use sandbox_files::{SandboxFiles, with_targets};
 pub use session_export::{SessionExport, UnreadableExport};
 pub use session_id::{InvalidSessionId, SessionId};
 pub use tool::ToolKind;

@@ -58,6 +58,8 @@ pub struct RunSpec {
     /// Further directories that it may write.
     #[serde(default)]
     pub sandbox_writable: Vec<PathBuf>,
+    #[serde(default)]
+    pub network: NetworkSpec,
     /// Variables that the agent gets only from its own env file: tokens for git servers.
     #[serde(default)]
     pub withheld: Vec<String>,
@@ -100,6 +102,27 @@ pub enum SandboxChoice {
     Best,
     /// The run fails if the machine has no sandbox.
     Required,
+}
+
+/// The hosts that the agent of an issue may connect to. Only a sandbox can restrict them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    pub access: NetworkAccess,
+    /// The setting that decided about it.
+    pub setting: String,
+    /// The setting `run.allow_hosts`.
+    pub allow_hosts: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkAccess {
+    /// The network of the machine.
+    #[default]
+    Full,
+    AllowList,
+    /// Providers of models only.
+    None,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! There is no I/O and no clock here: callers pass `now`, and code that stores or sends a value converts it at the edge
 //! into a type of its own. Every crate may import this one; it imports none of kugetsu's.
 
+pub mod allowed_hosts;
 pub mod duration;
 pub mod effect;
 pub mod flow;

@@ -1,20 +1,21 @@
-//! Runs an agent's program on the host: to delete a session, or to list models.
+//! Runs an agent's program outside of a run: to delete a session, or to list models.
 //!
-//! Such a program takes plugins and settings from its working directory, so that is an empty one. Everything that the command
-//! starts is ended.
+//! Such a program takes plugins and settings from its working directory, so that is an empty one. It also loads what its runs wrote into
+//! its own directories, so it has the sandbox of runs. Everything that the command starts is ended.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_api::home::Home;
+use kugetsu_agent::Launch;
 use kugetsu_domain::reason::Reason;
 use kugetsu_process::{Tracking, Tree, TreeSpec};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
+use crate::agents::InstalledAgent;
+use crate::engine::Engine;
 use crate::moved_home::marker;
 
 /// How long its processes may take to obey SIGTERM.
@@ -25,12 +26,11 @@ const COMPLAINT_MAX: usize = 300;
 const STDERR_MAX: usize = 64 * 1024;
 
 pub(crate) struct AgentCommand<'a> {
-    pub(crate) home: &'a Home,
+    pub(crate) engine: &'a Engine,
+    pub(crate) agent: &'a InstalledAgent,
+    pub(crate) launch: &'a Launch,
     /// Names the command's directory and its processes. Two commands with one name must not run at once.
     pub(crate) name: String,
-    pub(crate) program: &'a Path,
-    pub(crate) args: Vec<OsString>,
-    pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) time_limit: Duration,
 }
 
@@ -83,7 +83,7 @@ impl AgentCommand<'_> {
         stdout: Option<File>,
         work: impl AsyncFnOnce(&mut Tree) -> Result<(), String>,
     ) -> Result<(), String> {
-        let directory = self.home.path().join(format!(".{}", self.name));
+        let directory = self.engine.home().path().join(format!(".{}", self.name));
         make_empty(&directory).map_err(|error| error.to_string())?;
         let result = self.run_in(&directory, stdout, work).await;
         // It is empty, or a leftover of the command that nothing depends on.
@@ -97,19 +97,21 @@ impl AgentCommand<'_> {
         stdout: Option<File>,
         work: impl AsyncFnOnce(&mut Tree) -> Result<(), String>,
     ) -> Result<(), String> {
-        let marker = marker(self.home, &self.name).map_err(|error| error.to_string())?;
+        let marker = marker(self.engine.home(), &self.name).map_err(|error| error.to_string())?;
+        let env = self.agent.environment(self.engine, self.launch)?;
+        let sandbox = self.agent.sandbox(self.engine, &env, directory).await?;
         let spec = TreeSpec {
-            program: self.program.into(),
-            args: self.args,
+            program: self.agent.program.clone().into(),
+            args: self.launch.args.clone(),
             cwd: PathBuf::from(directory),
-            env: self.env,
+            env,
             marker,
             stdout,
             stderr: nowhere().map_err(|error| error.to_string())?,
             stderr_max: STDERR_MAX,
             stderr_filter: None,
             tracking: Tracking::CgroupV2,
-            sandbox: None,
+            sandbox,
         };
         let mut tree = Tree::spawn(spec).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
         let result = work(&mut tree).await;

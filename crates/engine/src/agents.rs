@@ -1,17 +1,19 @@
 //! Looks up agents: their programs, and the environment of their commands.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::{Variable, environment, search_path, withhold};
-use kugetsu_agent::{Launch, Profile, UnknownAgent, profile};
+use kugetsu_agent::{Launch, Profile, SandboxFiles, UnknownAgent, profile};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_domain::reason::Reason;
+use kugetsu_process::sandbox::{Helper, Network, Sandbox, best_backend};
 
 use crate::credentials::withheld;
 use crate::engine::Engine;
 use crate::problems::problem;
+use crate::schema::RunSandbox;
 use crate::settings::Settings;
 
 /// An agent that is installed.
@@ -45,7 +47,7 @@ impl InstalledAgent {
         self.profile.login_method(|name| in_file(name) || std::env::var_os(name).is_some_and(|value| !value.is_empty()))
     }
 
-    /// Returns the environment of a command of the agent that runs on the host, outside of a run.
+    /// Returns the environment of a command of the agent outside of a run.
     ///
     /// # Errors
     /// The permission rules in it cannot be read.
@@ -57,6 +59,47 @@ impl InstalledAgent {
             Ok(()) => Ok(env),
             Err(error) => Err(Reason::new(&error, error.hint()).in_one_line()),
         }
+    }
+
+    /// Returns the sandbox of such a command, in which it can write `directory`; `None` if runs have none either.
+    ///
+    /// # Errors
+    /// The settings require a sandbox, and it cannot be built.
+    pub(crate) async fn sandbox(
+        &self,
+        engine: &Engine,
+        env: &[(OsString, OsString)],
+        directory: &Path,
+    ) -> Result<Option<Sandbox>, String> {
+        let settings = engine.settings();
+        let is_required = match settings.run.sandbox {
+            RunSandbox::Off => return Ok(None),
+            RunSandbox::Best => false,
+            RunSandbox::Required => true,
+        };
+        let helper = Helper::of_this_program();
+        let found = tokio::task::spawn_blocking(move || best_backend(&helper)).await;
+        let backend = match found.map_err(|error| error.to_string())? {
+            Ok(backend) => backend,
+            Err(error) if is_required => return Err(Reason::new(&error, error.hint()).in_one_line()),
+            Err(error) => {
+                tracing::warn!(agent = self.profile.name(), %error, "a command of the agent runs without a sandbox");
+                return Ok(None);
+            }
+        };
+        let visible = SandboxFiles {
+            profile: &self.profile,
+            home: engine.home().path(),
+            program: &self.program,
+            others: kugetsu_api::program::path().into_iter().collect(),
+            search_path: search_path(&self.variables),
+            readable: settings.run.sandbox_readable.clone(),
+            writable: settings.run.sandbox_writable.iter().cloned().chain([directory.to_owned()]).collect(),
+        };
+        let variable = |name: &str| env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let files =
+            visible.access(backend, variable).map_err(|error| format!("could not prepare the sandbox: {error}"))?;
+        Ok(Some(Sandbox { files, network: Network::Host, helper: Helper::of_this_program(), backend }))
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use kugetsu_agent::Policy;
+use kugetsu_domain::allowed_hosts::{AllowList, AllowedHost, LOCAL_MAX};
 use kugetsu_domain::duration;
 use kugetsu_domain::quiet_hours::QuietHours;
 use kugetsu_domain::reference::ForgeKind;
@@ -202,6 +203,13 @@ pub struct Run {
     /// `kugetsu agents show <name>` says which.
     #[schemars(extend("default" = "keep"))]
     pub agent_trailers: AgentTrailers,
+    /// Hosts that agents with the network `allow-list` may connect to: `models` (providers of models), `packages` (registries of
+    /// packages and mirrors of Linux distributions), `example.com`, `*.example.com` (its subdomains), each for the ports 80 and 443 or
+    /// with its own (`example.com:8443`), and `localhost:11434` for a program on this machine. A name whose address is private needs an
+    /// entry of that address as well (`10.0.0.5`).
+    #[serde(deserialize_with = "allowed_hosts")]
+    #[schemars(with = "Vec<String>", extend("format" = "hosts", "default" = ["models", "packages"], "examples" = [["models", "packages", "git.example.com"]]))]
+    pub allow_hosts: Vec<AllowedHost>,
     /// Who has the tokens of git servers: `host` keeps those of env/default.env from agents, because kugetsu itself fetches, pushes
     /// and opens pull requests; `env` gives them to agents. A token in an agent's own env file is always for that agent.
     #[schemars(extend("default" = "host"))]
@@ -215,10 +223,15 @@ pub struct Run {
     /// lasts longer, the run ends and the task waits in the queue.
     #[schemars(range(max = 100), extend("default" = 5))]
     pub model_retries: u32,
+    /// Network of agents of issues that you start: `full`, `allow-list` (only the hosts of `run.allow_hosts`) or `none` (only providers of
+    /// models and programs on this machine that `run.allow_hosts` names). Issues of watched repositories have the setting `network` of
+    /// their watch. Only a sandbox can restrict the network.
+    #[schemars(extend("default" = "full"))]
+    pub network: AgentNetwork,
     /// Whether agents of issues run in a sandbox, in which they write only their worktree, their own directories and temporary
     /// files, and read of your home only settings without secrets, toolchains and caches. With `best` a run does without if the
     /// machine has no sandbox, and says so; with `required` it fails.
-    #[schemars(extend("default" = "off"))]
+    #[schemars(extend("default" = "best"))]
     pub sandbox: RunSandbox,
     /// Further files and directories that agents may read in the sandbox.
     #[serde(default, deserialize_with = "absolute_paths")]
@@ -274,6 +287,14 @@ pub enum RunSandbox {
     Required,
     Best,
     Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentNetwork {
+    Full,
+    AllowList,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -392,6 +413,9 @@ pub struct WatchEntry {
     /// Commands that have to succeed at the head before a review is requested.
     #[schemars(extend("examples" = [["cargo test"]]))]
     pub verify: Option<Vec<String>>,
+    /// Network of the agent, as `run.network`; `allow-list` if not set, because others write the text of its issues.
+    #[schemars(extend("examples" = ["full"]))]
+    pub network: Option<AgentNetwork>,
     /// Whether pull requests are opened as drafts.
     #[schemars(extend("examples" = [true]))]
     pub draft: Option<bool>,
@@ -631,6 +655,16 @@ fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Path
     match paths.iter().all(|path| path.is_absolute()) {
         true => Ok(paths),
         false => Err(D::Error::custom("not absolute paths")),
+    }
+}
+
+fn allowed_hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AllowedHost>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let hosts: Vec<AllowedHost> =
+        texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(D::Error::custom)?;
+    match AllowList::new(hosts.clone()).local_ports().len() {
+        ..=LOCAL_MAX => Ok(hosts),
+        _ => Err(D::Error::custom(format!("more than {LOCAL_MAX} programs on this machine"))),
     }
 }
 

@@ -16,7 +16,9 @@ use kugetsu_forge::references::parser::parse;
 use kugetsu_forge::references::server_index::KnownServer;
 use kugetsu_forge::servers::public_servers;
 
-use crate::schema::{FeedbackLimits, MaxFeedback, MergeMethodName, MergeWhen, RepoFile, WatchEntry, WatchRule};
+use crate::schema::{
+    AgentNetwork, FeedbackLimits, MaxFeedback, MergeMethodName, MergeWhen, RepoFile, WatchEntry, WatchRule,
+};
 
 /// Feedback of one kind before a person has to decide, if the entry does not say.
 pub const BUDGET: u32 = 3;
@@ -60,6 +62,8 @@ pub struct Watch {
     pub base: Option<String>,
     /// Commands that have to succeed at the head before a review is requested: programs with their arguments.
     pub verify: Vec<Vec<String>>,
+    /// That of its agents.
+    pub network: AgentNetwork,
     /// Logins of those whose review is requested.
     pub reviewers: Vec<String>,
     pub is_draft: bool,
@@ -152,6 +156,7 @@ impl Watch {
             model: non_empty(entry.model),
             base: non_empty(entry.base),
             verify: entry.verify.unwrap_or_default().iter().map(|text| command(text)).collect::<Result<_, _>>()?,
+            network: entry.network.unwrap_or(AgentNetwork::AllowList),
             reviewers,
             is_draft: entry.draft.unwrap_or(false),
             method: entry.merge_method.map(|method| match method {
@@ -416,7 +421,7 @@ mod tests {
         for wider in ["collaborators", "kim"] {
             assert!(file(json!({ "trust": wider })).unwrap_err().contains("not within"), "{wider}");
         }
-        for unknown in ["sandbox", "credentials", "label", "repo", "poll"] {
+        for unknown in ["sandbox", "network", "credentials", "label", "repo", "poll"] {
             assert!(serde_json::from_value::<RepoFile>(json!({ unknown: "x" })).is_err(), "{unknown}");
         }
     }

@@ -49,15 +49,20 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
     if let Err(error) = workspace.agent.copy_login(&agent.profile, &user) {
         run.spool.notice(format!("could not copy the agent's login for the coordinator: {error}"));
     }
-    let serve = async { ToolServer::start(Arc::new(CoordinatorTools::new(run, tools, &workspace.directory)?)).await };
+    let serve = async {
+        let tools = CoordinatorTools::new(run, tools, &workspace.directory)?;
+        ToolServer::start(Arc::new(tools), None).await
+    };
     let server =
         serve.await.map_err(|error| Reason::from(format!("could not serve the coordinator's tools: {error}")))?;
     let launch = AgentLaunch {
         directory: workspace.directory.clone(),
         env: workspace.agent.env(),
         sandbox: backend.map(|backend| {
-            sandbox::sandbox(backend, workspace.file_access(&run.home, &agent.program, &run.directory.temporary()))
+            let programs = sandbox::programs(&agent);
+            sandbox::sandbox(backend, workspace.file_access(&run.home, &programs, &run.directory.temporary()))
         }),
+        network: None,
         notes: workspace.agent.notes(),
         tools: vec![server.mcp_server().clone()],
     };

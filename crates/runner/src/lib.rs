@@ -9,6 +9,7 @@ mod coordination;
 mod coordinator;
 mod input;
 mod issue;
+mod network;
 mod prompt;
 mod records;
 mod run;

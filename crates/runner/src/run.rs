@@ -26,7 +26,8 @@ use crate::coordination::coordinate;
 use crate::input::RunInput;
 use crate::issue::files::{Files, open_to_push, prepare};
 use crate::issue::finish::finish;
-use crate::issue::sandboxed::sandbox_of;
+use crate::issue::sandboxed::{Confinement, IssueSandbox};
+use crate::network::AgentNetwork;
 use crate::prompt::source::PromptSource;
 use crate::records::spool::Spool;
 use crate::run_context::{Agent, AgentLaunch, RunContext};
@@ -150,33 +151,39 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
             return RunResult::without_work(&End::Failed(why.into()));
         }
     };
+    let sandbox = IssueSandbox::new(run, &files);
     let AgentOutcome { end, usage, last_text, .. } = match needs_agent {
-        true => run_agent(issue, &files, run, &mut interrupts).await,
+        true => run_agent(issue, &files, &sandbox, run, &mut interrupts).await,
         false => AgentOutcome::not_needed(),
     };
     interrupts.clocks.agent_is_gone();
     let result = match end {
         // Another run holds the issue now: nothing of it may be touched.
         End::Superseded => RunResult::without_work(&End::Superseded),
-        end => finish(end, issue, &files, run, &last_text, &mut interrupts).await,
+        end => finish(end, issue, &files, &sandbox, run, &last_text, &mut interrupts).await,
     };
     result.with_usage(&usage)
 }
 
-async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupts: &mut Interrupts) -> AgentOutcome {
+async fn run_agent(
+    issue: &IssueSpec,
+    files: &Files,
+    sandbox: &IssueSandbox<'_>,
+    run: &RunContext,
+    interrupts: &mut Interrupts,
+) -> AgentOutcome {
     let agent = match Agent::of(run) {
         Ok(agent) => agent,
         Err(error) => return AgentOutcome::not_launched(error),
     };
-    let sandbox = match sandbox_of(run, &agent, files).await {
-        Ok(sandbox) => sandbox,
+    let confinement = match sandbox.of(&agent).await {
+        Ok(confinement) => confinement,
         Err(reason) => return AgentOutcome::refused(reason),
     };
-    if let Some(sandbox) = &sandbox {
-        run.spool.step(format!("the agent runs in a sandbox, by {}", sandbox.backend));
-    }
+    let facts = confinement.facts();
+    let Confinement { sandbox, network } = confinement;
     let served = match agent.gets_tools(run) {
-        true => serve(issue, run).await,
+        true => serve(issue, run, network.as_deref()).await,
         false => None,
     };
     let (tools, server) = served.unzip();
@@ -184,11 +191,15 @@ async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupt
         directory: files.worktree.dir().to_owned(),
         env: vec![],
         sandbox,
+        network: network.clone(),
         notes: run.home.agents(),
         tools: server.iter().map(|server| server.mcp_server().clone()).collect(),
     };
-    let source = PromptSource::Issue(issue, files, server.as_ref());
+    let source = PromptSource::Issue { issue, files, tools: server.as_ref(), sandbox: facts };
     let mut outcome = run_turn(run, &agent, &launch, &source, interrupts).await;
+    if let (Some(network), End::Failed(reason)) = (&network, &mut outcome.end) {
+        reason.hint = network.hint(&reason.text).or(reason.hint.take());
+    }
     // Another attempt would ask again, or work without the answer.
     let is_over = is_publishable(&outcome.end) || matches!(outcome.end, End::Killed(_) | End::Paused { .. });
     if is_over && let Some(declared) = tools.and_then(|tools| tools.declared()) {
@@ -199,10 +210,14 @@ async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupt
 }
 
 /// Serves the tools of the issue's agent. It can work without them.
-async fn serve(issue: &IssueSpec, run: &RunContext) -> Option<(IssueTools, ToolServer)> {
+async fn serve(
+    issue: &IssueSpec,
+    run: &RunContext,
+    network: Option<&AgentNetwork>,
+) -> Option<(IssueTools, ToolServer)> {
     let serve = async {
         let tools = IssueTools::new(run, &issue.tools)?;
-        Ok::<_, io::Error>((tools.clone(), ToolServer::start(Arc::new(tools)).await?))
+        Ok::<_, io::Error>((tools.clone(), ToolServer::start(Arc::new(tools), network).await?))
     };
     match serve.await {
         Ok(served) => Some(served),

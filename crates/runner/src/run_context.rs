@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kugetsu_agent::environment::{Variable, environment, search_path, withhold};
 use kugetsu_agent::{
@@ -25,6 +26,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::network::AgentNetwork;
 use crate::records::redacting_writer::redacting_filter;
 use crate::records::spool::Spool;
 
@@ -217,6 +219,8 @@ pub(crate) struct AgentLaunch {
     /// Environment variables that override those that every agent gets.
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) sandbox: Option<Sandbox>,
+    /// `None`: that of the machine.
+    pub(crate) network: Option<Arc<AgentNetwork>>,
     /// The directory of notes about the first start in the agent's home.
     pub(crate) notes: PathBuf,
     /// The tools of its session.
@@ -234,10 +238,8 @@ pub(crate) fn tree_spec(
     stderr_max: usize,
 ) -> Result<TreeSpec, LaunchError> {
     let mut env = base_environment(run);
-    for (name, value) in &launch.env {
-        env.retain(|(known, _)| known != name);
-        env.push((name.clone(), value.clone()));
-    }
+    override_variables(&mut env, launch.env.clone());
+    override_variables(&mut env, launch.network.iter().flat_map(|network| network.env()));
     command.extend_env(&mut env, &run.variables)?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),
@@ -252,6 +254,16 @@ pub(crate) fn tree_spec(
         tracking: Tracking::CgroupV2,
         sandbox: launch.sandbox.clone(),
     })
+}
+
+pub(crate) fn override_variables(
+    env: &mut Vec<(OsString, OsString)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) {
+    for (name, value) in variables {
+        env.retain(|(known, _)| *known != name);
+        env.push((name, value));
+    }
 }
 
 /// The environment of the programs of a run.

@@ -1,10 +1,12 @@
 //! The sandbox of a run: whether it has one, and how the kernel enforces it.
 
+use std::path::PathBuf;
+
 use kugetsu_api::run_spec::SandboxChoice;
 use kugetsu_domain::reason::Reason;
 use kugetsu_process::sandbox::{Backend, FileAccess, Helper, Network, Sandbox, best_backend};
 
-use crate::run_context::RunContext;
+use crate::run_context::{Agent, RunContext};
 
 /// The strongest backend that works here; `None` if the run does without a sandbox, which its records state. `subject` is the beginning
 /// of a sentence, and `setting` what decides about it.
@@ -34,4 +36,9 @@ pub(crate) async fn backend(run: &RunContext, subject: &str, setting: &str) -> R
 
 pub(crate) fn sandbox(backend: Backend, files: FileAccess) -> Sandbox {
     Sandbox { files, network: Network::Host, helper: Helper::of_this_program(), backend }
+}
+
+/// The agent's program, and kugetsu's, which it may start.
+pub(crate) fn programs(agent: &Agent) -> Vec<PathBuf> {
+    [agent.program.clone()].into_iter().chain(kugetsu_api::program::path().ok()).collect()
 }

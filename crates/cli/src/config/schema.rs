@@ -97,6 +97,11 @@ impl Field {
             }
             (Some("boolean"), _) => "`true` or `false`".to_owned(),
             (Some("array"), _) if self.schema["items"]["type"] == "object" => "an array of tables".to_owned(),
+            (_, Some("hosts")) => format!(
+                "an array of `models`, `packages`, hosts (`example.com`, `*.example.com`, `example.com:8443`), addresses and \
+                 `localhost:<port>`, such as `{}`",
+                toml(self.example())
+            ),
             (Some("array"), _) => format!("an array of strings, such as `{}`", toml(self.example())),
             (Some("object"), _) => "a table of strings".to_owned(),
             _ if self.schema.get("minLength").is_some() => "a string that is not empty".to_owned(),

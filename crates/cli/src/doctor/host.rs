@@ -57,10 +57,25 @@ pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
     vec![processes, sandbox_check(backend, settings)]
 }
 
+fn with_sandbox(id: &'static str, backend: Backend, settings: Option<&Settings>) -> Check {
+    if settings.is_some_and(|settings| settings.run.sandbox == RunSandbox::Off) {
+        let message =
+            "agents of issues run without a sandbox: run.sandbox is off, and they can read and change all your files";
+        return Check::warning(id, "", message, "to run them in one: `kugetsu config unset run.sandbox`");
+    }
+    match backend {
+        Backend::Namespaces | Backend::Bubblewrap => Check::ok(id, "", format!("agents are sandboxed by {backend}")),
+        Backend::Landlock => {
+            let message = format!("agents are sandboxed by {backend}, which cannot restrict their network");
+            Check::warning(id, "", message, "install bubblewrap, or allow user namespaces")
+        }
+    }
+}
+
 fn sandbox_check(backend: Result<Backend, NoBackend>, settings: Option<&Settings>) -> Check {
     let id = "kernel.cage";
     let none = match backend {
-        Ok(backend) => return Check::ok(id, "", format!("agents are sandboxed by {backend}")),
+        Ok(backend) => return with_sandbox(id, backend, settings),
         Err(none) => none,
     };
     let reasons: Vec<String> = none.tried.iter().map(|(backend, why)| format!("{backend}: {why}")).collect();

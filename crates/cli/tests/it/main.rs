@@ -35,6 +35,8 @@ mod push;
 mod queue;
 mod references;
 mod repos;
+#[cfg(target_os = "linux")]
+mod restricted_network;
 mod run_endings;
 mod sandbox;
 mod sandboxed_agents;

@@ -43,6 +43,8 @@ const ATTEMPTS: &[(&str, &str)] = &[
 /// A world with an issue that is done, a key and a token. The second one is where attempts leave their names.
 fn world(choice: &str) -> (World, Repository, Value) {
     let mut world = World::new();
+    world.home.unset("KUGETSU_RUN_SANDBOX");
+    world.run(["config", "set", "run.sandbox", choice]);
     let repository = world.repository("demo");
     let user = world.home.user();
     // Programs that are directly in the home do not make all of it visible.
@@ -59,10 +61,6 @@ fn world(choice: &str) -> (World, Repository, Value) {
     world.run(["env", "set", "GITHUB_TOKEN", "secret-of-the-host"]);
     let (other, code) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
     assert_eq!(code, 0, "{other}");
-    // The scripted agent is not built in, so its directory has to be named.
-    let sessions = user.join(".local/share/kugetsu-scripted-agent");
-    world.run(["config", "set", "run.sandbox_writable", &format!("{:?}", [sessions])]);
-    world.run(["config", "set", "run.sandbox", choice]);
     (world, repository, other)
 }
 
@@ -134,9 +132,7 @@ fn directories_can_be_added_to_the_sandbox() {
     fs::create_dir(&write).unwrap();
     fs::write(read.join("tool"), "#!/bin/sh\necho from the sdk\n").unwrap();
     fs::set_permissions(read.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
-    let sessions = user.join(".local/share/kugetsu-scripted-agent");
-    let writable = format!("{:?}", [&sessions, &write]);
-    world.run(["config", "set", "run.sandbox_writable", &writable]);
+    world.run(["config", "set", "run.sandbox_writable", &format!("{:?}", [&write])]);
     world.run(["config", "set", "run.sandbox_readable", &format!("{:?}", [&read])]);
     let step = format!("run {0}/tool > {1}/out; echo x > {0}/planted; cat {1}/out", read.display(), write.display());
     let (run, _) = world.start(&repository, &script(&[&step]));

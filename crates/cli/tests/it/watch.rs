@@ -213,12 +213,11 @@ fn review_is_requested_only_for_work_that_passed_its_checks() {
 fn checks_of_the_work_run_in_the_sandbox() {
     // The first process that they see is the sandbox's, and they can write the worktree.
     let verify = "verify = [\"grep -q sandbox-helper /proc/1/cmdline\", \"cp done.txt .git/copy\"]";
-    let stage = Stage::new(ForgeKind::Gitea, verify);
+    let mut stage = Stage::new(ForgeKind::Gitea, verify);
+    stage.world.home.unset("KUGETSU_RUN_SANDBOX");
     let world = &stage.world;
-    let sessions = world.home.user().join(".local/share/kugetsu-scripted-agent");
-    fs::create_dir_all(&sessions).unwrap();
-    world.run(["config", "set", "run.sandbox_writable", &format!("{:?}", [sessions])]);
     world.run(["config", "set", "run.sandbox", "required"]);
+    world.run(["daemon", "restart"]);
     stage.forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("kim").label("agent"));
     stage.pull_request(1);
     let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();

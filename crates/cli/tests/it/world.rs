@@ -17,9 +17,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With the scripted agent as the default agent.
+    /// With the scripted agent as the default agent, and without a sandbox: scripts reach what the test prepares.
     pub(crate) fn new() -> Self {
-        let world = Self::bare();
+        let mut world = Self::bare();
+        world.home.set("KUGETSU_RUN_SANDBOX", "off");
         let program = scripted_agent();
         let config = format!(
             "[agent]\ndefault = \"scripted\"\n\n[agents.scripted]\nprogram = {program:?}\nargs = [\"acp\"]\ndelete = [\"session\", \"delete\", \"{{session}}\"]\n"

@@ -1,6 +1,4 @@
 //! Deletes an agent's session, by a request of the protocol or by a command of the agent.
-//!
-//! The agent runs on the host, for an issue whose agent could write anything into its worktree. See [`AgentCommand`].
 
 use std::time::Duration;
 
@@ -42,18 +40,8 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
     let Some(launch) = launch else {
         return notes.push(kept(&format!("{} cannot delete sessions", session.agent)));
     };
-    let env = match agent.environment(engine, &launch) {
-        Ok(env) => env,
-        Err(why) => return notes.push(kept(&why)),
-    };
-    let command = AgentCommand {
-        home: engine.home(),
-        name: format!("delete-{}", issue.id),
-        program: &agent.program,
-        args: launch.args.clone(),
-        env,
-        time_limit: TIME_LIMIT,
-    };
+    let name = format!("delete-{}", issue.id);
+    let command = AgentCommand { engine, agent: &agent, launch: &launch, name, time_limit: TIME_LIMIT };
     if *agent.profile.deletion() == SessionDeletion::Protocol {
         let options = SessionOptions { login_method: agent.login_method(), ..SessionOptions::default() };
         let deleting = async |stdin, stdout| {

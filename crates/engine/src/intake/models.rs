@@ -145,14 +145,13 @@ async fn list(engine: &Engine, installed: &InstalledAgent, recorded: &[String]) 
         Ok(Ok(None)) => {}
         _ => return Ok(None),
     }
-    let env = installed.environment(engine, &launch)?;
     let path = home.path().join(".models.list");
     let output = regular_file::open(OpenOptions::new().create(true).truncate(true).read(true).write(true), &path);
     let mut output = output.map_err(|error| format!("{}: {error}", path.display()))?;
     // Only this process and the command need it.
     fs::remove_file(&path).map_err(|error| error.to_string())?;
-    let command =
-        AgentCommand { home, name: "models".to_owned(), program, args: launch.args, env, time_limit: LIST_LIMIT };
+    let name = "models".to_owned();
+    let command = AgentCommand { engine, agent: installed, launch: &launch, name, time_limit: LIST_LIMIT };
     command.run(output.try_clone().map_err(|error| error.to_string())?).await?;
     output.rewind().map_err(|error| error.to_string())?;
     let mut text = String::new();

@@ -3,8 +3,8 @@
 use kugetsu_agent::Policy;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{
-    AgentFields, AgentSpec, CloneSource, IssueSpec, IssueTool, Permissions, RunSecrets, RunSpec, SandboxChoice,
-    ServerAccess, Tool, Uncommitted, Work,
+    AgentFields, AgentSpec, CloneSource, IssueSpec, IssueTool, NetworkAccess, NetworkSpec, Permissions, RunSecrets,
+    RunSpec, SandboxChoice, ServerAccess, Tool, Uncommitted, Work,
 };
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::forges::background;
 use crate::moved_home::{Owner, owner};
 use crate::repo_file::{RepoFileError, with_file};
-use crate::schema;
+use crate::schema::{self, AgentNetwork};
 use crate::settings::Settings;
 
 /// Maximum number of earlier messages that a hand-over quotes.
@@ -122,6 +122,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         },
         sandbox_readable: settings.run.sandbox_readable.clone(),
         sandbox_writable: settings.run.sandbox_writable.clone(),
+        network: if is_coordinator { NetworkSpec::default() } else { network(&settings, issue) },
         withheld: credentials::withheld(&settings),
         work,
     };
@@ -208,6 +209,25 @@ async fn verify(engine: &Engine, settings: &Settings, issue: &Issue) -> Result<V
         Ok(forge) => Ok(with_file(engine, watch, forge.as_ref()).await?.verify),
         Err(ForgeError::NoKind { .. }) => Ok(watch.verify.clone()),
         Err(error) => Err(RepoFileError::Forge(error).into()),
+    }
+}
+
+/// Others write the text of followed issues, so their watch decides, also about tasks of a person. Without it, the default of watches
+/// applies.
+fn network(settings: &Settings, issue: &Issue) -> NetworkSpec {
+    let (network, setting) = match (&issue.follow, settings.watch_of(&issue.reference.repo)) {
+        (None, _) => (settings.run.network, "run.network".to_owned()),
+        (Some(_), Some(watch)) => (watch.network, format!("watch.{}.network", watch.name)),
+        (Some(_), None) => (AgentNetwork::AllowList, "run.network".to_owned()),
+    };
+    NetworkSpec {
+        access: match network {
+            AgentNetwork::Full => NetworkAccess::Full,
+            AgentNetwork::AllowList => NetworkAccess::AllowList,
+            AgentNetwork::None => NetworkAccess::None,
+        },
+        setting,
+        allow_hosts: settings.run.allow_hosts.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_engine::clock::Clock;
 use kugetsu_engine::headroom::Unmeasured;
-use kugetsu_engine::schema::{Config, Sandbox};
+use kugetsu_engine::schema::{Config, RunSandbox, Sandbox};
 use kugetsu_engine::settings::EnvFiles;
 use kugetsu_engine::{Engine, Parts, Settings, serve_engine};
 use kugetsu_forge::http::limits::Limits;
@@ -323,6 +323,7 @@ pub(crate) fn settings(agents_max: usize) -> Settings {
     settings.default_agent = "scripted".to_owned();
     settings.destroy.check_pr = false;
     settings.pm.cage = Sandbox::Off;
+    settings.run.sandbox = RunSandbox::Off;
     settings
 }
 

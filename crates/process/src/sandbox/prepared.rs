@@ -171,7 +171,7 @@ impl Channel {
         self.0.set_read_timeout(Some(START_LIMIT))?;
         let mut listeners = Vec::new();
         let mut first = [0; 1];
-        let mut space = cmsg_space!([RawFd; 8]);
+        let mut space = cmsg_space!([RawFd; 32]);
         let received = {
             let mut buffers = [io::IoSliceMut::new(&mut first)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;

@@ -49,12 +49,12 @@ fn run_shell(backend: Backend, helper: &Helper) -> io::Result<()> {
     pre_exec::isolate(&mut command);
     inherited.apply(&mut command);
     let status = run_blocking(&mut command)?;
+    drop(command);
+    // A program that is no helper does not report that the sandbox is complete.
+    channel.map_or(Ok(Vec::new()), Channel::started)?;
     if status.success() {
         return Ok(());
     }
-    drop(command);
-    // Without a reason of the helper, it has not started.
-    channel.map_or(Ok(Vec::new()), Channel::started)?;
     stderr.rewind()?;
     let mut why = String::new();
     // If it is not UTF-8, the exit status has to do.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::Profile;
+use kugetsu_agent::{Profile, with_targets};
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::home::Home;
 use kugetsu_api::regular_file;
@@ -66,23 +66,19 @@ impl Workspace {
     }
 
     /// The files that the sandbox lets the coordinator access: it writes only its notes, its agent's directories and
-    /// `temporary`, and does not see the rest of kugetsu's home. `program` is its agent's.
-    pub(crate) fn file_access(&self, home: &Home, program: &Path, temporary: &Path) -> FileAccess {
+    /// `temporary`, and does not see the rest of kugetsu's home. It may start `programs`.
+    pub(crate) fn file_access(&self, home: &Home, programs: &[PathBuf], temporary: &Path) -> FileAccess {
         let user = std::env::var_os("HOME").map(PathBuf::from).filter(|user| user.is_dir());
         // They may be links, into directories that are readable otherwise.
         let secrets = SECRETS.map(|name| user.as_ref().and_then(|user| user.join(name).canonicalize().ok()));
         let hidden = secrets.into_iter().chain([home.path().canonicalize().ok()]).flatten();
-        let own = kugetsu_api::program::path().ok();
-        // The sandbox replaces /tmp and other directories by private ones; programs in them have to be named to be seen. The
-        // agent's program is often a link, so its target counts, too.
-        let target = program.canonicalize().ok();
-        let programs =
-            [Some(program), target.as_deref(), own.as_deref()].into_iter().flatten().filter_map(Path::parent);
-        let read = user.iter().map(PathBuf::as_path).chain(programs).chain(self.skill_file.parent());
-        let readable = read.chain([self.directory.as_path()]).filter(|path| is_real_directory(path));
+        // The sandbox replaces /tmp and other directories by private ones; programs in them have to be named to be seen.
+        let programs = with_targets(programs).filter_map(|program| Some(program.parent()?.to_owned()));
+        let skill = self.skill_file.parent().map(Path::to_owned);
+        let read = user.iter().cloned().chain(programs).chain(skill).chain([self.directory.clone()]);
         FileAccess {
             writable: self.notes().into_iter().chain(self.agent.writable()).chain([temporary.to_owned()]).collect(),
-            readable: readable.map(Path::to_owned).collect(),
+            readable: read.filter(|path| is_real_directory(path)).collect(),
             hidden: hidden.filter(|path| is_real_directory(path)).collect(),
             ..FileAccess::default()
         }

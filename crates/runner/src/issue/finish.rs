@@ -15,6 +15,7 @@ use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::{StatusError, WorktreeStatus};
 
 use super::files::{Files, token_variable};
+use super::sandboxed::IssueSandbox;
 use super::verify::verify;
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::records::spool::Spool;
@@ -43,6 +44,7 @@ pub(crate) async fn finish(
     mut end: End,
     issue: &IssueSpec,
     files: &Files,
+    sandbox: &IssueSandbox<'_>,
     run: &RunContext,
     last_text: &str,
     interrupts: &mut Interrupts,
@@ -85,7 +87,7 @@ pub(crate) async fn finish(
     let (mut decided, mut reason) = verdict(&end, &inspection, &push);
     let is_published = decided == Verdict::Done && matches!(push, Push::Done { .. });
     if let Some(head) = head.as_ref().filter(|_| is_published && !issue.verify.is_empty())
-        && let Err(interruption) = verify(&issue.verify, head, files, run, interrupts).await
+        && let Err(interruption) = verify(&issue.verify, head, files, sandbox, run, interrupts).await
     {
         end = interrupted(end, interruption);
         (decided, reason) = verdict(&end, &inspection, &push);

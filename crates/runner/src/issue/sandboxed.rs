@@ -1,244 +1,120 @@
-//! The sandbox of an issue's agent, and of the commands that check its work: the files that they can access.
+//! The sandbox and the network of an issue's agent, and of the commands that check its work.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use kugetsu_agent::AgentDirectories;
+use kugetsu_agent::SandboxFiles;
 use kugetsu_agent::environment::search_path;
-use kugetsu_api::run_spec::SandboxChoice;
+use kugetsu_api::run_spec::{NetworkAccess, SandboxChoice};
 use kugetsu_domain::reason::Reason;
-use kugetsu_process::sandbox::{Backend, FileAccess, PRIVATE_DIRECTORIES, Sandbox};
+use kugetsu_process::sandbox::{Backend, Sandbox};
+use tokio::sync::OnceCell;
 
 use super::files::Files;
+use crate::network::AgentNetwork;
 use crate::run_context::{Agent, RunContext};
 use crate::sandbox;
 
-/// Files and directories in a user's home that the agent and its tools read: settings without secrets, and toolchains.
-const READABLE: &[&str] = &[
-    ".gitconfig",
-    ".config/git/attributes",
-    ".config/git/config",
-    ".config/git/ignore",
-    ".cargo/bin",
-    ".cargo/config.toml",
-    ".cargo/env",
-    ".rustup",
-    ".nvm",
-    ".fnm",
-    ".volta",
-    ".bun",
-    ".deno",
-    ".pyenv",
-    ".rbenv",
-    ".asdf",
-    ".sdkman",
-    ".gradle/wrapper",
-    ".dotnet/dotnet",
-    ".dotnet/host",
-    ".dotnet/sdk",
-    ".dotnet/shared",
-    ".dotnet/tools",
-    ".ghcup",
-    ".opam",
-    ".elan",
-    ".juliaup",
-    ".local/bin",
-    ".local/lib",
-    ".local/share/fnm",
-    ".local/share/mise",
-    ".local/share/pipx",
-    ".local/share/pnpm",
-    ".local/share/uv/python",
-    ".local/share/uv/tools",
-];
-/// Caches of package managers and compilers in a user's home. What is written into them is gone with the run: a later build of the user
-/// would execute it.
-const CACHES: &[&str] = &[
-    ".cargo/git",
-    ".cargo/registry",
-    ".npm",
-    ".yarn",
-    ".pnpm-store",
-    ".m2/repository",
-    ".gradle/caches",
-    ".nuget/packages",
-    "go/pkg",
-    ".cache/go-build",
-    ".cache/ms-playwright",
-    ".cache/pip",
-    ".cache/pnpm",
-    ".cache/uv",
-    ".cache/yarn",
-];
-/// Where the homes of users are. Only the allowed parts of the own one are visible.
-const HOMES: [&str; 2] = ["/home", "/root"];
+/// The sandbox of a run on an issue. It is built when it is first needed.
+pub(crate) struct IssueSandbox<'a> {
+    run: &'a RunContext,
+    files: &'a Files,
+    built: OnceCell<Confinement>,
+}
 
-/// # Errors
-/// The run needs a sandbox, and it cannot be built.
-pub(crate) async fn sandbox_of(run: &RunContext, agent: &Agent, files: &Files) -> Result<Option<Sandbox>, Reason> {
-    if run.spec.sandbox == SandboxChoice::Off {
-        return Ok(None);
+/// Restrictions on the programs of a run.
+#[derive(Clone, Default)]
+pub(crate) struct Confinement {
+    /// `None`: the run has no sandbox.
+    pub(crate) sandbox: Option<Sandbox>,
+    /// `None`: that of the machine.
+    pub(crate) network: Option<Arc<AgentNetwork>>,
+}
+
+impl<'a> IssueSandbox<'a> {
+    pub(crate) fn new(run: &'a RunContext, files: &'a Files) -> Self {
+        Self { run, files, built: OnceCell::new() }
     }
-    let Some(backend) = sandbox::backend(run, "the agent", "run.sandbox").await? else { return Ok(None) };
+
+    /// # Errors
+    /// The run needs a sandbox, and it cannot be built.
+    pub(crate) async fn of(&self, agent: &Agent) -> Result<Confinement, Reason> {
+        self.built.get_or_try_init(|| build(self.run, agent, self.files)).await.cloned()
+    }
+}
+
+/// For the agent, which otherwise looks for the reason of a failure elsewhere.
+const FILES: &str = "you can write your worktree, $TMPDIR, /tmp and caches of package managers; most of the home is not visible, and \
+                     docker and other services of this machine are not available";
+const FILES_AND_HOSTS: &str = "you can write your worktree, $TMPDIR, /tmp and caches of package managers; most of the home is not \
+                               visible, and docker and other services of this machine are not available. The network is reached \
+                               through the proxy in HTTPS_PROXY, which connects only to hosts that the user allows (it answers 403 \
+                               for others): report a host that you need, and do not work around it";
+
+impl Confinement {
+    /// What the agent should know about its sandbox.
+    pub(crate) fn facts(&self) -> Option<&'static str> {
+        self.sandbox.as_ref().map(|_| if self.network.is_some() { FILES_AND_HOSTS } else { FILES })
+    }
+}
+
+/// The agent sees its worktree, the repository that it pushes to, the mirror, and its temporary files.
+async fn build(run: &RunContext, agent: &Agent, files: &Files) -> Result<Confinement, Reason> {
+    let network = AgentNetwork::of(run).map_err(|error| Reason::from(format!("run.allow_hosts: {error}")))?;
+    let backend = match run.spec.sandbox {
+        SandboxChoice::Off => None,
+        SandboxChoice::Best | SandboxChoice::Required => sandbox::backend(run, "the agent", "run.sandbox").await?,
+    };
+    let Some(backend) = backend else {
+        if network.is_some() {
+            run.spool.notice(format!("{}: it has no sandbox", not_restricted(run)));
+        }
+        return Ok(Confinement::default());
+    };
+    let network = match (network, backend, run.spec.sandbox) {
+        (Some(_), Backend::Landlock, SandboxChoice::Required) => {
+            let hint = format!("to run it nevertheless: `kugetsu config set {} full`", run.spec.network.setting);
+            return Err(
+                Reason::from(format!("the network cannot be restricted here: {backend} cannot do that")).hint(hint)
+            );
+        }
+        (Some(_), Backend::Landlock, _) => {
+            run.spool.notice(format!("{}: {backend} cannot do that", not_restricted(run)));
+            None
+        }
+        (network, ..) => network.map(Arc::new),
+    };
     for path in run.spec.sandbox_readable.iter().chain(&run.spec.sandbox_writable).filter(|path| !path.exists()) {
         run.spool
             .notice(format!("the sandbox shows no {}, which the settings name: it does not exist", path.display()));
     }
-    let files = file_access(run, agent, files, backend)
-        .map_err(|error| Reason::from(format!("could not prepare the sandbox: {error}")))?;
-    Ok(Some(sandbox::sandbox(backend, files)))
-}
-
-/// The agent writes its worktree, the repository that it pushes to, its own directories and its temporary files. It reads the mirror
-/// and the system. Of the user's home it sees [`READABLE`] and the programs on its `PATH`; of other homes, and of kugetsu's, nothing.
-///
-/// # Errors
-/// A directory of the agent cannot be created.
-fn file_access(run: &RunContext, agent: &Agent, files: &Files, backend: Backend) -> io::Result<FileAccess> {
-    let given = run.agent_variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-    let user = given.as_ref().and_then(|home| home.canonicalize().ok()).filter(|home| home.parent().is_some());
-    let own = AgentDirectories::of(&agent.profile, |name| run.agent_variable(name));
-    let is_copied = backend == Backend::Namespaces;
-    for directory in own.writable.iter().chain(own.settings.iter().filter(|_| !is_copied)) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    let mut readable = Vec::new();
-    let homes: Vec<PathBuf> = user.iter().cloned().chain([run.home.path().to_owned()]).collect();
-    readable.extend(programs(run, agent, &real(homes)));
-    readable.extend(run.spec.sandbox_readable.iter().cloned());
-    readable.push(files.mirror.dir().to_owned());
-    let mut writable: Vec<PathBuf> = own.writable.into_iter().collect();
-    // Agents write beside their settings when they start, and some end if they cannot.
-    let mut copied = Vec::new();
-    let settings = if is_copied { &mut copied } else { &mut writable };
-    settings.extend(own.settings);
-    if let Some(user) = &user {
-        readable.extend(READABLE.iter().map(|path| user.join(path)));
-        copied.extend(CACHES.iter().map(|path| user.join(path)));
-    }
-    writable.extend(run.spec.sandbox_writable.iter().cloned());
-    writable.extend([files.worktree.dir().to_owned(), files.worktree.relay().to_owned(), run.directory.temporary()]);
-    // The agent finds them under the names of their links.
-    let emptied: Vec<PathBuf> = given
-        .iter()
-        .filter_map(|home| home.parent().filter(|parent| parent.parent().is_some()))
-        .map(Path::to_owned)
-        .chain(user.clone())
-        .chain(HOMES.map(PathBuf::from))
-        .chain(PRIVATE_DIRECTORIES.map(PathBuf::from))
-        .collect();
-    let named = readable.iter().chain(&copied).chain(&writable).chain(&given);
-    let mut links: BTreeMap<_, _> =
-        named.flat_map(|path| emptied.iter().filter_map(|root| link_below(root, path))).collect();
-    let writable = real(writable);
-    // What is below a writable directory is writable with it.
-    let is_apart = |path: &PathBuf| !writable.iter().any(|outer| path.starts_with(outer));
-    let copied: Vec<PathBuf> = real(copied).into_iter().filter(|path| is_apart(path) && path.is_dir()).collect();
-    let readable: Vec<PathBuf> =
-        real(readable).into_iter().filter(|path| is_apart(path) && !copied.contains(path)).collect();
-    // The others are shown with their directories.
-    links.retain(|link, _| ![&readable, &copied, &writable].into_iter().flatten().any(|shown| link.starts_with(shown)));
-    let homes = HOMES.map(PathBuf::from).into_iter().chain([run.home.path().to_owned()]);
-    let hidden = real(homes).into_iter().filter(|path| path.is_dir() && Some(path) != user.as_ref());
-    Ok(FileAccess {
-        readable,
-        hidden: hidden.collect(),
-        private: user.into_iter().collect(),
-        copied,
-        links: links.into_iter().collect(),
-        writable,
-    })
-}
-
-/// The first symbolic link on the way from a directory to a path, with what it leads to.
-fn link_below(directory: &Path, path: &Path) -> Option<(PathBuf, PathBuf)> {
-    let below = path.strip_prefix(directory).ok()?;
-    let mut link = directory.to_owned();
-    for component in below.components() {
-        link.push(component);
-        if link.is_symlink() {
-            let target = link.canonicalize().ok()?;
-            return Some((link, target));
-        }
-    }
-    None
-}
-
-/// The programs that the agent may start: those on its `PATH`, its own, and kugetsu's, with the packages that they belong to. Never a
-/// whole home: a program that is directly in one is visible alone.
-fn programs(run: &RunContext, agent: &Agent, homes: &[PathBuf]) -> Vec<PathBuf> {
-    let path = search_path(&run.variables);
-    let on_path = std::env::split_paths(&path).filter(|directory| directory.is_absolute());
-    let own = kugetsu_api::program::path().ok();
-    // A program is often a link, so its target counts, too.
-    let target = agent.program.canonicalize().ok();
-    let files = [Some(agent.program.clone()), target, own];
-    let contains_home = |path: &Path| {
-        let real = path.canonicalize();
-        real.is_ok_and(|real| homes.iter().any(|home| home.starts_with(&real)))
+    let work = [files.worktree.dir().to_owned(), files.worktree.relay().to_owned(), run.directory.temporary()];
+    let visible = SandboxFiles {
+        profile: &agent.profile,
+        home: run.home.path(),
+        program: &agent.program,
+        others: kugetsu_api::program::path().into_iter().collect(),
+        search_path: search_path(&run.variables),
+        readable: run.spec.sandbox_readable.iter().cloned().chain([files.mirror.dir().to_owned()]).collect(),
+        writable: run.spec.sandbox_writable.iter().cloned().chain(work).collect(),
     };
-    let beside = files.into_iter().flatten().filter_map(|file| match file.parent()? {
-        parent if contains_home(parent) => Some(file),
-        parent => Some(parent.to_owned()),
-    });
-    let found: Vec<PathBuf> = on_path.chain(beside).collect();
-    let packages = found.iter().filter_map(|programs| package_of(&programs.canonicalize().ok()?, homes));
-    found.iter().cloned().chain(packages).filter(|path| !contains_home(path)).collect()
-}
-
-/// The directory of the package that these programs belong to, in which they find their libraries and modules: the outermost
-/// `node_modules` above, or what contains `bin`. None for directories in which the programs of many packages are, and for those that
-/// are directly in a home: they often hold settings and keys as well.
-fn package_of(programs: &Path, homes: &[PathBuf]) -> Option<PathBuf> {
-    let modules = programs.ancestors().filter(|path| path.file_name() == Some(OsStr::new("node_modules"))).last();
-    let around_bin = || programs.parent().filter(|_| programs.file_name() == Some(OsStr::new("bin")));
-    let package = modules.or_else(around_bin)?;
-    let mut below = homes.iter().filter_map(|home| package.strip_prefix(home).ok());
-    let is_deep = below.any(|below| below.components().count() > 1);
-    let is_elsewhere =
-        !HOMES.iter().any(|home| package.starts_with(home)) && !homes.iter().any(|home| package.starts_with(home));
-    (is_deep || is_elsewhere || modules.is_some()).then(|| package.to_owned())
-}
-
-/// Those that exist, without links and without repetition.
-fn real(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = paths.into_iter().filter_map(|path| path.canonicalize().ok()).collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn package_is_what_surrounds_its_programs() {
-        let package =
-            |programs: &str| package_of(Path::new(programs), &["/u".into()]).map(|path| path.display().to_string());
-        assert_eq!(package("/u/.nvm/v22/bin").as_deref(), Some("/u/.nvm/v22"));
-        assert_eq!(package("/u/x/node_modules/a/node_modules/b/bin").as_deref(), Some("/u/x/node_modules"));
-        assert_eq!(package("/u/x/node_modules/.bin").as_deref(), Some("/u/x/node_modules"));
-        for shared in ["/u/.local/bin", "/u/.cargo/bin", "/u/bin", "/home/other/bin"] {
-            assert_eq!(package(shared), None, "{shared}");
+    let files = visible
+        .access(backend, |name| run.agent_variable(name))
+        .map_err(|error| Reason::from(format!("could not prepare the sandbox: {error}")))?;
+    let mut sandbox = sandbox::sandbox(backend, files);
+    let reach = match &network {
+        Some(network) => {
+            sandbox.network = network.sandbox();
+            match run.spec.network.access {
+                NetworkAccess::None => "it can connect to providers of models only",
+                NetworkAccess::AllowList | NetworkAccess::Full => "it can connect to the hosts of run.allow_hosts only",
+            }
         }
-        assert_eq!(package("/opt/node/bin").as_deref(), Some("/opt/node"));
-        assert_eq!(package("/u/.pyenv/shims"), None);
-    }
+        None => "its network is not restricted",
+    };
+    run.spool.step(format!("the agent runs in a sandbox, by {backend}; {reach}"));
+    Ok(Confinement { sandbox: Some(sandbox), network })
+}
 
-    #[test]
-    fn links_on_the_way_to_a_path_are_found() {
-        let directory = tempfile::tempdir().unwrap();
-        let home = directory.path().canonicalize().unwrap();
-        fs::create_dir_all(home.join("dotfiles/agent")).unwrap();
-        std::os::unix::fs::symlink("dotfiles", home.join(".config")).unwrap();
-        let found = link_below(&home, &home.join(".config/agent"));
-        assert_eq!(found, Some((home.join(".config"), home.join("dotfiles"))));
-        assert_eq!(link_below(&home, &home.join("dotfiles/agent")), None);
-        assert_eq!(link_below(&home, Path::new("/elsewhere")), None);
-    }
+fn not_restricted(run: &RunContext) -> String {
+    format!("the network of the agent is not restricted, although {} demands it", run.spec.network.setting)
 }

@@ -10,14 +10,14 @@ use kugetsu_domain::text::counted;
 use kugetsu_domain::watch::quote::excerpt;
 use kugetsu_git::names::Oid;
 use kugetsu_git::worktree::StatusError;
-use kugetsu_process::sandbox::Sandbox;
-use kugetsu_process::{Tracking, Tree, TreeSpec};
+use kugetsu_process::{Tracking, TreeSpec};
 use tokio::io::AsyncReadExt;
 
 use super::files::Files;
-use super::sandboxed::sandbox_of;
+use super::sandboxed::{Confinement, IssueSandbox};
 use crate::control::interrupts::{Interruption, Interrupts};
-use crate::run_context::{Agent, RunContext, agent_stderr, base_environment, marker};
+use crate::network::spawn;
+use crate::run_context::{Agent, RunContext, agent_stderr, base_environment, marker, override_variables};
 
 /// Bytes of a command's output that are kept, from its end.
 const OUTPUT_MAX: usize = 512 * 1024;
@@ -32,14 +32,15 @@ pub(super) async fn verify(
     commands: &[Vec<String>],
     head: &Oid,
     files: &Files,
+    sandbox: &IssueSandbox<'_>,
     run: &RunContext,
     interrupts: &mut Interrupts,
 ) -> Result<(), Interruption> {
-    let sandbox = sandbox(files, run).await;
+    let confinement = of_the_agent(sandbox, run).await;
     for command in commands {
         let text = command.join(" ");
         run.spool.step(format!("verifying {} with `{text}`", head.short()));
-        let checked = interrupts.unless_interrupted(check(command, files, run, &sandbox)).await?;
+        let checked = interrupts.unless_interrupted(check(command, files, run, &confinement)).await?;
         let (passed, output) = match checked {
             Ok(output) if output.passed => match changed_files(files).await {
                 Ok(None) => (true, String::new()),
@@ -62,9 +63,9 @@ pub(super) async fn verify(
 ///
 /// # Errors
 /// The run needs one, and it cannot be built.
-async fn sandbox(files: &Files, run: &RunContext) -> Result<Option<Sandbox>, String> {
+async fn of_the_agent(sandbox: &IssueSandbox<'_>, run: &RunContext) -> Result<Confinement, String> {
     let agent = Agent::of(run).map_err(|error| error.to_string())?;
-    sandbox_of(run, &agent, files).await.map_err(|reason| reason.text)
+    sandbox.of(&agent).await.map_err(|reason| reason.text)
 }
 
 /// Says which files are not as in the head any more: then the check was of something else.
@@ -100,25 +101,28 @@ async fn check(
     command: &[String],
     files: &Files,
     run: &RunContext,
-    sandbox: &Result<Option<Sandbox>, String>,
+    confinement: &Result<Confinement, String>,
 ) -> io::Result<Output> {
     let Some((program, args)) = command.split_first() else {
         return Err(io::Error::other("the command is empty"));
     };
+    let Confinement { sandbox, network } = confinement.clone().map_err(io::Error::other)?;
+    let mut env = base_environment(run);
+    override_variables(&mut env, network.iter().flat_map(|network| network.env()));
     let spec = TreeSpec {
         program: program.into(),
         args: args.iter().map(OsString::from).collect(),
         cwd: files.worktree.dir().to_owned(),
-        env: base_environment(run),
+        env,
         marker: marker(run).map_err(io::Error::other)?,
         stdout: None,
         stderr: agent_stderr(run)?,
         stderr_max: OUTPUT_MAX,
         stderr_filter: None,
         tracking: Tracking::CgroupV2,
-        sandbox: sandbox.clone().map_err(io::Error::other)?,
+        sandbox,
     };
-    let mut tree = Tree::spawn(spec).await.map_err(io::Error::other)?;
+    let mut tree = spawn(spec, network.as_deref()).await.map_err(io::Error::other)?;
     tree.stdin = None;
     let mut stdout = Vec::new();
     let status = match tree.stdout.take() {

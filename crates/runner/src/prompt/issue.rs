@@ -44,6 +44,7 @@ pub(crate) fn first_prompt(
     base: &str,
     spec: &RunSpec,
     issue: &IssueSpec,
+    sandbox: Option<&str>,
     notes: &[String],
     worktree: &Path,
     base_branch: Option<&str>,
@@ -63,6 +64,9 @@ pub(crate) fn first_prompt(
     }
     fact("credentials", "the host pushes for you; what the user gave you is in your environment");
     fact("temporary files", "use $TMPDIR, not /tmp");
+    if let Some(sandbox) = sandbox {
+        fact("sandbox", sandbox);
+    }
     if !issue.tools.is_empty() {
         fact(
             "tools",
@@ -193,7 +197,9 @@ pub(crate) fn quote(earlier_messages: &[String], prompt: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use kugetsu_api::run_spec::{AgentSpec, CloneSource, Limits, Permissions, SandboxChoice, Uncommitted, Work};
+    use kugetsu_api::run_spec::{
+        AgentSpec, CloneSource, Limits, NetworkSpec, Permissions, SandboxChoice, Uncommitted, Work,
+    };
 
     use super::*;
 
@@ -238,6 +244,7 @@ mod tests {
             without_trailers: false,
             model_retries: 0,
             sandbox: SandboxChoice::Off,
+            network: NetworkSpec::default(),
             sandbox_readable: vec![],
             sandbox_writable: vec![],
             work: Work::Issue(Box::new(issue.clone())),
@@ -248,8 +255,16 @@ mod tests {
     #[test]
     fn the_first_prompt_begins_with_the_rules_and_ends_with_the_task() {
         let (spec, issue) = spec();
-        let prompt =
-            first_prompt(BASE_CONTEXT, &spec, &issue, &["a merge is open".to_owned()], Path::new("/w/x"), Some("main"));
+        let prompt = first_prompt(
+            BASE_CONTEXT,
+            &spec,
+            &issue,
+            Some("no docker"),
+            &["a merge is open".to_owned()],
+            Path::new("/w/x"),
+            Some("main"),
+        );
+        assert!(prompt.contains("- sandbox: no docker\n"), "{prompt}");
         assert!(prompt.contains("- note: a merge is open\n"));
         assert!(prompt.starts_with("# How you work here"));
         assert!(prompt.contains("stop and report it") && prompt.contains("Do not pivot"));
@@ -258,7 +273,7 @@ mod tests {
         assert!(prompt.ends_with("# The task\n\nfix the flaky test"));
         assert!(!prompt.contains("commit messages:"));
         let spec = RunSpec { without_trailers: true, ..spec };
-        let prompt = first_prompt(BASE_CONTEXT, &spec, &issue, &[], Path::new("/w/x"), None);
+        let prompt = first_prompt(BASE_CONTEXT, &spec, &issue, None, &[], Path::new("/w/x"), None);
         assert!(prompt.contains("- commit messages: the user asks you not to name yourself"), "{prompt}");
     }
 

@@ -24,7 +24,13 @@ const ISSUE_LOAD_LIMIT: Duration = Duration::from_secs(5);
 
 /// The source of a prompt.
 pub(crate) enum PromptSource<'a> {
-    Issue(&'a IssueSpec, &'a Files, Option<&'a ToolServer>),
+    Issue {
+        issue: &'a IssueSpec,
+        files: &'a Files,
+        tools: Option<&'a ToolServer>,
+        /// What the agent should know about its sandbox.
+        sandbox: Option<&'static str>,
+    },
     Coordination(&'a Workspace, &'a ToolServer),
 }
 
@@ -55,8 +61,8 @@ impl PromptSource<'_> {
     /// Waits until the agent has what the prompt relies on.
     pub(crate) async fn ready(&self) {
         match self {
-            Self::Issue(_, _, Some(tools)) => tools.loaded(ISSUE_LOAD_LIMIT).await,
-            Self::Issue(_, _, None) => {}
+            Self::Issue { tools: Some(tools), .. } => tools.loaded(ISSUE_LOAD_LIMIT).await,
+            Self::Issue { tools: None, .. } => {}
             Self::Coordination(_, tools) => tools.loaded(LOAD_LIMIT).await,
         }
     }
@@ -64,7 +70,7 @@ impl PromptSource<'_> {
     /// The prompt for a session that was resumed and knows the rules.
     pub(crate) async fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
         match self {
-            Self::Issue(issue, files, _) => {
+            Self::Issue { issue, files, sandbox, .. } => {
                 let Some(cause) = interruption(run, issue) else {
                     return Ok(Prompt::without_skill(issue::next_prompt(&files.notes, &run.spec.message)));
                 };
@@ -72,7 +78,7 @@ impl PromptSource<'_> {
                 let existing = existing(issue, files).await.unwrap_or_default();
                 // An agent whose first request failed may not have kept its prompt.
                 let prompt = match cause {
-                    Cause::Pause if existing.is_empty() => first_prompt(run, issue, files)?,
+                    Cause::Pause if existing.is_empty() => first_prompt(run, issue, files, *sandbox)?,
                     _ => issue::next_prompt(&files.notes, &run.spec.message),
                 };
                 Ok(Prompt::without_skill(issue::interrupted(&prompt, cause, &existing)))
@@ -90,7 +96,9 @@ impl PromptSource<'_> {
     /// The prompt for a new session. With `hand_over` it takes over from one that is lost.
     pub(crate) async fn first(&self, run: &RunContext, hand_over: bool) -> Result<Prompt, PromptError> {
         match self {
-            Self::Issue(issue, files, _) => issue_prompt(run, issue, files, hand_over).await.map(Prompt::without_skill),
+            Self::Issue { issue, files, sandbox, .. } => {
+                issue_prompt(run, issue, files, *sandbox, hand_over).await.map(Prompt::without_skill)
+            }
             Self::Coordination(workspace, _) => {
                 let message = coordinator::message(&run.spec.message, run.spec.attempt);
                 workspace.forget_sent_skill()?;
@@ -114,7 +122,12 @@ impl PromptSource<'_> {
     }
 }
 
-fn first_prompt(run: &RunContext, issue: &IssueSpec, files: &Files) -> Result<String, PromptError> {
+fn first_prompt(
+    run: &RunContext,
+    issue: &IssueSpec,
+    files: &Files,
+    sandbox: Option<&str>,
+) -> Result<String, PromptError> {
     let path = run.home.base_context();
     let base = match regular_file::read_to_string(&path) {
         Ok(base) => base,
@@ -122,16 +135,17 @@ fn first_prompt(run: &RunContext, issue: &IssueSpec, files: &Files) -> Result<St
         Err(error) => return Err(PromptError::BaseContext { path, error }),
     };
     let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
-    Ok(issue::first_prompt(&base, &run.spec, issue, &files.notes, files.worktree.dir(), base_branch))
+    Ok(issue::first_prompt(&base, &run.spec, issue, sandbox, &files.notes, files.worktree.dir(), base_branch))
 }
 
 async fn issue_prompt(
     run: &RunContext,
     issue: &IssueSpec,
     files: &Files,
+    sandbox: Option<&str>,
     hand_over: bool,
 ) -> Result<String, PromptError> {
-    let first = first_prompt(run, issue, files)?;
+    let first = first_prompt(run, issue, files, sandbox)?;
     if !hand_over {
         return Ok(match interruption(run, issue) {
             Some(cause) => issue::interrupted(&first, cause, &existing(issue, files).await.unwrap_or_default()),

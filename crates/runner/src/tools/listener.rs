@@ -4,18 +4,22 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kugetsu_agent::McpServer;
+use kugetsu_domain::allowed_hosts::TOOLS_PORT;
 use rmcp::ServiceExt;
 use tokio::io::{AsyncReadExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::server::{Server, Toolset};
+use crate::network::AgentNetwork;
 
 /// The environment variable with the address and the secret for `kugetsu tools`: `<address>/<secret>`.
 const ADDRESS: &str = "KUGETSU_TOOLS";
@@ -45,10 +49,20 @@ pub(crate) struct ToolServer {
 }
 
 impl ToolServer {
-    pub(crate) async fn start(tools: Arc<dyn Toolset>) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    /// `network` is that of the agent, if it has its own.
+    pub(crate) async fn start(tools: Arc<dyn Toolset>, network: Option<&AgentNetwork>) -> io::Result<Self> {
+        let (address, listeners) = match network.and_then(AgentNetwork::tools) {
+            Some(listeners) => (SocketAddr::from(([127, 0, 0, 1], TOOLS_PORT)), listeners),
+            None => {
+                let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+                let (sender, listeners) = mpsc::unbounded_channel();
+                let address = listener.local_addr()?;
+                sender.send(listener).map_err(io::Error::other)?;
+                (address, listeners)
+            }
+        };
         let secret = Uuid::new_v4().simple().to_string();
-        let address = format!("{}/{secret}", listener.local_addr()?);
+        let address = format!("{address}/{secret}");
         let server = McpServer {
             name: "kugetsu".to_owned(),
             program: kugetsu_api::program::path()?,
@@ -56,7 +70,7 @@ impl ToolServer {
             env: vec![(ADDRESS.to_owned(), address)],
         };
         let tools = Server::new(tools);
-        Ok(Self { server, tools: tools.clone(), task: tokio::spawn(listen(listener, secret, tools)) })
+        Ok(Self { server, tools: tools.clone(), task: tokio::spawn(listen(listeners, secret, tools)) })
     }
 
     /// Whether the agent has loaded the tools.
@@ -85,7 +99,9 @@ impl Drop for ToolServer {
     }
 }
 
-async fn listen(listener: TcpListener, secret: String, server: Server) {
+/// Listens on the latest of the listeners: each start of the agent may have its own.
+async fn listen(mut listeners: UnboundedReceiver<TcpListener>, secret: String, server: Server) {
+    let Some(mut listener) = listeners.recv().await else { return };
     let (mut logins, mut connections) = (JoinSet::new(), JoinSet::new());
     let mut pending: VecDeque<AbortHandle> = VecDeque::new();
     let mut log = RateLimitedLog::default();
@@ -107,6 +123,7 @@ async fn listen(listener: TcpListener, secret: String, server: Server) {
                     sleep(Duration::from_millis(100)).await;
                 }
             },
+            Some(next) = listeners.recv() => listener = next,
             Some(login) = logins.join_next() => match login {
                 Ok(Some(stream)) if connections.len() < CONNECTIONS_MAX => {
                     connections.spawn(serve(stream, server.clone()));
@@ -200,7 +217,9 @@ mod tests {
     async fn silent_connections_do_not_lock_the_agent_out() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(listen(listener, "secret".to_owned(), Server::new(Arc::new(NoTools))));
+        let (sender, listeners) = mpsc::unbounded_channel();
+        sender.send(listener).unwrap();
+        let task = tokio::spawn(listen(listeners, "secret".to_owned(), Server::new(Arc::new(NoTools))));
         let mut others = Vec::new();
         for n in 0..PENDING_MAX + 20 {
             let mut other = TcpStream::connect(address).await.unwrap();

@@ -26,6 +26,7 @@ use super::repetition::RepetitionDetector;
 use super::{exit_status, session_record};
 use crate::control::clocks::Expired;
 use crate::control::interrupts::{Interruption, Interrupts};
+use crate::network::spawn;
 use crate::prompt::source::{PromptError, PromptSource};
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
 use crate::verdict::{End, resume_hint};
@@ -216,7 +217,7 @@ async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<
     let command = agent.command(run)?;
     let stderr = agent_stderr(run)?;
     let spec = tree_spec(run, launch, agent, command, stderr, STDERR_MAX)?;
-    Ok(Tree::spawn(spec).await?)
+    Ok(spawn(spec, launch.network.as_deref()).await?)
 }
 
 /// Ends every process of the agent, and completes the reason of a failure: with the exit status of an agent that exited,

@@ -17,6 +17,7 @@ use kugetsu_process::Tree;
 use tokio::time::{sleep, timeout};
 
 use crate::control::interrupts::{Interruption, Interrupts};
+use crate::network::spawn;
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
 use crate::turn::complaint::complaint;
 
@@ -136,7 +137,7 @@ async fn export(
     let mut spec = tree_spec(run, &launch, agent, command, agent_stderr(run)?, STDERR_MAX)?;
     spec.stdout =
         Some(regular_file::open(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600), &path)?);
-    let mut tree = Tree::spawn(spec).await.map_err(LaunchError::from)?;
+    let mut tree = spawn(spec, launch.network.as_deref()).await.map_err(LaunchError::from)?;
     drop(tree.stdin.take());
     let ended = interrupts.with_grace(timeout(TIME_LIMIT, tree.wait())).await;
     let stderr_tail = tree.stderr_tail();

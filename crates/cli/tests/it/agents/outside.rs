@@ -1,4 +1,4 @@
-//! With `agent.permissions = "allow"`, files outside of the worktree can be written.
+//! With `agent.permissions = "allow"` and without a sandbox, files outside of the worktree can be written.
 
 use kugetsu_agent::Exception;
 use kugetsu_testkit::{RealAgent, Step};
@@ -7,6 +7,7 @@ use super::stage::{Stage, with_each_agent};
 
 fn writes_outside_when_allowed(agent: RealAgent) {
     let Some(stage) = Stage::new(agent) else { return };
+    stage.world.run(["config", "set", "run.sandbox", "off"]);
     let outside = stage.world.home.folder("outside");
     let (edited, ran) = (outside.join("edited.txt"), outside.join("ran.txt"));
     let steps = [

@@ -46,6 +46,8 @@ impl Stage {
             world.run(["env", "set", name, &value, "opencode"]);
         }
         world.run(["env", "set", "GITHUB_TOKEN", token]);
+        let model_host = model.root_url().replace("http://127.0.0.1", "localhost");
+        world.run(["config", "set", "run.allow_hosts", &format!("{:?}", [model_host])]);
         Some(Self { world, model, front: Front::start(&git), git })
     }
 
