@@ -85,9 +85,9 @@ pub struct SandboxFiles<'a> {
     pub others: Vec<PathBuf>,
     /// Its `PATH`.
     pub search_path: OsString,
-    /// What it may read besides.
+    /// Others that it may read.
     pub readable: Vec<PathBuf>,
-    /// Directories that it may write besides.
+    /// Further directories that it may write.
     pub writable: Vec<PathBuf>,
 }
 
@@ -99,7 +99,7 @@ impl SandboxFiles<'_> {
     pub fn access(self, backend: Backend, variable: impl Fn(&str) -> Option<OsString>) -> io::Result<FileAccess> {
         let given = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let user = given.as_ref().and_then(|home| home.canonicalize().ok()).filter(|home| home.parent().is_some());
-        let own = AgentDirectories::of(self.profile, self.program, variable);
+        let own = AgentDirectories::of(self.profile, variable);
         let is_copied = backend == Backend::Namespaces;
         for directory in own.writable.iter().chain(own.settings.iter().filter(|_| !is_copied)) {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;

@@ -56,19 +56,9 @@ pub struct AgentDirectories {
 }
 
 impl AgentDirectories {
-    /// Those of other agents than the built-in ones are taken to have the name of their program. `variable` is that of
-    /// [`UserFile::path_in`].
-    pub fn of(profile: &Profile, program: &Path, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    /// `variable` is that of [`UserFile::path_in`]. Of an agent that is not built in nothing is known.
+    pub fn of(profile: &Profile, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let mut found = Self::default();
-        if !profile.is_built_in()
-            && let Some(name) = program.file_name()
-        {
-            found.add_named(name.as_ref(), &variable);
-            let mut hidden = OsString::from(".");
-            hidden.push(name);
-            let own = Base::Own { variable: "HOME", below_home: "" }.directory(&variable).map(|home| home.join(hidden));
-            found.writable.extend(own.filter(|own| own.is_dir()));
-        }
         let login = profile.login();
         let configured = login.configured.iter().map(|(file, _)| file);
         for file in profile.settings().iter().chain(login.files).chain(configured) {
@@ -96,7 +86,6 @@ impl AgentDirectories {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::AgentSettings;
 
     #[test]
     fn base_directory_is_named_by_its_variable_or_is_below_the_home() {
@@ -133,7 +122,7 @@ mod tests {
 
     fn of(agent: &str, variables: &[(&str, &str)]) -> AgentDirectories {
         let profile = crate::profile(agent, &[]).unwrap();
-        AgentDirectories::of(&profile, Path::new("/usr/bin/other"), |name| {
+        AgentDirectories::of(&profile, |name| {
             let found = variables.iter().chain(&[("HOME", "/u")]).find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         })
@@ -148,20 +137,6 @@ mod tests {
         let opencode = of("opencode", &[("XDG_DATA_HOME", "/data")]);
         assert_eq!(opencode.writable, paths(&["/data/opencode", "/u/.cache/opencode", "/u/.local/state/opencode"]));
         assert_eq!(opencode.settings, paths(&["/u/.config/opencode"]));
-    }
-
-    #[test]
-    fn directories_of_an_agent_that_is_not_built_in_have_the_name_of_its_program() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::create_dir(home.path().join(".mine")).unwrap();
-        let settings =
-            AgentSettings { name: "my".to_owned(), program: Some("/bin/mine".into()), ..AgentSettings::default() };
-        let profile = crate::profile("my", &[settings]).unwrap();
-        let variable = |name: &str| (name == "HOME").then(|| home.path().into());
-        let found = AgentDirectories::of(&profile, Path::new("/bin/mine"), variable);
-        let below = |names: &[&str]| names.iter().map(|name| home.path().join(name)).collect::<BTreeSet<_>>();
-        assert_eq!(found.writable, below(&[".cache/mine", ".local/share/mine", ".local/state/mine", ".mine"]));
-        assert_eq!(found.settings, below(&[".config/mine"]));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct DiffObject {
     pub truncated: bool,
 }
 
-/// What an agent left in a worktree for programs of the user to execute.
+/// The things in a worktree that programs of the user would execute, and that the agent left there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planted {
     /// Paths in the worktree, and settings of git with their file. Printable.

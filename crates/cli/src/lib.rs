@@ -23,7 +23,6 @@ pub mod fuzzing;
 mod message;
 mod names;
 mod paths;
-mod planted;
 mod queued_task;
 mod read_only_db;
 mod read_only_engine;

@@ -1,7 +1,7 @@
 //! The hosts that agents without free access to the network may connect to.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// The port of the proxy in an agent's own network.
@@ -32,7 +32,7 @@ impl Preset {
         }
     }
 
-    /// Host names; `*.` stands for every subdomain.
+    /// Host names; `*.` means every subdomain.
     pub const fn hosts(self) -> &'static [&'static str] {
         match self {
             Self::Models => MODELS,
@@ -228,7 +228,7 @@ pub fn host_name(text: &str) -> Option<String> {
     (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
 }
 
-/// What agents may connect to.
+/// The entries for one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList(Vec<AllowedHost>);
 
@@ -237,12 +237,11 @@ impl AllowList {
         Self(entries.into_iter().collect())
     }
 
-    /// Without the registries, and without hosts that are no provider of models.
+    /// Providers of models, and the programs on this machine.
     #[must_use]
     pub fn of_models(&self) -> Self {
-        let is_model =
-            |entry: &&AllowedHost| matches!(entry, AllowedHost::Preset(Preset::Models) | AllowedHost::Local { .. });
-        Self(self.0.iter().filter(is_model).cloned().collect())
+        let local = self.0.iter().filter(|entry| matches!(entry, AllowedHost::Local { .. })).cloned();
+        Self(local.chain([AllowedHost::Preset(Preset::Models)]).collect())
     }
 
     /// Ports of programs on this machine.
@@ -302,6 +301,11 @@ pub fn is_public(address: IpAddr) -> bool {
             !is_special
         }
         IpAddr::V6(address) => {
+            if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
+                // Of a translator for machines without IPv4 (RFC 6052): it leads to the address at its end.
+                let embedded = u32::from(high) << 16 | u32::from(low);
+                return is_public(IpAddr::V4(Ipv4Addr::from(embedded)));
+            }
             // Global unicast, without documentation, 6to4, and what IETF protocols such as Teredo use.
             match address.segments() {
                 [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => false,
@@ -406,7 +410,7 @@ mod tests {
 
     #[test]
     fn without_packages_only_models_are_left() {
-        let list = list(&["models", "packages", "example.com", "localhost:5000"]).of_models();
+        let list = list(&["packages", "example.com", "localhost:5000"]).of_models();
         assert!(list.allows_name("api.openai.com", 443) && !list.allows_name("pypi.org", 443));
         assert!(!list.allows_name("example.com", 443));
         assert_eq!(list.local_ports(), [5000]);
@@ -414,8 +418,16 @@ mod tests {
 
     #[test]
     fn private_addresses_are_not_public() {
-        for address in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "192.169.0.1", "2606:4700::1111", "2a00::1"]
-        {
+        for address in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "192.169.0.1",
+            "2606:4700::1111",
+            "2a00::1",
+            "64:ff9b::101:101",
+        ] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
         for address in [

@@ -8,7 +8,7 @@ use kugetsu_agent::{Launch, Profile, SandboxFiles, UnknownAgent, profile};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_domain::reason::Reason;
-use kugetsu_process::sandbox::{Helper, Network, Sandbox, best_backend};
+use kugetsu_process::sandbox::{Backend, Helper, Network, Sandbox, best_backend};
 
 use crate::credentials::withheld;
 use crate::engine::Engine;
@@ -99,7 +99,12 @@ impl InstalledAgent {
         let variable = |name: &str| env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let files =
             visible.access(backend, variable).map_err(|error| format!("could not prepare the sandbox: {error}"))?;
-        Ok(Some(Sandbox { files, network: Network::Host, helper: Helper::of_this_program(), backend }))
+        let network = match backend {
+            // They need none: sessions are files, and an agent that cannot fetch its list of models shows the one that it has.
+            Backend::Namespaces | Backend::Bubblewrap => Network::Own { listeners: Vec::new() },
+            Backend::Landlock => Network::Host,
+        };
+        Ok(Some(Sandbox { files, network, helper: Helper::of_this_program(), backend }))
     }
 }
 

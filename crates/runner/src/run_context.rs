@@ -239,7 +239,7 @@ pub(crate) fn tree_spec(
 ) -> Result<TreeSpec, LaunchError> {
     let mut env = base_environment(run);
     override_variables(&mut env, launch.env.clone());
-    override_variables(&mut env, launch.network.iter().flat_map(|network| network.env()));
+    override_variables(&mut env, launch.network.iter().flat_map(|network| network.env().iter().cloned()));
     command.extend_env(&mut env, &run.variables)?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),

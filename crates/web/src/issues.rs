@@ -123,7 +123,7 @@ pub(crate) async fn diff(app: AppState, query: DiffQuery) -> Result<DiffObject, 
 }
 
 pub(crate) async fn planted(app: AppState, query: IssueQuery) -> Result<Planted, ApiError> {
-    Ok(Planted { planted: queries::planted::planted(&app.engine, &query).await? })
+    Ok(Planted { planted: queries::diff::planted(&app.engine, &query).await? })
 }
 
 pub(crate) async fn at_risk(app: AppState, query: IssueQuery) -> Result<AtRisk, ApiError> {

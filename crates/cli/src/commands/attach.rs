@@ -23,10 +23,11 @@ use kugetsu_git::worktree::lock::{ATTACHED, hold};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use secrecy::ExposeSecret;
 
+use super::diff::warn_of_planted;
 use crate::config::load::{load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, env_files, paths, planted, ui};
+use crate::{completions, connect, env_files, paths, ui};
 
 /// Open an issue's session in the agent's own user interface, in the issue's worktree.
 #[derive(Debug, Args)]
@@ -38,6 +39,9 @@ pub(crate) struct Attach {
     /// The issue, or the ID of its session.
     #[arg(add = completions::issues())]
     reference: String,
+    /// Open it even if the agent left files that programs execute.
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Replaces this process by the agent's program; returns only on failure.
@@ -107,7 +111,17 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     launch.extend_env(&mut variables, &settings.variables).map_err(|error| hinted(&error, error.hint()))?;
     // The lock survives exec, so no run starts in the worktree and nothing removes it while the agent is open.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
-    planted::warn(home, &query).await;
+    if warn_of_planted(home, &query).await && !arguments.yes {
+        if !ui::is_interactive() {
+            return Err(Failure::needs_person(
+                "opening the session there needs confirmation, but stdin is not a terminal",
+            )
+            .hint("pass --yes"));
+        }
+        if !ui::confirm("open the session there, outside of the sandbox?")? {
+            return Ok(Exit::NeedsPerson);
+        }
+    }
     ui::note(format!("· {issue}"));
     let mut command = Command::new(&program);
     for name in not_inherited(env::vars_os()) {

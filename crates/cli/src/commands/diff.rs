@@ -10,7 +10,10 @@ use kugetsu_api::issue::{DiffQuery, IssueQuery};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, paths, planted, ui};
+use crate::{completions, connect, paths, ui};
+
+/// Names in one warning.
+const NAMED: usize = 8;
 
 /// Show what an issue changes: its commits and everything that is not committed.
 #[derive(Debug, Args)]
@@ -75,7 +78,31 @@ pub(crate) async fn print_path(home: &Home, arguments: WorktreePath) -> Result<E
              `kugetsu rescue list {issue}`"
         )));
     }
-    planted::warn(home, &query).await;
+    warn_of_planted(home, &query).await;
     ui::value(&worktree);
     Ok(Exit::Done)
+}
+
+/// Warns a person who is about to go to the worktree, and returns whether it did. A check that could not be made is a warning, too.
+pub(super) async fn warn_of_planted(home: &Home, query: &IssueQuery) -> bool {
+    match connect::call(home, &endpoints::ISSUE_PLANTED, query).await {
+        Ok(found) if found.planted.is_empty() => return false,
+        Ok(found) => {
+            let more = match found.planted.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            let named: Vec<String> = found.planted.into_iter().take(NAMED).collect();
+            ui::warning(format!(
+                "the agent changed what programs execute outside of its sandbox: {}{more}; look at it before you open the directory \
+                 in an editor or use git there",
+                named.join(", ")
+            ));
+        }
+        Err(failure) => ui::warning(format!(
+            "it is not known whether the agent left files that programs execute outside of its sandbox: {}",
+            failure.message
+        )),
+    }
+    true
 }

@@ -64,7 +64,7 @@ fn agent_reaches_the_allowed_hosts_only() {
         through(&format!("127.0.0.1:{other}")),
         through(&format!("[::1]:{other}")),
         through(&format!("{lan}:{everywhere}")),
-        through("169.254.169.254:80"),
+        "proxy \"GET http://169.254.169.254/latest HTTP/1.1\\r\\nHost: 169.254.169.254\\r\\n\\r\\n\"".to_owned(),
         through("evil.example:443"),
         through("api.openai.com:22"),
     ];
@@ -123,7 +123,7 @@ fn without_a_network_only_models_are_reached() {
     assert!(text.contains("http://127.0.0.1:61001"), "{text}");
     assert!(requests.recv().unwrap().starts_with("CONNECT api.openai.com:443 HTTP/1.1\r\n"));
     let transcript = world.run(["logs", "local/demo#1"]);
-    assert!(transcript.contains("the setting run.network is none"), "{transcript}");
+    assert!(transcript.contains("with `allow-list` instead of `none` in run.network"), "{transcript}");
     requests.try_recv().unwrap_err();
 }
 
@@ -147,4 +147,29 @@ fn wrong_hosts_are_refused_with_an_example() {
         let is_explained = error.contains("`*.example.com`") && error.contains("`localhost:<port>`");
         assert!(refused.status.code() == Some(2) && is_explained, "{value}: {error}");
     }
+}
+
+#[test]
+fn open_connections_do_not_keep_a_run_from_its_end() {
+    // It takes connections and never closes them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || listener.incoming().take(1000).collect::<Vec<_>>());
+    let (world, repository) = world("allow-list", &[format!("localhost:{port}")]);
+    // Two descriptors for each of the connections would be too many for the runner.
+    let limited = format!("ulimit -n 320; exec '{}' daemon start", env!("CARGO_BIN_EXE_kugetsu"));
+    assert!(world.home.run_within(world.limit, world.home.command("sh").args(["-c", &limited])).status.success());
+    let program = format!(
+        "import os, socket, time\nall = [socket.create_connection(('127.0.0.1', {port})) for _ in range(140)]\n\
+         open('opened', 'w')\ntime.sleep(1000)\n"
+    );
+    repository.commit_files("open connections", &[("open.py", &program)]);
+    let hold = "run python3 open.py >/dev/null 2>&1 & while ! test -e opened; do sleep 0.1; done; rm opened; echo all are open";
+    let (run, _) = world.start(&repository, &script(&[hold, "write a.txt a", "commit one"]));
+    let tools = world.records("local/demo#1", "tool_ended");
+    assert!(
+        tools.iter().any(|tool| tool["output"].as_str().is_some_and(|text| text.contains("all are open"))),
+        "{tools:?}"
+    );
+    assert_eq!((run["state"].as_str(), &run["pushed"]), (Some("done"), &true.into()), "{run}");
 }

@@ -59,6 +59,10 @@ fn world(choice: &str) -> (World, Repository, Value) {
     fs::create_dir(user.join(".cargo/bin")).unwrap();
     world.home.prepend_path(user.join(".cargo/bin"));
     world.run(["env", "set", "GITHUB_TOKEN", "secret-of-the-host"]);
+    // The scripted agent is not built in, so its directory has to be named.
+    let sessions = user.join(".local/share/kugetsu-scripted-agent");
+    fs::create_dir_all(&sessions).unwrap();
+    world.run(["config", "set", "run.sandbox_writable", &format!("{:?}", [sessions])]);
     let (other, code) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
     assert_eq!(code, 0, "{other}");
     (world, repository, other)
@@ -132,7 +136,8 @@ fn directories_can_be_added_to_the_sandbox() {
     fs::create_dir(&write).unwrap();
     fs::write(read.join("tool"), "#!/bin/sh\necho from the sdk\n").unwrap();
     fs::set_permissions(read.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
-    world.run(["config", "set", "run.sandbox_writable", &format!("{:?}", [&write])]);
+    let sessions = user.join(".local/share/kugetsu-scripted-agent");
+    world.run(["config", "set", "run.sandbox_writable", &format!("{:?}", [&sessions, &write])]);
     world.run(["config", "set", "run.sandbox_readable", &format!("{:?}", [&read])]);
     let step = format!("run {0}/tool > {1}/out; echo x > {0}/planted; cat {1}/out", read.display(), write.display());
     let (run, _) = world.start(&repository, &script(&[&step]));

@@ -216,6 +216,9 @@ fn checks_of_the_work_run_in_the_sandbox() {
     let mut stage = Stage::new(ForgeKind::Gitea, verify);
     stage.world.home.unset("KUGETSU_RUN_SANDBOX");
     let world = &stage.world;
+    let sessions = world.home.user().join(".local/share/kugetsu-scripted-agent");
+    fs::create_dir_all(&sessions).unwrap();
+    world.run(["config", "set", "run.sandbox_writable", &format!("{:?}", [sessions])]);
     world.run(["config", "set", "run.sandbox", "required"]);
     world.run(["daemon", "restart"]);
     stage.forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("kim").label("agent"));

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use kugetsu_api::issue::{DiffObject, DiffQuery};
+use kugetsu_api::issue::{DiffObject, DiffQuery, IssueQuery};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::Issue;
 use kugetsu_forge::references::reference::Reference;
@@ -34,8 +34,20 @@ pub async fn diff(engine: &Engine, query: &DiffQuery) -> Result<DiffObject, Prob
     Ok(DiffObject { issue: issue.reference.to_string(), base_sha, diff, truncated })
 }
 
+/// Lists what an agent left in an issue's worktree for programs of the user to execute.
+///
+/// # Errors
+/// There is no such issue, it has no worktree, or it cannot be read.
+pub async fn planted(engine: &Engine, query: &IssueQuery) -> Result<Vec<String>, Problem> {
+    let (issue, worktree) = opened(engine, &query.reference, &query.cwd).await?;
+    let base = issue.worktree.as_ref().and_then(|files| files.base_sha.as_deref()?.parse().ok());
+    worktree.planted(base.as_ref()).await.map_err(|error| {
+        Problem::new(ProblemKind::Failed, format!("could not look at the worktree of {}: {error}", issue.reference))
+    })
+}
+
 /// The worktree of an issue, for a person to look at.
-pub(super) async fn opened(engine: &Engine, reference: &str, cwd: &str) -> Result<(Issue, Worktree), Problem> {
+async fn opened(engine: &Engine, reference: &str, cwd: &str) -> Result<(Issue, Worktree), Problem> {
     let issue = resolve::issue(engine, &Reference::new(reference), Path::new(cwd)).await?;
     if issue.reference.is_coordinator() {
         return Err(usage("the coordinator has no worktree"));

@@ -4,7 +4,6 @@ pub(crate) mod agent_comments;
 pub mod diff;
 pub mod events;
 pub mod issues;
-pub mod planted;
 pub mod repos;
 pub mod tasks;
 pub mod transcript;

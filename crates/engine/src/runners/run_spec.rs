@@ -218,7 +218,7 @@ fn network(settings: &Settings, issue: &Issue) -> NetworkSpec {
     let (network, setting) = match (&issue.follow, settings.watch_of(&issue.reference.repo)) {
         (None, _) => (settings.run.network, "run.network".to_owned()),
         (Some(_), Some(watch)) => (watch.network, format!("watch.{}.network", watch.name)),
-        (Some(_), None) => (AgentNetwork::AllowList, "run.network".to_owned()),
+        (Some(_), None) => (AgentNetwork::AllowList, "the default of watches".to_owned()),
     };
     NetworkSpec {
         access: match network {

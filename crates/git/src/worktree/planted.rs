@@ -1,4 +1,4 @@
-//! What an agent left in its worktree for programs of the user to execute: settings of editors, shells and git.
+//! Things in a worktree that programs of the user execute: settings of editors, shells and git that an agent left there.
 //!
 //! Only what differs from the base is of interest: the rest is the repository's.
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::runner::GitError;
-use crate::files::access::{is_real_dir, read_if_there, read_regular};
+use crate::files::access::{is_real_dir, is_there, read_if_there, read_regular};
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -51,12 +51,14 @@ const DIRECTORIES: &[&str] = &[".husky", ".idea/runConfigurations", ".opencode/p
 const VIRTUAL_ENVIRONMENT: &str = "pyvenv.cfg";
 /// Bytes of a file that are compared. A longer one counts as changed.
 const FILE_MAX: u64 = 1024 * 1024;
-/// Entries of a directory that are looked at.
+/// Entries of a directory that are compared.
 const ENTRIES_MAX: usize = 200;
 /// Settings of git that name a command: the section, and the last part, `*` for any.
 const COMMANDS: &[(&str, &str)] = &[
     ("alias", "*"),
+    ("core", "alternaterefscommand"),
     ("core", "askpass"),
+    ("core", "attributesfile"),
     ("core", "editor"),
     ("core", "fsmonitor"),
     ("core", "gitproxy"),
@@ -68,25 +70,39 @@ const COMMANDS: &[(&str, &str)] = &[
     ("diff", "external"),
     ("diff", "textconv"),
     ("difftool", "cmd"),
+    ("difftool", "path"),
     ("filter", "clean"),
     ("filter", "process"),
     ("filter", "smudge"),
     ("gpg", "program"),
+    ("hook", "command"),
     ("include", "path"),
     ("includeif", "path"),
     ("init", "templatedir"),
     ("interactive", "difffilter"),
     ("merge", "driver"),
     ("mergetool", "cmd"),
+    ("mergetool", "path"),
     ("pager", "*"),
+    ("protocol", "allow"),
     ("remote", "receivepack"),
     ("remote", "uploadpack"),
+    ("remote", "vcs"),
+    ("sendemail", "*"),
     ("sequence", "editor"),
+    ("submodule", "update"),
+    ("trailer", "cmd"),
+    ("trailer", "command"),
+    ("url", "insteadof"),
 ];
 /// Values that name no command, or one that does nothing.
 const HARMLESS: [&str; 3] = ["", "false", "true"];
-/// Filters of Git LFS, which `git lfs install` sets.
-const LFS: &str = "git-lfs ";
+/// What `git lfs install` sets.
+const LFS: [(&str, &str); 3] = [
+    ("filter.lfs.clean", "git-lfs clean -- %f"),
+    ("filter.lfs.smudge", "git-lfs smudge -- %f"),
+    ("filter.lfs.process", "git-lfs filter-process"),
+];
 
 impl Worktree {
     /// Lists files that differ from the base, and settings of git, which programs of a person would execute. Names are printable.
@@ -114,14 +130,17 @@ impl Worktree {
         }
         planted.extend(self.planted_hooks().await?);
         planted.extend(self.planted_settings().await?);
+        // With it, settings and hooks are elsewhere.
+        if is_there(&self.git_dir().join("commondir"))? {
+            planted.push(".git/commondir".to_owned());
+        }
         Ok(planted)
     }
 
     /// Hooks other than those of the user's template.
     async fn planted_hooks(&self) -> Result<Vec<String>, StatusError> {
         let hooks = self.git_dir().join("hooks");
-        let names = names(&hooks).into_iter().filter(|name| !name.ends_with(".sample"));
-        let names: Vec<String> = names.collect();
+        let names = names(&hooks, |name| !name.ends_with(".sample"));
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -155,7 +174,7 @@ impl Worktree {
             for entry in listed.split(|byte| *byte == 0) {
                 let entry = String::from_utf8_lossy(entry);
                 let (name, value) = entry.split_once('\n').unwrap_or((&entry, ""));
-                if names_command(name) && !HARMLESS.contains(&value) && !value.starts_with(LFS) {
+                if names_command(name) && !HARMLESS.contains(&value) && !LFS.contains(&(name, value)) {
                     found.push(format!("{} in .git/{file}", printable(name.as_bytes())));
                 }
             }
@@ -174,19 +193,25 @@ fn names_command(name: &str) -> bool {
 /// The paths of [`FILES`] and the like that exist, relative to the worktree.
 fn candidates(worktree: &Path) -> Vec<String> {
     let mut found: Vec<String> = FILES.iter().map(|path| (*path).to_owned()).collect();
-    for directory in DIRECTORIES.iter().filter(|path| is_real_dir(&worktree.join(path))) {
-        found.extend(names(&worktree.join(directory)).iter().map(|name| format!("{directory}/{name}")));
+    for directory in DIRECTORIES {
+        // A link is a change, too.
+        match is_real_dir(&worktree.join(directory)) {
+            true => found
+                .extend(names(&worktree.join(directory), |_| true).iter().map(|name| format!("{directory}/{name}"))),
+            false => found.push((*directory).to_owned()),
+        }
     }
-    found.extend(names(worktree).iter().map(|name| format!("{name}/{VIRTUAL_ENVIRONMENT}")));
+    let is_environment = |name: &str| worktree.join(name).join(VIRTUAL_ENVIRONMENT).symlink_metadata().is_ok();
+    found.extend(names(worktree, is_environment).iter().map(|name| format!("{name}/{VIRTUAL_ENVIRONMENT}")));
     found.retain(|path| worktree.join(path).symlink_metadata().is_ok());
     found
 }
 
-/// The names in a directory; none if it cannot be read.
-fn names(directory: &Path) -> Vec<String> {
+/// The names of some entries of a directory; none if it cannot be read.
+fn names(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let names = entries.take(ENTRIES_MAX).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names.collect();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| is_wanted(name)).take(ENTRIES_MAX).collect();
     names.sort();
     names
 }

@@ -1,4 +1,4 @@
-//! What an agent leaves in a worktree for programs of the user to execute.
+//! Things in a worktree that programs of the user would execute.
 
 use std::fs;
 
@@ -21,11 +21,15 @@ async fn what_differs_from_the_base_is_named() {
     write(&dir, ".vscode/tasks.json", "{}\n");
     write(&dir, ".husky/pre-commit", "evil\n");
     write(&dir, "venv/pyvenv.cfg", "home = /tmp\n");
+    std::os::unix::fs::symlink("venv", dir.join(".opencode")).unwrap();
+    write(&dir, "venv/plugin/evil.js", "evil\n");
     write(&dir, "src/tasks.json", "{}\n");
     let git = worktree.git_dir();
     write(&git, "hooks/post-checkout", "#!/bin/sh\n");
     write(&git, "hooks/pre-commit.sample", "#!/bin/sh\n");
-    for (name, value) in [("core.fsmonitor", "evil"), ("filter.lfs.clean", "git-lfs clean -- %f"), ("user.name", "x")] {
+    for (name, value) in
+        [("core.fsmonitor", "git-lfs clean -- %f"), ("filter.lfs.clean", "git-lfs clean -- %f"), ("user.name", "x")]
+    {
         fixture.run(&dir, ["config", name, value]);
     }
     fs::create_dir(dir.join(".claude")).unwrap();
@@ -36,6 +40,8 @@ async fn what_differs_from_the_base_is_named() {
         ".envrc",
         ".vscode/tasks.json",
         ".husky/pre-commit",
+        ".opencode/plugin/evil.js",
+        ".opencode/pyvenv.cfg",
         "venv/pyvenv.cfg",
         ".git/hooks/post-checkout",
         "core.fsmonitor in .git/config",

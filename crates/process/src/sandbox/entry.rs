@@ -173,6 +173,7 @@ fn first(
     }
     if namespaces.has_own_network {
         network::start_loopback()?;
+        network::allow_low_ports();
     }
     file_tree::enter(&namespaces.mounts)?;
     landlock::drop_capabilities()?;

@@ -1,7 +1,8 @@
 //! The network inside of a sandbox: a loopback interface, and listeners that the process outside uses.
 
+use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
@@ -22,7 +23,19 @@ pub(super) fn start_loopback() -> io::Result<()> {
     Ok(())
 }
 
-/// Listens on these ports of the loopback interface.
+/// Lets every process of a new network listen on every port of it, as only root may otherwise.
+pub(super) fn allow_low_ports() {
+    // Without it, only those ports cannot be used, which `listen` says.
+    let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+}
+
+/// Listens on these ports of the network, whose only interface is loopback: of both IP versions, because programs differ in what
+/// they take `localhost` for.
 pub(super) fn listen(ports: &[u16]) -> io::Result<Vec<TcpListener>> {
-    ports.iter().map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port))).collect()
+    let listen = |port: u16| {
+        let both = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port));
+        both.or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
+            .map_err(|error| io::Error::new(error.kind(), format!("port {port} of the network inside: {error}")))
+    };
+    ports.iter().copied().map(listen).collect()
 }

@@ -51,7 +51,7 @@ const FILES_AND_HOSTS: &str = "you can write your worktree, $TMPDIR, /tmp and ca
                                for others): report a host that you need, and do not work around it";
 
 impl Confinement {
-    /// What the agent should know about its sandbox.
+    /// Facts about the sandbox for the agent.
     pub(crate) fn facts(&self) -> Option<&'static str> {
         self.sandbox.as_ref().map(|_| if self.network.is_some() { FILES_AND_HOSTS } else { FILES })
     }
@@ -59,7 +59,9 @@ impl Confinement {
 
 /// The agent sees its worktree, the repository that it pushes to, the mirror, and its temporary files.
 async fn build(run: &RunContext, agent: &Agent, files: &Files) -> Result<Confinement, Reason> {
-    let network = AgentNetwork::of(run).map_err(|error| Reason::from(format!("run.allow_hosts: {error}")))?;
+    let variable = |name: &str| run.agent_variable(name);
+    let network = AgentNetwork::new(&run.spec.network, &run.spool, variable)
+        .map_err(|error| Reason::from(format!("run.allow_hosts: {error}")))?;
     let backend = match run.spec.sandbox {
         SandboxChoice::Off => None,
         SandboxChoice::Best | SandboxChoice::Required => sandbox::backend(run, "the agent", "run.sandbox").await?,
@@ -72,7 +74,10 @@ async fn build(run: &RunContext, agent: &Agent, files: &Files) -> Result<Confine
     };
     let network = match (network, backend, run.spec.sandbox) {
         (Some(_), Backend::Landlock, SandboxChoice::Required) => {
-            let hint = format!("to run it nevertheless: `kugetsu config set {} full`", run.spec.network.setting);
+            let hint = format!(
+                "to run it nevertheless, change {} to `full` with `kugetsu config set`",
+                run.spec.network.setting
+            );
             return Err(
                 Reason::from(format!("the network cannot be restricted here: {backend} cannot do that")).hint(hint)
             );

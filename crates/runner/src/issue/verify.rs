@@ -108,7 +108,7 @@ async fn check(
     };
     let Confinement { sandbox, network } = confinement.clone().map_err(io::Error::other)?;
     let mut env = base_environment(run);
-    override_variables(&mut env, network.iter().flat_map(|network| network.env()));
+    override_variables(&mut env, network.iter().flat_map(|network| network.env().iter().cloned()));
     let spec = TreeSpec {
         program: program.into(),
         args: args.iter().map(OsString::from).collect(),
@@ -122,7 +122,7 @@ async fn check(
         tracking: Tracking::CgroupV2,
         sandbox,
     };
-    let mut tree = spawn(spec, network.as_deref()).await.map_err(io::Error::other)?;
+    let (mut tree, _connections) = spawn(spec, network.as_deref()).await.map_err(io::Error::other)?;
     tree.stdin = None;
     let mut stdout = Vec::new();
     let status = match tree.stdout.take() {

@@ -8,23 +8,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kugetsu_api::run_spec::{NetworkAccess, NetworkSpec};
-use kugetsu_domain::allowed_hosts::{AllowList, host_name, is_public};
+use kugetsu_domain::allowed_hosts::{AllowList, AllowedHost, host_name, is_public};
 use thiserror::Error;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::client_hello::ClientHello;
+use super::local::connect_local;
 use super::upstream::Upstream;
 use crate::records::spool::Spool;
 
 /// How long a connection may take, with the lookup of the name.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
-/// Connections at once. Further ones wait: each needs descriptors of this process.
-const CONNECTIONS_MAX: usize = 256;
+/// The same for one of several addresses of a name.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
 /// Refused hosts of a run that its transcript names. An agent could name any number.
 const REFUSED_MAX: usize = 50;
 
-/// What the agent wants to connect to.
+/// A host and a port that the agent wants to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     host: Host,
@@ -49,6 +50,41 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The name, unless it is an address.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.host {
+            Host::Name(name) => Some(name),
+            Host::Address(_) => None,
+        }
+    }
+
+    /// Whether TLS has to name the same host.
+    pub(super) fn needs_tls(&self) -> bool {
+        self.port == 443 && self.name().is_some()
+    }
+
+    /// Whether it is this machine.
+    fn is_local(&self) -> bool {
+        match &self.host {
+            Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Address(address) => address.is_loopback(),
+        }
+    }
+
+    /// The entry of the allow-list that allows it, if one can.
+    fn entry(&self) -> Option<String> {
+        let is_web = matches!(self.port, 80 | 443);
+        let entry = match &self.host {
+            _ if self.is_local() => format!("localhost:{}", self.port),
+            Host::Name(name) if is_web => name.clone(),
+            Host::Address(address) if is_web => address.to_string(),
+            _ => self.to_string(),
+        };
+        entry.parse::<AllowedHost>().is_ok().then_some(entry)
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = self.port;
@@ -66,6 +102,8 @@ pub(super) enum NoConnection {
     NotAllowed { target: Target, hint: String },
     #[error("{target} is {address}, an address that is not public; {hint}")]
     Private { target: Target, address: IpAddr, hint: String },
+    #[error("the connection to {target} was closed: it is {found}")]
+    Unlike { target: Target, found: String },
     #[error("cannot connect to {target}: {error}")]
     Failed { target: Target, error: io::Error },
 }
@@ -87,50 +125,57 @@ struct Inner {
     settings: NetworkSpec,
     refused: Mutex<BTreeSet<String>>,
     spool: Spool,
-    free: Arc<Semaphore>,
-}
-
-/// An open connection. It counts until it is dropped.
-#[derive(Debug)]
-pub(super) struct Connected {
-    pub(super) stream: TcpStream,
-    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
     pub(super) fn new(allowed: AllowList, upstream: Upstream, settings: NetworkSpec, spool: Spool) -> Self {
-        let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Self(Arc::new(Inner { allowed, upstream, settings, refused: Mutex::default(), spool, free }))
+        Self(Arc::new(Inner { allowed, upstream, settings, refused: Mutex::default(), spool }))
     }
 
     /// Connects to the target. Its name is looked up once, and only if it is allowed: a lookup would carry the name out. The connection
     /// is to the address that was checked.
     ///
     /// # Errors
-    /// [`NoConnection`]; a refusal is in the transcript.
-    pub(super) async fn connect(&self, target: &Target) -> Result<Connected, NoConnection> {
-        // It fails only if the semaphore is closed, which it never is.
-        let permit = Arc::clone(&self.0.free).acquire_owned().await.ok();
+    /// [`NoConnection`], which the transcript names.
+    pub(super) async fn connect(&self, target: &Target) -> Result<TcpStream, NoConnection> {
         let connecting = timeout(CONNECT_LIMIT, self.connect_now(target));
         let connected = connecting.await.unwrap_or_else(|_| {
             let error =
                 io::Error::new(io::ErrorKind::TimedOut, format!("it took longer than {} s", CONNECT_LIMIT.as_secs()));
             Err(NoConnection::Failed { target: target.clone(), error })
         });
-        if let Err(error) = &connected
-            && error.is_refusal()
-        {
-            self.note_refusal(target, error);
+        if let Err(error) = &connected {
+            self.note(target, error);
         }
-        connected.map(|stream| Connected { stream, permit })
+        connected
+    }
+
+    /// Compares the host that TLS names with the target: a server of many hosts goes by that name.
+    ///
+    /// # Errors
+    /// It is another one; the transcript says so.
+    pub(super) fn check_tls(&self, target: &Target, hello: io::Result<ClientHello>) -> Result<Vec<u8>, NoConnection> {
+        let unlike = |found: String| {
+            let error = NoConnection::Unlike { target: target.clone(), found };
+            self.note(target, &error);
+            Err(error)
+        };
+        match hello {
+            Ok(hello) if hello.host.as_deref() == target.name() => Ok(hello.bytes),
+            Ok(hello) => unlike(hello.host.map_or("TLS without a host".to_owned(), |host| format!("TLS with {host}"))),
+            Err(error) => unlike(format!("no TLS ({error})")),
+        }
     }
 
     async fn connect_now(&self, target: &Target) -> Result<TcpStream, NoConnection> {
         let failed = |error| NoConnection::Failed { target: target.clone(), error };
         let Inner { allowed, upstream, .. } = &*self.0;
+        if target.is_local() && allowed.local_ports().contains(&target.port) {
+            return connect_local(target.port).await.map_err(failed);
+        }
         let addresses: Vec<SocketAddr> = match &target.host {
             Host::Name(name) if !allowed.allows_name(name, target.port) => {
-                return Err(NoConnection::NotAllowed { target: target.clone(), hint: self.hint(&entry(target)) });
+                return Err(NoConnection::NotAllowed { target: target.clone(), hint: self.hint(target) });
             }
             Host::Name(name) => {
                 if let Some(proxy) = upstream.proxy_for(name, target.port) {
@@ -139,7 +184,7 @@ impl Gate {
                 lookup_host((name.as_str(), target.port)).await.map_err(failed)?.collect()
             }
             Host::Address(address) if !allowed.allows_address(*address, target.port) => {
-                return Err(NoConnection::NotAllowed { target: target.clone(), hint: self.hint(&entry(target)) });
+                return Err(NoConnection::NotAllowed { target: target.clone(), hint: self.hint(target) });
             }
             Host::Address(address) => vec![SocketAddr::new(*address, target.port)],
         };
@@ -151,29 +196,26 @@ impl Gate {
         match addresses.first() {
             Some(private) if reachable.is_empty() => {
                 let address = private.ip().to_canonical();
-                let hint = match address.is_loopback() {
-                    true => self.hint(&format!("localhost:{}", target.port)),
-                    false => self.hint(&entry(&Target { host: Host::Address(address), port: target.port })),
-                };
+                let hint = self.hint(&Target { host: Host::Address(address), port: target.port });
                 Err(NoConnection::Private { target: target.clone(), address, hint })
             }
-            _ => TcpStream::connect(reachable.as_slice()).await.map_err(failed),
+            _ => connect_to_one(&reachable).await.map_err(failed),
         }
     }
 
-    /// Says how a person allows an entry.
-    fn hint(&self, entry: &str) -> String {
+    /// Says how a person allows a target.
+    fn hint(&self, target: &Target) -> String {
         let NetworkSpec { access, setting, allow_hosts } = &self.0.settings;
         if *access == NetworkAccess::None {
-            return format!("the setting {setting} is none: with `allow-list`, it can be allowed in run.allow_hosts");
+            return format!("with `allow-list` instead of `none` in {setting}, run.allow_hosts can allow it");
         }
-        let mut entries = allow_hosts.clone();
-        entries.push(entry.to_owned());
-        let entries = entries.iter().map(|entry| format!("\"{entry}\"")).collect::<Vec<_>>().join(", ");
-        format!("to allow it: `kugetsu config set run.allow_hosts '[{entries}]'`")
+        let Some(entry) = target.entry() else { return "run.allow_hosts can only name hosts with a dot".to_owned() };
+        let entries = allow_hosts.iter().chain([&entry]).map(|entry| format!("\"{entry}\""));
+        let entries = entries.collect::<Vec<_>>().join(", ");
+        format!("to allow it, if you trust it: `kugetsu config set run.allow_hosts '[{entries}]'`")
     }
 
-    fn note_refusal(&self, target: &Target, error: &NoConnection) {
+    fn note(&self, target: &Target, error: &NoConnection) {
         let mut refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let count = refused.len();
         if count > REFUSED_MAX || !refused.insert(target.to_string()) {
@@ -181,18 +223,21 @@ impl Gate {
         }
         drop(refused);
         match count {
-            REFUSED_MAX => self.0.spool.notice("further refused connections are not shown"),
+            REFUSED_MAX => self.0.spool.notice("further failed connections are not shown"),
             _ => self.0.spool.notice(error.to_string()),
         }
     }
 }
 
-/// The entry of the allow-list that allows a target.
-fn entry(target: &Target) -> String {
-    let is_web = matches!(target.port, 80 | 443);
-    match &target.host {
-        Host::Name(name) if is_web => name.clone(),
-        Host::Address(address) if is_web => address.to_string(),
-        _ => target.to_string(),
+/// Connects to the first address that answers.
+async fn connect_to_one(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+    for address in addresses {
+        match timeout(ADDRESS_LIMIT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
+        }
     }
+    Err(failure)
 }

@@ -1,8 +1,9 @@
 //! The HTTP proxy of an agent: tunnels (CONNECT), and requests with an absolute address (RFC 9110, section 7.1; RFC 9112, section 3.2.2).
 //!
-//! What is inside a tunnel is not looked at.
+//! Of a tunnel to the port of HTTPS, the first message is looked at: it has to name the same host.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{Either, Full};
@@ -12,12 +13,15 @@ use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use super::destination::{Connected, Gate, NoConnection, Target};
+use super::client_hello::ClientHello;
+use super::destination::{Gate, NoConnection, Target};
 
 /// How long a client may take to send the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -34,11 +38,15 @@ const OF_ONE_CONNECTION: [HeaderName; 7] = [
 
 type Body = Either<Incoming, Full<Bytes>>;
 
-/// Serves one connection of the agent.
+/// The tasks of one connection of the agent: a tunnel, or connections to servers.
+type Tasks = Arc<Mutex<JoinSet<()>>>;
+
+/// Serves one connection of the agent. What belongs to it ends with it.
 pub(super) async fn serve_proxy(stream: TcpStream, gate: Gate) {
+    let tasks = Tasks::default();
     let service = service_fn(|request| {
-        let gate = gate.clone();
-        async move { Ok::<_, Infallible>(answer(request, &gate).await.unwrap_or_else(Refusal::into_response)) }
+        let (gate, tasks) = (gate.clone(), Arc::clone(&tasks));
+        async move { Ok::<_, Infallible>(answer(request, &gate, &tasks).await.unwrap_or_else(Refusal::into_response)) }
     });
     let connection = server::Builder::new()
         .timer(TokioTimer::new())
@@ -50,6 +58,12 @@ pub(super) async fn serve_proxy(stream: TcpStream, gate: Gate) {
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the proxy of the sandbox broke");
     }
+    let mut tasks = std::mem::take(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner));
+    while tasks.join_next().await.is_some() {}
+}
+
+fn spawn(tasks: &Tasks, task: impl Future<Output = ()> + Send + 'static) {
+    tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
 }
 
 /// A request that is not carried out, with the reason for the agent.
@@ -75,34 +89,52 @@ impl From<NoConnection> for Refusal {
     }
 }
 
-async fn answer(request: Request<Incoming>, gate: &Gate) -> Result<Response<Body>, Refusal> {
-    if request.method() == Method::CONNECT { tunnel(request, gate).await } else { forward(request, gate).await }
+async fn answer(request: Request<Incoming>, gate: &Gate, tasks: &Tasks) -> Result<Response<Body>, Refusal> {
+    match *request.method() {
+        Method::CONNECT => tunnel(request, gate, tasks).await,
+        _ => forward(request, gate, tasks).await,
+    }
 }
 
-async fn tunnel(mut request: Request<Incoming>, gate: &Gate) -> Result<Response<Body>, Refusal> {
+async fn tunnel(mut request: Request<Incoming>, gate: &Gate, tasks: &Tasks) -> Result<Response<Body>, Refusal> {
     let authority =
         request.uri().authority().cloned().ok_or_else(|| Refusal::bad("CONNECT needs a host and a port"))?;
     let port = authority.port_u16().ok_or_else(|| Refusal::bad("CONNECT needs a port"))?;
+    if port == 80 {
+        // In a tunnel, another host could be named.
+        return Err(Refusal::bad("use an address with http:// instead of CONNECT for port 80"));
+    }
     let target = target(&authority, port, request.headers())?;
-    let mut connected = gate.connect(&target).await?;
-    // The client gets its answer before the connection becomes a tunnel. It is driven by the connection, and ends with it.
-    let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
+    let outside = gate.connect(&target).await?;
+    // The client gets its answer before the connection becomes a tunnel.
+    let (upgrade, gate) = (hyper::upgrade::on(&mut request), gate.clone());
+    spawn(tasks, async move {
         if let Ok(upgraded) = upgrade.await {
-            // Either side may break the connection.
-            let _ = copy_bidirectional(&mut TokioIo::new(upgraded), &mut connected.stream).await;
+            relay(TokioIo::new(upgraded), outside, &target, &gate).await;
         }
     });
     Ok(Response::new(Either::Right(Full::default())))
 }
 
-async fn forward(mut request: Request<Incoming>, gate: &Gate) -> Result<Response<Body>, Refusal> {
+async fn relay(mut inside: TokioIo<Upgraded>, mut outside: TcpStream, target: &Target, gate: &Gate) {
+    if target.needs_tls() {
+        let hello = ClientHello::read(&mut inside).await;
+        let Ok(bytes) = gate.check_tls(target, hello) else { return };
+        if outside.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+    // Either side may break the connection.
+    let _ = copy_bidirectional(&mut inside, &mut outside).await;
+}
+
+async fn forward(mut request: Request<Incoming>, gate: &Gate, tasks: &Tasks) -> Result<Response<Body>, Refusal> {
     let uri = request.uri();
     let authority = uri.authority().cloned().filter(|_| uri.scheme() == Some(&Scheme::HTTP));
     let authority =
         authority.ok_or_else(|| Refusal::bad("this is a proxy: use CONNECT, or an address with http://"))?;
     let target = target(&authority, authority.port_u16().unwrap_or(80), request.headers())?;
-    let Connected { stream, permit } = gate.connect(&target).await?;
+    let stream = gate.connect(&target).await?;
     let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::bad("the host is invalid"))?;
     *request.uri_mut() = Uri::from(path);
@@ -111,13 +143,10 @@ async fn forward(mut request: Request<Incoming>, gate: &Gate) -> Result<Response
     let broken = |error: hyper::Error| Refusal(StatusCode::BAD_GATEWAY, format!("{target}: {error}"));
     let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // It ends when the response has been read, or when either side breaks the connection.
-    tokio::spawn(async move {
-        let _permit = permit;
-        connection.await
-    });
+    spawn(tasks, async move { drop(connection.await) });
     let mut response = sender.send_request(request).await.map_err(broken)?;
     remove_of_one_connection(response.headers_mut());
-    Ok(response.map(|body| Either::Left(body)))
+    Ok(response.map(Either::Left))
 }
 
 /// The target of a request. Its `Host` has to be the same: servers go by that one.
@@ -160,7 +189,7 @@ mod tests {
     use kugetsu_api::run_spec::NetworkSpec;
     use kugetsu_domain::allowed_hosts::{AllowList, AllowedHost};
     use kugetsu_domain::redact::Redactor;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
     use super::super::upstream::Upstream;
@@ -172,6 +201,7 @@ mod tests {
         /// A server that answers every request with its head.
         server: SocketAddr,
         proxy: SocketAddr,
+        gate: Gate,
     }
 
     async fn listen() -> (TcpListener, SocketAddr) {
@@ -202,12 +232,13 @@ mod tests {
             let settings = NetworkSpec { allow_hosts: vec!["models".to_owned()], ..NetworkSpec::default() };
             let gate = Gate::new(allowed, Upstream::none(), settings, spool);
             let (listener, proxy) = listen().await;
+            let shared = gate.clone();
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve_proxy(stream, gate.clone()));
+                    tokio::spawn(serve_proxy(stream, shared.clone()));
                 }
             });
-            Self { directory, server, proxy }
+            Self { directory, server, proxy, gate }
         }
 
         /// Sends these bytes to the proxy, and returns all that comes back.
@@ -274,7 +305,7 @@ mod tests {
         let stage = Stage::new(&[name]).await;
         let other = SocketAddr::new(stage.server.ip(), stage.server.port() ^ 1);
         for target in
-            ["evil.example:443", "evil.example:443", "169.254.169.254:80", "[::1]:22", "0x7f.1:80", &other.to_string()]
+            ["evil.example:443", "evil.example:443", "169.254.169.254:81", "[::1]:22", "0x7f.1:80", &other.to_string()]
         {
             let answer = stage.connect(target).await;
             assert!(answer.starts_with("HTTP/1.1 403"), "{target}: {answer}");
@@ -301,7 +332,7 @@ mod tests {
         }
         let notices = stage.notices();
         assert_eq!(notices.len(), 51, "{notices:?}");
-        assert!(notices[50].contains("further refused connections are not shown"), "{}", notices[50]);
+        assert!(notices[50].contains("further failed connections are not shown"), "{}", notices[50]);
     }
 
     #[tokio::test]
@@ -326,5 +357,57 @@ mod tests {
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{request:?}: {answer}");
         }
         assert_eq!(stage.notices(), Vec::<String>::new());
+    }
+
+    /// The first message of TLS for a host.
+    fn client_hello(host: &str) -> Vec<u8> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let host = rustls::pki_types::ServerName::try_from(host.to_owned()).unwrap();
+        let mut connection = rustls::ClientConnection::new(Arc::new(config), host).unwrap();
+        let mut hello = Vec::new();
+        connection.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    #[tokio::test]
+    async fn tunnel_to_https_names_the_same_host() {
+        let stage = Stage::new(&[]).await;
+        let (target, gate) = (Target::new("api.example", 443).unwrap(), stage.gate.clone());
+        assert!(target.needs_tls());
+        let ours = client_hello("API.example");
+        for sent in
+            [ours.clone(), client_hello("evil.example"), b"GET / HTTP/1.1\r\n\r\n".to_vec(), ours[..20].to_vec()]
+        {
+            // In two pieces.
+            let (first, second) = sent.split_at(sent.len() / 2);
+            let (mut client, mut proxy) = tokio::io::duplex(first.len().max(1));
+            let checking = async {
+                let hello = ClientHello::read(&mut proxy).await;
+                let checked = gate.check_tls(&target, hello);
+                drop(proxy);
+                checked
+            };
+            let sending = async {
+                let _ = client.write_all(first).await;
+                let _ = client.write_all(second).await;
+                let _ = client.shutdown().await;
+            };
+            let (checked, ()) = tokio::join!(checking, sending);
+            match sent == ours {
+                true => assert_eq!(checked.unwrap(), sent, "it is passed on"),
+                false => drop(checked.unwrap_err()),
+            }
+        }
+        let notices = stage.notices();
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(
+            notices[0].contains("the connection to api.example:443 was closed: it is TLS with evil.example"),
+            "{notices:?}"
+        );
     }
 }

@@ -1,13 +1,12 @@
 //! The proxy through which this machine reaches the network, if its environment names one.
 
+use std::ffi::OsString;
 use std::io;
 
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use crate::run_context::RunContext;
 
 /// Bytes of the answer of a proxy.
 const ANSWER_MAX: usize = 16 * 1024;
@@ -20,10 +19,10 @@ pub(super) struct Upstream(Matcher);
 pub(super) struct Proxy(Intercept);
 
 impl Upstream {
-    /// By the variables of the env files, and of this process.
-    pub(super) fn of(run: &RunContext) -> Self {
+    /// `variable` looks up a variable of the agent.
+    pub(super) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let variable = |names: [&str; 2]| {
-            let mut values = names.iter().filter_map(|name| run.agent_variable(name)?.into_string().ok());
+            let mut values = names.iter().filter_map(|name| variable(name)?.into_string().ok());
             values.find(|value| !value.is_empty()).unwrap_or_default()
         };
         let matcher = Matcher::builder()
@@ -53,9 +52,7 @@ impl Proxy {
         let uri = self.0.uri();
         let shown = format!("{}://{}", uri.scheme_str().unwrap_or("http"), uri.host().unwrap_or_default());
         if uri.scheme_str() != Some("http") {
-            return Err(io::Error::other(format!(
-                "the proxy {shown} of this machine is none for HTTP without encryption"
-            )));
+            return Err(io::Error::other(format!("the proxy {shown} of this machine is not reached by plain HTTP")));
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let mut stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80)))

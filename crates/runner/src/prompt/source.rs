@@ -28,7 +28,7 @@ pub(crate) enum PromptSource<'a> {
         issue: &'a IssueSpec,
         files: &'a Files,
         tools: Option<&'a ToolServer>,
-        /// What the agent should know about its sandbox.
+        /// Facts about its sandbox for the agent.
         sandbox: Option<&'static str>,
     },
     Coordination(&'a Workspace, &'a ToolServer),

@@ -26,7 +26,7 @@ use super::repetition::RepetitionDetector;
 use super::{exit_status, session_record};
 use crate::control::clocks::Expired;
 use crate::control::interrupts::{Interruption, Interrupts};
-use crate::network::spawn;
+use crate::network::{Connections, spawn};
 use crate::prompt::source::{PromptError, PromptSource};
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
 use crate::verdict::{End, resume_hint};
@@ -164,8 +164,8 @@ pub(crate) async fn run_turn(
     }
     // Last, because `kugetsu why` shows the latest step.
     run.spool.step(format!("starting {}", run.spec.agent.name));
-    let mut tree = match start(run, launch, agent).await {
-        Ok(tree) => tree,
+    let (mut tree, connections) = match start(run, launch, agent).await {
+        Ok(started) => started,
         Err(error) => return AgentOutcome::failed(error),
     };
     let (Some(stdin), Some(stdout)) = (tree.stdin.take(), tree.stdout.take()) else {
@@ -182,7 +182,7 @@ pub(crate) async fn run_turn(
             if let End::Turn { turn, session } = &outcome.end {
                 // It need not say anything any more.
                 interrupts.clocks.agent_is_gone();
-                live_record = session_record::of_running_agent(agent, &tree, session, turn, interrupts).await;
+                live_record = session_record::of_running_agent(agent, launch, &tree, session, turn, interrupts).await;
             }
             outcome
         }
@@ -190,6 +190,8 @@ pub(crate) async fn run_turn(
         Err(interruption) => AgentOutcome::without_turn(interruption.into()),
     };
     end_processes(run, tree, &mut outcome, interrupts).await;
+    // Servers outside may keep theirs open.
+    drop(connections);
     if let End::Expired { expired: Expired::Start(_), hint, .. } = &mut outcome.end {
         // Some agents wait for a login in a browser.
         *hint = Some(format!("if {} is not logged in, run {}", run.spec.agent.name, agent.profile.how_to_log_in()));
@@ -212,7 +214,7 @@ pub(crate) async fn run_turn(
     outcome
 }
 
-async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<Tree, LaunchError> {
+async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<(Tree, Connections), LaunchError> {
     fs::create_dir_all(run.directory.temporary())?;
     let command = agent.command(run)?;
     let stderr = agent_stderr(run)?;

@@ -51,12 +51,14 @@ enum ExportError {
 /// interrupted.
 pub(crate) async fn of_running_agent(
     agent: &Agent,
+    launch: &AgentLaunch,
     tree: &Tree,
     session: &SessionId,
     turn: &Turn,
     interrupts: &mut Interrupts,
 ) -> Option<SessionExport> {
-    if !agent.profile.serves_records() {
+    // Its port is in its own network, where this process cannot connect to it.
+    if !agent.profile.serves_records() || launch.network.is_some() {
         return None;
     }
     let reading = async {
@@ -137,7 +139,7 @@ async fn export(
     let mut spec = tree_spec(run, &launch, agent, command, agent_stderr(run)?, STDERR_MAX)?;
     spec.stdout =
         Some(regular_file::open(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600), &path)?);
-    let mut tree = spawn(spec, launch.network.as_deref()).await.map_err(LaunchError::from)?;
+    let (mut tree, _connections) = spawn(spec, launch.network.as_deref()).await.map_err(LaunchError::from)?;
     drop(tree.stdin.take());
     let ended = interrupts.with_grace(timeout(TIME_LIMIT, tree.wait())).await;
     let stderr_tail = tree.stderr_tail();
