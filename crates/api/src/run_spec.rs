@@ -44,6 +44,8 @@ pub struct RunSpec {
     pub hand_over: bool,
     /// The limits when the run started.
     pub limits: Limits,
+    #[serde(default)]
+    pub resources: ResourceLimits,
     pub permissions: Permissions,
     /// Whether the agent should not name itself in messages of commits.
     #[serde(default)]
@@ -306,6 +308,19 @@ pub struct Limits {
     /// that do not know this limit.
     #[serde(default)]
     pub max_repeats: u32,
+}
+
+/// Limits of a run's use of the machine. 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceLimits {
+    /// Bytes of memory of the agent with everything that it starts.
+    pub memory: u64,
+    /// Their processes and threads.
+    pub processes: u64,
+    /// The share of processors and disks compared with that of other runs; the kernel's default is 100.
+    pub weight: u64,
+    /// Bytes by which the run's files may grow.
+    pub growth: u64,
 }
 
 /// A message from the daemon to a runner. The names on the wire are older than those here: a runner that was started by

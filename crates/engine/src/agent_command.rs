@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kugetsu_agent::Launch;
 use kugetsu_domain::reason::Reason;
-use kugetsu_process::{Tracking, Tree, TreeSpec};
+use kugetsu_process::{Tracking, Tree, TreeLimits, TreeSpec};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
@@ -112,6 +112,7 @@ impl AgentCommand<'_> {
             stderr_filter: None,
             tracking: Tracking::CgroupV2,
             sandbox,
+            limits: TreeLimits::default(),
         };
         let mut tree = Tree::spawn(spec).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
         let result = work(&mut tree).await;

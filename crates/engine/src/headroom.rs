@@ -76,6 +76,14 @@ fn memory() -> io::Result<u64> {
     Ok(limits(&groups).into_iter().filter_map(|limit| limit.left()).chain([available]).min().unwrap_or(available))
 }
 
+/// Bytes that all processes can have together: of the machine, or of this process's cgroups if that is less. `None` if it is
+/// not known.
+pub(crate) fn total_memory() -> Option<u64> {
+    let machine = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?.checked_mul(1024)?;
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    limits(&groups).into_iter().filter_map(|limit| limit.most()).chain([machine]).min()
+}
+
 /// A directory of a cgroup, with the names of its files.
 struct Limit {
     directory: PathBuf,
@@ -104,6 +112,11 @@ fn limits(groups: &str) -> Vec<Limit> {
 }
 
 impl Limit {
+    /// `None` without a limit.
+    fn most(&self) -> Option<u64> {
+        fs::read_to_string(self.directory.join(self.names[0])).ok()?.trim().parse().ok()
+    }
+
     /// Bytes up to the limit; `None` without a limit. Files that can be dropped from memory do not count as used.
     fn left(&self) -> Option<u64> {
         let read = |name: &str| fs::read_to_string(self.directory.join(name)).ok();
@@ -141,7 +154,7 @@ mod tests {
         let (headroom, unmeasured) = measure(&Home::new(directory.path().to_owned()));
         assert!(headroom.disk.is_some(), "{unmeasured:?}");
         #[cfg(target_os = "linux")]
-        assert!(headroom.memory.is_some_and(|left| left > 0), "{unmeasured:?}");
+        assert!(headroom.memory.is_some_and(|left| left > 0 && Some(left * MIB) <= total_memory()), "{unmeasured:?}");
         let (_, unmeasured) = measure(&Home::new(directory.path().join("missing")));
         assert_eq!(unmeasured.iter().map(|one| one.resource).collect::<Vec<_>>(), [Resource::Disk]);
     }
@@ -165,8 +178,9 @@ mod tests {
         write("memory.current", "900\n");
         write("memory.max", "max\n");
         assert_eq!(limit.left(), None);
+        assert_eq!(limit.most(), None);
         write("memory.max", "1000\n");
-        assert_eq!(limit.left(), Some(100));
+        assert_eq!((limit.left(), limit.most()), (Some(100), Some(1000)));
         write("memory.stat", "anon 1\ninactive_file 300\n");
         assert_eq!(limit.left(), Some(400));
     }

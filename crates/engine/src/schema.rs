@@ -214,10 +214,18 @@ pub struct Run {
     /// and opens pull requests; `env` gives them to agents. A token in an agent's own env file is always for that agent.
     #[schemars(extend("default" = "host"))]
     pub credentials: Credentials,
+    /// Share of processors and disks of a run compared with that of other runs, where the kernel limits runs (`kugetsu doctor`
+    /// says so). 0 leaves the kernel's default, 100.
+    #[schemars(range(max = 10_000), extend("default" = 0))]
+    pub cpu_weight: u64,
     /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as
     /// failed. 0 is no maximum.
     #[schemars(range(max = 1000), extend("default" = 20))]
     pub max_repeats: u32,
+    /// Memory in MiB that an agent may use with everything that it starts; three quarters of that of the machine, or of the
+    /// daemon's cgroup, if not set. A run that uses more is ended as failed, and its work is kept. 0 is no limit.
+    #[schemars(range(max = 1_073_741_824), extend("examples" = [8192]))]
+    pub memory: Option<u64>,
     /// How many times a task is continued in the same session after its model failed in a way that may pass, such as a limit of
     /// the provider or a broken connection. The pauses before grow from 5 seconds to 5 minutes. For a limit that
     /// lasts longer, the run ends and the task waits in the queue.
@@ -228,6 +236,10 @@ pub struct Run {
     /// their watch. Only a sandbox can restrict the network.
     #[schemars(extend("default" = "full"))]
     pub network: AgentNetwork,
+    /// Maximum number of processes and threads of a run; 4096, or 128 for each processor if that is more, if not set. A run that
+    /// reaches it is ended as failed. 0 is no maximum.
+    #[schemars(range(max = 4_194_304), extend("examples" = [4096]))]
+    pub processes: Option<u64>,
     /// Whether agents of issues run in a sandbox, in which they write only their worktree, their own directories and temporary
     /// files, and read of your home only settings without secrets, toolchains and caches. With `best` a run does without if the
     /// machine has no sandbox, and says so; with `required` it fails.
@@ -257,6 +269,10 @@ pub struct Run {
     /// with the agent's last message.
     #[schemars(extend("default" = "block"))]
     pub uncommitted: Uncommitted,
+    /// By how many MiB a run may make its worktree, its relay repository and its temporary directory larger. A run that exceeds
+    /// it is ended as failed, and its files stay. 0 is no limit.
+    #[schemars(range(max = 1_073_741_824), extend("default" = 20_480))]
+    pub worktree_growth: u64,
 }
 
 impl Run {

@@ -18,5 +18,7 @@ pub use nix::unistd::Pid;
 pub use sweep::{
     Swept, Worker, kill_with_arguments, leftover_processes, remove_abandoned_cgroups, sweep, sweep_all, working_in,
 };
-pub use tracking::{Tracking, adopt_orphans};
+pub use tracking::{
+    Controllers, Excess, HOST as HOST_CGROUP, Meter, Reading, Tracking, TreeLimits, adopt_orphans, enable_controllers,
+};
 pub use tree::{SpawnError, Tree, TreeExit, TreeSpec};

@@ -26,11 +26,12 @@ use crate::child::{RunError, pre_exec, registry};
 use crate::marker::{MARKER, Marker};
 use crate::os;
 use crate::sandbox::{Channel, PreparedSandbox, Sandbox, SandboxError};
-use crate::tracking::Tracking;
 use crate::tracking::cgroup::Cgroup;
+use crate::tracking::controllers::TreeLimits;
 use crate::tracking::orphans::{self, Reaper};
 use crate::tracking::table::ProcessTable;
 use crate::tracking::tree_killer::{Membership, TreeKiller};
+use crate::tracking::{Meter, Tracking};
 
 const STDERR_TAIL: usize = 16 * 1024;
 /// Time to reap an agent that is not among the living any more. Only a very busy kernel needs any.
@@ -63,6 +64,7 @@ pub struct TreeSpec {
     pub tracking: Tracking,
     /// Without one, the tree may do what its user may.
     pub sandbox: Option<Sandbox>,
+    pub limits: TreeLimits,
 }
 
 /// Shows names of variables only, because the values may be secrets.
@@ -78,6 +80,7 @@ impl fmt::Debug for TreeSpec {
             .field("stderr_max", &self.stderr_max)
             .field("tracking", &self.tracking)
             .field("sandbox", &self.sandbox)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -117,6 +120,7 @@ pub struct Tree {
     stderr: Option<Capture>,
     killer: TreeKiller,
     tracking: Tracking,
+    limits: TreeLimits,
     reaper: Option<Reaper>,
     done: bool,
     _claim: Option<Claim>,
@@ -182,6 +186,7 @@ impl Tree {
             stderr: stderr.map(|pipe| Capture::start(pipe, spec.stderr, spec.stderr_max, spec.stderr_filter)),
             killer,
             tracking,
+            limits: spec.limits,
             reaper: adopts.then(|| Reaper::start(child_exits)),
             done: false,
             _claim: claim,
@@ -195,6 +200,12 @@ impl Tree {
 
     pub fn tracking(&self) -> Tracking {
         self.tracking
+    }
+
+    /// Returns what measures the tree. It must not be used after the tree has ended.
+    pub fn meter(&self) -> Meter {
+        let Membership { orphans, cgroups, .. } = &self.killer.membership;
+        Meter::new(self.limits, cgroups.first().cloned(), self.pid(), *orphans, self.killer.table())
     }
 
     /// Waits until the agent itself has ended; processes that it started may continue. Cancel safe. Later calls return the
@@ -321,6 +332,7 @@ fn spawn(spec: &TreeSpec) -> Result<Spawned, StartError> {
     if spec.tracking == Tracking::CgroupV2
         && let Ok(cgroup) = Cgroup::create(&spec.marker)
     {
+        cgroup.limit(&spec.limits);
         match cgroup.attach(&mut prepared.0).and_then(|()| Child::spawn(&mut prepared.0)) {
             Ok(child) => {
                 return Ok(Spawned { child, listeners: started(spec, prepared)?, cgroup: Some(cgroup) });
@@ -350,7 +362,7 @@ fn started(spec: &TreeSpec, (command, channel): (Command, Option<Channel>)) -> R
 
 fn command(spec: &TreeSpec) -> Result<(Command, Option<Channel>), StartError> {
     let cwd = std::path::absolute(&spec.cwd)?;
-    let sandbox = spec.sandbox.as_ref().map(PreparedSandbox::prepare).transpose()?;
+    let sandbox = spec.sandbox.as_ref().map(|sandbox| PreparedSandbox::prepare(sandbox, spec.limits)).transpose()?;
     let (mut command, inherited, channel) = match sandbox {
         Some(sandbox) => {
             let path = spec.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());

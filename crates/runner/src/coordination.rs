@@ -63,6 +63,7 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
             sandbox::sandbox(backend, workspace.file_access(&run.home, &programs, &run.directory.temporary()))
         }),
         network: None,
+        growing: vec![workspace.directory.clone()],
         notes: workspace.agent.notes(),
         tools: vec![server.mcp_server().clone()],
     };

@@ -12,6 +12,7 @@ mod issue;
 mod network;
 mod prompt;
 mod records;
+mod resources;
 mod run;
 mod run_context;
 mod sandbox;

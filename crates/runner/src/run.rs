@@ -192,6 +192,7 @@ async fn run_agent(
         env: vec![],
         sandbox,
         network: network.clone(),
+        growing: vec![files.worktree.dir().to_owned(), files.worktree.relay().to_owned()],
         notes: run.home.agents(),
         tools: server.iter().map(|server| server.mcp_server().clone()).collect(),
     };

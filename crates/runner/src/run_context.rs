@@ -21,7 +21,7 @@ use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{Permissions, RunSpec, Work};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
-use kugetsu_process::{InvalidMarker, Marker, SpawnError, Tracking, TreeSpec};
+use kugetsu_process::{InvalidMarker, Marker, SpawnError, Tracking, TreeLimits, TreeSpec};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use thiserror::Error;
@@ -221,6 +221,8 @@ pub(crate) struct AgentLaunch {
     pub(crate) sandbox: Option<Sandbox>,
     /// `None`: that of the machine.
     pub(crate) network: Option<Arc<AgentNetwork>>,
+    /// Directories whose growth is limited, besides that of its temporary files.
+    pub(crate) growing: Vec<PathBuf>,
     /// The directory of notes about the first start in the agent's home.
     pub(crate) notes: PathBuf,
     /// The tools of its session.
@@ -253,6 +255,7 @@ pub(crate) fn tree_spec(
         stderr_filter: Some(redacting_filter(run.spool.clone())),
         tracking: Tracking::CgroupV2,
         sandbox: launch.sandbox.clone(),
+        limits: tree_limits(run),
     })
 }
 
@@ -264,6 +267,12 @@ pub(crate) fn override_variables(
         env.retain(|(known, _)| *known != name);
         env.push((name, value));
     }
+}
+
+/// The limits of each process tree of a run.
+pub(crate) fn tree_limits(run: &RunContext) -> TreeLimits {
+    let limits = run.spec.resources;
+    TreeLimits { memory: limits.memory, tasks: limits.processes, weight: limits.weight }
 }
 
 /// The environment of the programs of a run.

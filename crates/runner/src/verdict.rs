@@ -13,6 +13,7 @@ use kugetsu_git::worktree::lock::ATTACHED;
 
 use crate::control::clocks::Expired;
 use crate::control::interrupts::Interruption;
+use crate::resources::exceeded::Exceeded;
 
 /// How the agent's part ended.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) enum End {
         failure: Option<String>,
         hint: Option<String>,
     },
+    /// The agent, with what it started, used too much of the machine.
+    Exceeded(Exceeded),
     /// The run was canceled.
     Canceled,
     /// The issue has another run now; nothing more may be done.
@@ -60,6 +63,7 @@ impl From<Interruption> for End {
     fn from(interruption: Interruption) -> Self {
         match interruption {
             Interruption::Expired(expired) => Self::Expired { expired, failure: None, hint: None },
+            Interruption::Exceeded(exceeded) => Self::Exceeded(exceeded),
             Interruption::Canceled => Self::Canceled,
             Interruption::Superseded => Self::Superseded,
             Interruption::RecordsBroken(why) => {
@@ -193,6 +197,10 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
             let failure = failure.as_ref().map(|failure| format!(" after {failure}"));
             let text = format!("{expired}{}; the work is kept", failure.unwrap_or_default());
             (Verdict::Timeout, Reason { text, hint: hint.clone() })
+        }
+        End::Exceeded(exceeded) => {
+            let reason = Reason::from(format!("{exceeded}; the work is kept"));
+            (Verdict::Failed, reason.hint(exceeded.hint(&inspection.issue)))
         }
         End::Failed(why) | End::Killed(why) => (Verdict::Failed, why.clone()),
         End::Paused { reason, .. } => (Verdict::Paused, reason.clone()),

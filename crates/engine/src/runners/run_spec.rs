@@ -1,10 +1,12 @@
 //! Freezes what a run needs.
 
+use std::thread;
+
 use kugetsu_agent::Policy;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{
-    AgentFields, AgentSpec, CloneSource, IssueSpec, IssueTool, NetworkAccess, NetworkSpec, Permissions, RunSecrets,
-    RunSpec, SandboxChoice, ServerAccess, Tool, Uncommitted, Work,
+    AgentFields, AgentSpec, CloneSource, IssueSpec, IssueTool, NetworkAccess, NetworkSpec, Permissions, ResourceLimits,
+    RunSecrets, RunSpec, SandboxChoice, ServerAccess, Tool, Uncommitted, Work,
 };
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
@@ -22,6 +24,7 @@ use super::last_words;
 use crate::credentials;
 use crate::engine::Engine;
 use crate::forges::background;
+use crate::headroom;
 use crate::moved_home::{Owner, owner};
 use crate::repo_file::{RepoFileError, with_file};
 use crate::schema::{self, AgentNetwork};
@@ -29,6 +32,11 @@ use crate::settings::Settings;
 
 /// Maximum number of earlier messages that a hand-over quotes.
 const EARLIER_MESSAGES: u32 = 20;
+const MIB: u64 = 1024 * 1024;
+/// The default of `run.processes`, on a machine with few processors.
+const PROCESSES: u64 = 4096;
+/// Builds start as many processes, and runtimes as many threads, as there are processors.
+const PROCESSES_EACH: u64 = 128;
 
 /// Why a run cannot be started.
 #[derive(Debug, Error)]
@@ -107,6 +115,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         used_before: usable.map(|session| wire_usage(session.used)).unwrap_or_default(),
         hand_over: before.is_some() && usable.is_none(),
         limits: engine.limits(),
+        resources: resource_limits(&settings.run),
         permissions: match settings.agent.permissions {
             Policy::Allow => Permissions::Allow,
             Policy::Ask => Permissions::Ask,
@@ -127,6 +136,22 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         work,
     };
     Ok((spec, secrets(engine, &settings, &task.agent, is_coordinator)?))
+}
+
+/// The limits in the settings. Some defaults depend on the machine.
+fn resource_limits(settings: &schema::Run) -> ResourceLimits {
+    let memory = settings.memory.map_or_else(default_memory, |megabytes| megabytes.saturating_mul(MIB));
+    let processes = settings.processes.unwrap_or_else(|| {
+        let processors = thread::available_parallelism().map_or(1, |number| number.get() as u64);
+        PROCESSES.max(processors * PROCESSES_EACH)
+    });
+    let growth = settings.worktree_growth.saturating_mul(MIB);
+    ResourceLimits { memory, processes, weight: settings.cpu_weight, growth }
+}
+
+/// No limit if the memory of the machine is not known.
+fn default_memory() -> u64 {
+    headroom::total_memory().map_or(0, |bytes| bytes / 4 * 3)
 }
 
 fn wire_usage(usage: Usage) -> WireUsage {

@@ -21,8 +21,21 @@ pub(crate) fn isolate(command: &mut Command) {
 fn prepare() -> io::Result<()> {
     reset_signals();
     close_on_exec();
+    leave_no_core();
     // SAFETY: no arguments, no memory. It fails only for a group leader, which a forked child is not.
     if unsafe { libc::setsid() } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A crash leaves no file with the memory of the process, unless a program raises the soft limit again.
+fn leave_no_core() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel reads and writes `limit` only.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) == 0 {
+            limit.rlim_cur = 0;
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const limit);
+        }
+    }
 }
 
 /// Ignored signals and the signal mask survive exec. If a parent of this process ignored SIGPIPE or SIGTERM, the child's

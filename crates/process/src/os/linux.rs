@@ -33,6 +33,13 @@ pub(crate) fn adopts() -> bool {
     (status == 0 && enabled != 0) || std::process::id() == 1
 }
 
+/// The first two numbers of the kernel's version.
+pub(crate) fn version() -> Option<(u32, u32)> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 /// Creates an empty file in memory without a name, which children do not inherit.
 pub(crate) fn create_memfd() -> io::Result<File> {
     // SAFETY: the name is static and ends with a zero byte; the result is a new descriptor that this process owns.

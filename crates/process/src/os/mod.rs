@@ -3,9 +3,11 @@
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
 pub(crate) mod unix;
+#[cfg(target_os = "linux")]
+pub(crate) mod usage;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{adopt, adopts, children, listening_ports};
-pub(crate) use unix::Process;
+pub(crate) use unix::{Process, Usage, closure};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unix::{adopt, adopts, children, listening_ports};

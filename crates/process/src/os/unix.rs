@@ -1,5 +1,6 @@
 //! A process, and the ways to end one that every Unix offers. Systems other than Linux have no subreaper.
 
+use std::collections::BTreeSet;
 #[cfg(not(target_os = "linux"))]
 use std::io;
 
@@ -26,6 +27,15 @@ impl Process {
     }
 }
 
+/// The use of the machine by several processes together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Bytes; with `/proc`, without those that the kernel can drop because files have them.
+    pub(crate) memory: u64,
+    /// Processes, and with `/proc` their threads.
+    pub(crate) tasks: u64,
+}
+
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn adopt(_enable: bool) -> io::Result<()> {
     Ok(())
@@ -50,4 +60,30 @@ pub(crate) fn listening_ports(_group: i32) -> io::Result<Vec<u16>> {
 
 pub(crate) fn signal(process: &Process, signal: Signal) -> Result<(), Errno> {
     kill(Pid::from_raw(process.pid), signal)
+}
+
+/// Returns the seeds with all their descendants and all processes of their groups, repeatedly until nothing is added.
+///
+/// Groups do not lead out of the tree: its first process leads a session of its own, and a group never spans two sessions.
+/// A protected process protects its whole group, because a group is signaled as a whole.
+pub(crate) fn closure(table: &[Process], seeds: &BTreeSet<i32>, protected: &BTreeSet<i32>) -> Vec<Process> {
+    let protected_groups: BTreeSet<i32> =
+        table.iter().filter(|process| protected.contains(&process.pid)).map(|process| process.group).collect();
+    let (mut pids, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    let mut members: Vec<Process> = Vec::new();
+    loop {
+        let before = members.len();
+        for process in table {
+            let belongs =
+                seeds.contains(&process.pid) || pids.contains(&process.parent) || groups.contains(&process.group);
+            let is_protected = protected.contains(&process.pid) || protected_groups.contains(&process.group);
+            if belongs && !is_protected && pids.insert(process.pid) {
+                groups.extend((process.group > 1).then_some(process.group));
+                members.push(*process);
+            }
+        }
+        if members.len() == before {
+            return members;
+        }
+    }
 }

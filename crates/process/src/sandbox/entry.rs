@@ -20,9 +20,12 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::plan::{Namespaces, Plan};
 use super::{file_tree, landlock, network, seccomp};
+use crate::os::linux;
 
 /// The status of a program that was killed by signal n is this and n, as in a shell.
 const KILLED: i32 = 128;
+/// The kernel whose limit of processes counts those of a user namespace alone.
+const COUNTS_BY_NAMESPACE: (u32, u32) = (5, 14);
 /// The message on the channel that the sandbox is complete. A reason for a failure does not begin with it.
 pub(super) const READY: u8 = 0;
 /// The status of the helper if it fails. Its message is on the channel.
@@ -175,7 +178,8 @@ fn first(
         network::start_loopback()?;
         network::allow_low_ports();
     }
-    file_tree::enter(&namespaces.mounts)?;
+    file_tree::enter(&namespaces.mounts, namespaces.memory)?;
+    limit_tasks(namespaces.tasks)?;
     landlock::drop_capabilities()?;
     // SAFETY: the arguments are numbers. The program may not look into this process.
     unsafe {
@@ -200,6 +204,21 @@ fn first(
             let _ = ended.write_all(&status.to_ne_bytes());
         }
     }))
+}
+
+/// Limits the processes of this user namespace. Older kernels count all processes of the user, so there the limit is not set.
+fn limit_tasks(most: u64) -> io::Result<()> {
+    if most == 0 || linux::version().is_none_or(|version| version < COUNTS_BY_NAMESPACE) {
+        return Ok(());
+    }
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel reads and writes `limit` only.
+    unsafe {
+        Errno::result(libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit))?;
+        limit = libc::rlimit { rlim_cur: limit.rlim_cur.min(most), rlim_max: limit.rlim_max.min(most) };
+        Errno::result(libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit))?;
+    }
+    Ok(())
 }
 
 /// Waits until all children have ended. Calls `ended` with the status of one of them, and returns it.

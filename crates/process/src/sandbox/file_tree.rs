@@ -30,12 +30,13 @@ const LINKS: [(&CStr, &CStr); 6] = [
 const SHARED: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// Replaces the root of this process, which must have a mount namespace with all rights in it: everything can be read as before and
-/// not be written, apart from `mounts`, and from `/proc` and `/dev`, which are new.
+/// not be written, apart from `mounts`, and from `/proc` and `/dev`, which are new. Each directory in memory takes at most
+/// `memory` bytes, unless that is 0.
 ///
 /// # Errors
 /// The mount that failed, with the kernel's reason.
-pub(super) fn enter(mounts: &[Mount]) -> io::Result<()> {
-    let mut tree = Tree::new()?;
+pub(super) fn enter(mounts: &[Mount], memory: u64) -> io::Result<()> {
+    let mut tree = Tree::new(memory)?;
     tree.mount_processes().map_err(|error| named("/proc", &error))?;
     tree.mount_devices().map_err(|error| named("/dev", &error))?;
     for mount in mounts {
@@ -52,17 +53,20 @@ struct Tree {
     root: OwnedFd,
     /// Those that are made read-only at the end: until then, mount points are created in them.
     closed: Vec<OwnedFd>,
+    /// Largest size of a directory in memory, in bytes.
+    size: Option<CString>,
 }
 
 impl Tree {
-    fn new() -> io::Result<Self> {
+    fn new(memory: u64) -> io::Result<Self> {
         let old = open_real(Path::new("/"))?;
         let root = clone_tree(&old)?;
         // Devices that are not in /dev are not meant either.
         restrict(&root, RDONLY | NOSUID | NODEV, true)?;
         // Over the old root: any directory would do, and this one always exists.
         attach(&root, &old)?;
-        Ok(Self { root, closed: Vec::new() })
+        let size = (memory > 0).then(|| c_string(Path::new(&memory.to_string()))).transpose()?;
+        Ok(Self { root, closed: Vec::new(), size })
     }
 
     fn mount_processes(&mut self) -> io::Result<()> {
@@ -71,7 +75,7 @@ impl Tree {
     }
 
     fn mount_devices(&mut self) -> io::Result<()> {
-        let devices = memory(c"0755", NOSUID)?;
+        let devices = self.memory(c"0755", NOSUID)?;
         attach(&devices, &self.open(Path::new("/dev"))?)?;
         for name in DEVICES {
             let Ok(device) = open_real(&Path::new("/dev").join(name)) else { continue };
@@ -80,7 +84,7 @@ impl Tree {
         }
         let terminals = new_mount(c"devpts", &[(c"ptmxmode", c"0666"), (c"mode", c"0620")], NOSUID | NOEXEC)?;
         attach(&terminals, &self.point(Path::new("/dev/pts"), true)?)?;
-        attach(&memory(c"1777", NOSUID | NODEV)?, &self.point(Path::new("/dev/shm"), true)?)?;
+        attach(&self.memory(c"1777", NOSUID | NODEV)?, &self.point(Path::new("/dev/shm"), true)?)?;
         for (name, target) in LINKS {
             // SAFETY: both are static and end with a zero byte.
             Errno::result(unsafe { libc::symlinkat(target.as_ptr(), devices.as_raw_fd(), name.as_ptr()) })?;
@@ -94,7 +98,7 @@ impl Tree {
         match &mount.kind {
             MountKind::Private | MountKind::Hidden => {
                 let is_shared = SHARED.iter().any(|shared| path == Path::new(shared));
-                let empty = memory(if is_shared { c"1777" } else { c"0755" }, attributes)?;
+                let empty = self.memory(if is_shared { c"1777" } else { c"0755" }, attributes)?;
                 attach(&empty, &self.point(path, true)?)?;
                 if matches!(mount.kind, MountKind::Hidden) {
                     self.closed.push(empty);
@@ -126,7 +130,7 @@ impl Tree {
         if !is_directory {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        let layer = memory(c"0700", NOSUID | NODEV)?;
+        let layer = self.memory(c"0700", NOSUID | NODEV)?;
         let mut options = vec![(c"lowerdir".to_owned(), below(&source, "")?)];
         for name in [c"upperdir", c"workdir"] {
             // SAFETY: the name ends with a zero byte.
@@ -165,6 +169,12 @@ impl Tree {
         let mount = clone_tree(&source)?;
         restrict(&mount, attributes, true)?;
         attach(&mount, &self.point(path, is_directory)?)
+    }
+
+    fn memory(&self, mode: &CStr, attributes: u64) -> io::Result<OwnedFd> {
+        let size = self.size.as_deref().map(|size| (c"size", size));
+        let options: Vec<_> = [Some((c"mode", mode)), size].into_iter().flatten().collect();
+        new_mount(c"tmpfs", &options, attributes)
     }
 
     fn open(&self, path: &Path) -> io::Result<OwnedFd> {
@@ -224,10 +234,6 @@ fn open_same(path: &Path, inode: Inode) -> io::Result<(OwnedFd, bool)> {
 /// A path below an open directory, without characters that mean something in options of mounts.
 fn below(directory: &OwnedFd, name: &str) -> io::Result<CString> {
     c_string(Path::new(&format!("/proc/self/fd/{}/{name}", directory.as_raw_fd())))
-}
-
-fn memory(mode: &CStr, attributes: u64) -> io::Result<OwnedFd> {
-    new_mount(c"tmpfs", &[(c"mode", mode)], attributes)
 }
 
 fn relative(path: &Path) -> &Path {

@@ -10,9 +10,10 @@ use super::layout::{Network, Sandbox};
 use super::paths::{ResolvedPath, ResolvedPaths};
 use super::plan::{Inode, Mount, MountKind, Namespaces};
 use super::shared_paths::{private_directories, system_paths, visible_sockets};
+use crate::tracking::controllers::TreeLimits;
 
 /// The file system and the network of a program.
-pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths) -> io::Result<Namespaces> {
+pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths, limits: &TreeLimits) -> io::Result<Namespaces> {
     let all = |paths: &[ResolvedPath], kind: &dyn Fn(&ResolvedPath) -> io::Result<MountKind>| {
         paths
             .iter()
@@ -41,7 +42,8 @@ pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths) -> io::Result<Names
     // A stable sort: of two equal paths the later one applies.
     mounts.sort_by_key(Mount::depth);
     mounts.extend(visible_sockets(paths).into_iter().map(|path| Mount { path, kind: MountKind::Masked }));
-    Ok(Namespaces { has_own_network: matches!(sandbox.network, Network::Own { .. }), mounts })
+    let has_own_network = matches!(sandbox.network, Network::Own { .. });
+    Ok(Namespaces { has_own_network, mounts, memory: limits.memory, tasks: limits.tasks })
 }
 
 /// The directories that landlock lets the program write.

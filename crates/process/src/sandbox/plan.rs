@@ -27,6 +27,10 @@ pub(super) struct Namespaces {
     pub(super) has_own_network: bool,
     /// In this order. A later one is mounted over an earlier one.
     pub(super) mounts: Vec<Mount>,
+    /// Largest size of each directory in memory, in bytes. 0 is that of the kernel: half of the machine's memory.
+    pub(super) memory: u64,
+    /// Largest number of processes and threads inside. 0 is no limit. Root has none.
+    pub(super) tasks: u64,
 }
 
 /// A change of the file system that the program sees. Without one, everything is as outside but cannot be written.
@@ -65,7 +69,9 @@ impl Plan {
         let mut writer = Writer(Vec::new());
         writer.number(u64::from(self.namespaces.is_some()));
         if let Some(namespaces) = &self.namespaces {
-            writer.number(u64::from(namespaces.has_own_network));
+            for number in [u64::from(namespaces.has_own_network), namespaces.memory, namespaces.tasks] {
+                writer.number(number);
+            }
             writer.number(namespaces.mounts.len() as u64);
             for mount in &namespaces.mounts {
                 writer.text(mount.path.as_os_str());
@@ -200,9 +206,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn namespaces(&mut self) -> io::Result<Namespaces> {
-        let has_own_network = self.flag()?;
+        let (has_own_network, memory, tasks) = (self.flag()?, self.number()?, self.number()?);
         let mounts = (0..self.number()?).map(|_| self.mount()).collect::<io::Result<_>>()?;
-        Ok(Namespaces { has_own_network, mounts })
+        Ok(Namespaces { has_own_network, mounts, memory, tasks })
     }
 
     fn mount(&mut self) -> io::Result<Mount> {
@@ -247,7 +253,7 @@ mod tests {
         ];
         let mounts = kinds.map(|kind| Mount { path: "/a b/\u{1}".into(), kind }).to_vec();
         let plan = Plan {
-            namespaces: Some(Namespaces { has_own_network: true, mounts }),
+            namespaces: Some(Namespaces { has_own_network: true, mounts, memory: 7, tasks: 9 }),
             writable: Some(vec!["/w".into()]),
             filters: vec![vec![1, 2, 3], Vec::new()],
             listeners: vec![80, u16::MAX],

@@ -25,6 +25,7 @@ use super::seccomp::{self, UnixSockets};
 use super::shared_paths::private_directories;
 use super::{bubblewrap, namespaces};
 use crate::os::linux;
+use crate::tracking::controllers::TreeLimits;
 
 /// How long the helper may take. It takes milliseconds; a file system that hangs may take longer.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -36,6 +37,7 @@ pub(crate) struct PreparedSandbox {
     /// The program `bwrap`, if it is used.
     bubblewrap: Option<PathBuf>,
     landlock: Option<Landlock>,
+    limits: TreeLimits,
 }
 
 /// Everything that the new process inherits.
@@ -50,7 +52,7 @@ pub(crate) struct Channel(UnixStream);
 
 impl PreparedSandbox {
     /// Resolves the paths, and builds the rules for the kernel.
-    pub(crate) fn prepare(sandbox: &Sandbox) -> Result<Self, SandboxError> {
+    pub(crate) fn prepare(sandbox: &Sandbox, limits: TreeLimits) -> Result<Self, SandboxError> {
         let paths = ResolvedPaths::resolve(&sandbox.files)?;
         let backend = sandbox.backend;
         let system = |source: io::Error| SandboxError::System { backend, source };
@@ -63,7 +65,7 @@ impl PreparedSandbox {
             }
             Backend::Landlock => landlock = Some(Landlock::prepare(&paths).map_err(system)?),
         }
-        Ok(Self { sandbox: sandbox.clone(), paths, bubblewrap, landlock })
+        Ok(Self { sandbox: sandbox.clone(), paths, bubblewrap, landlock, limits })
     }
 
     /// Creates the command that starts `program` in this sandbox and in `cwd`. `found` is the program's path.
@@ -101,7 +103,7 @@ impl PreparedSandbox {
         args: &[OsString],
         cwd: &Path,
     ) -> io::Result<(Command, Inherited, Option<Channel>)> {
-        let Self { sandbox, paths, bubblewrap, .. } = self;
+        let Self { sandbox, paths, bubblewrap, limits, .. } = self;
         let (has_own_network, listeners) = match &sandbox.network {
             Network::Host => (false, Vec::new()),
             Network::Own { listeners } => (true, listeners.clone()),
@@ -114,7 +116,7 @@ impl PreparedSandbox {
         let plan = Plan {
             namespaces: match bubblewrap {
                 Some(_) => None,
-                None => Some(namespaces::plan(&sandbox, &paths)?),
+                None => Some(namespaces::plan(&sandbox, &paths, &limits)?),
             },
             writable: Some(namespaces::writable(&paths)),
             filters: seccomp::basic(sockets)?.iter().map(seccomp::to_bytes).collect(),

@@ -11,6 +11,7 @@ use super::prepared::{Channel, PreparedSandbox};
 use crate::child::group::run_blocking;
 use crate::child::pre_exec;
 use crate::os::linux;
+use crate::tracking::controllers::TreeLimits;
 
 /// Bytes of the stderr of a failed backend that its error quotes.
 const STDERR_MAX: u64 = 500;
@@ -36,7 +37,7 @@ pub fn check_backend(backend: Backend, helper: &Helper) -> Result<(), String> {
 fn run_shell(backend: Backend, helper: &Helper) -> io::Result<()> {
     let (files, helper) = (FileAccess::default(), helper.clone());
     let sandbox = Sandbox { files, network: Network::Host, helper, backend };
-    let sandbox = PreparedSandbox::prepare(&sandbox).map_err(|error| match error {
+    let sandbox = PreparedSandbox::prepare(&sandbox, TreeLimits::default()).map_err(|error| match error {
         // Without the backend's name, which the caller knows.
         SandboxError::System { source, .. } => source,
         error => io::Error::other(error),

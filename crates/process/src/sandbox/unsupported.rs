@@ -10,6 +10,7 @@ use std::process::Command;
 
 use super::backend::{Backend, NoBackend};
 use super::layout::{Helper, Sandbox, SandboxError};
+use crate::tracking::controllers::TreeLimits;
 
 const NEEDS_LINUX: &str = "needs Linux";
 
@@ -43,7 +44,7 @@ pub(crate) struct Inherited(Infallible);
 pub(crate) struct Channel(Infallible);
 
 impl PreparedSandbox {
-    pub(crate) fn prepare(_sandbox: &Sandbox) -> Result<Self, SandboxError> {
+    pub(crate) fn prepare(_sandbox: &Sandbox, _limits: TreeLimits) -> Result<Self, SandboxError> {
         Err(no_backend().into())
     }
 

@@ -1,7 +1,7 @@
-//! A cgroup (version 2) for each tree, below the cgroup of this process.
+//! A cgroup (version 2) for each tree, below the cgroup of this process, or beside it in a cgroup with
+//! [controllers](super::controllers).
 //!
-//! Systems mount version 2 alone at `/sys/fs/cgroup`, or both versions side by side with version 2 at
-//! `/sys/fs/cgroup/unified`. The mount table tells which. Whether this process may create a cgroup is found by trying.
+//! Whether this process may create a cgroup is found by trying.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::controllers::{Held, TreeLimits, limit, parent_of_trees};
+use super::mount::Mount;
 use crate::child::group::run_blocking;
 use crate::marker::Marker;
 
@@ -21,7 +23,7 @@ const PREFIX: &str = "kugetsu-";
 /// A cgroup gets its first process at once, or its creator was killed.
 const FILLED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cgroup {
     dir: PathBuf,
 }
@@ -69,13 +71,24 @@ impl Cgroup {
     }
 
     fn create_named(name: &str) -> io::Result<Self> {
-        let dir = Mount::find().and_then(|mount| mount.own()).ok_or(io::ErrorKind::Unsupported)?.join(name);
+        let own = Mount::find().and_then(|mount| mount.own()).ok_or(io::ErrorKind::Unsupported)?;
+        let dir = parent_of_trees(&own).join(name);
         match fs::create_dir(&dir) {
             // A killed runner left it behind. The processes in it belong to the same run.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             result => result?,
         }
         Ok(Self { dir })
+    }
+
+    /// Sets its limits, as far as it has the controllers.
+    pub(crate) fn limit(&self, limits: &TreeLimits) {
+        limit(&self.dir, limits);
+    }
+
+    /// Its limits, and what they have led to.
+    pub(crate) fn held(&self) -> Held {
+        Held::read(&self.dir)
     }
 
     /// Makes `command` start its child in this cgroup. If the child cannot enter it, the start fails.
@@ -163,49 +176,13 @@ fn directories(dir: &Path) -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// The mount of version 2, which may show only a part of the hierarchy.
-struct Mount {
-    /// The part of the hierarchy that is mounted.
-    root: PathBuf,
-    /// Where it is mounted.
-    point: PathBuf,
-}
-
-impl Mount {
-    fn find() -> Option<Self> {
-        Self::parse(&fs::read_to_string("/proc/self/mountinfo").ok()?)
-    }
-
-    /// Parses lines of the form `id parent device root point options ... - type source options`.
-    fn parse(mounts: &str) -> Option<Self> {
-        mounts.lines().find_map(|line| {
-            let (mount, filesystem) = line.split_once(" - ")?;
-            let mut fields = mount.split(' ').skip(3);
-            let (root, point) = (fields.next()?.into(), fields.next()?.into());
-            (filesystem.split(' ').next() == Some("cgroup2")).then_some(Self { root, point })
-        })
-    }
-
-    /// Returns the directory of the cgroup that this process is in.
-    fn own(&self) -> Option<PathBuf> {
-        self.cgroup_dir(&fs::read_to_string("/proc/self/cgroup").ok()?)
-    }
-
-    /// Parses `/proc/self/cgroup`, where version 2 is the line `0::/path`.
-    fn cgroup_dir(&self, cgroups: &str) -> Option<PathBuf> {
-        let path = Path::new(cgroups.lines().find_map(|line| line.strip_prefix("0::"))?);
-        Some(self.point.join(path.strip_prefix(&self.root).ok()?))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::path::Path;
     use std::process::{Command, Stdio};
     use std::time::SystemTime;
 
-    use super::{Cgroup, FILLED_WITHIN, Mount};
+    use super::{Cgroup, FILLED_WITHIN};
 
     #[test]
     fn abandoned_cgroups_are_removed() {
@@ -226,35 +203,5 @@ mod tests {
         drop(child.stdin.take());
         child.wait().unwrap();
         assert!(filled.remove().is_ok() && new.remove().is_ok());
-    }
-
-    #[test]
-    fn version_2_alone_is_found() {
-        let mounts = "25 30 0:23 / /sys rw - sysfs sysfs rw\n\
-                      29 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let own = Mount::parse(mounts).unwrap().cgroup_dir("0::/user.slice/user-1000.slice/session-2.scope\n");
-        assert_eq!(own.unwrap(), Path::new("/sys/fs/cgroup/user.slice/user-1000.slice/session-2.scope"));
-    }
-
-    #[test]
-    fn version_2_is_found_beside_version_1() {
-        let mounts = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
-                      32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
-                      41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let own = Mount::parse(mounts).unwrap().cgroup_dir("4:memory:/x\n1:cpu:/\n0::/\n");
-        assert_eq!(own.unwrap(), Path::new("/sys/fs/cgroup/unified"));
-    }
-
-    #[test]
-    fn paths_are_relative_to_a_partial_mount() {
-        let mounts = "29 25 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let mount = Mount::parse(mounts).unwrap();
-        assert_eq!(mount.cgroup_dir("0::/docker/abc/x\n").unwrap(), Path::new("/sys/fs/cgroup/x"));
-        assert_eq!(mount.cgroup_dir("0::/elsewhere\n"), None);
-    }
-
-    #[test]
-    fn version_1_alone_is_ignored() {
-        assert!(Mount::parse("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n").is_none());
     }
 }

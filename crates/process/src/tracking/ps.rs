@@ -1,12 +1,13 @@
 //! The process table by the program `ps`, which every Unix has. It has no start times, and environments only as far as `ps`
 //! prints them. It is used where `/proc` is missing; the tests run it on Linux too.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
 use crate::child::{OneShot, run};
-use crate::os::Process;
+use crate::os::{Process, Usage, closure};
 
 /// A listing takes about 20 ms, and much longer on a machine under load.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -23,6 +24,25 @@ fn parse_process(line: &str) -> Option<Process> {
     let mut number = || fields.next()?.parse().ok();
     let (pid, parent, group) = (number()?, number()?, number()?);
     Some(Process { pid, parent, group, born: 0, dead: fields.next()?.starts_with('Z') })
+}
+
+/// Lists these processes, what they have started, and the groups of all these, with their number and resident memory.
+pub(crate) async fn usage(roots: &[i32]) -> io::Result<(Vec<i32>, Usage)> {
+    let listing = ps(&["-A", "-o", "pid=,ppid=,pgid=,stat=,rss="]).await?;
+    let table: Vec<Process> = listing.lines().filter_map(parse_process).collect();
+    let resident: BTreeMap<i32, u64> = listing.lines().filter_map(parse_resident).collect();
+    let us = BTreeSet::from([std::process::id().cast_signed()]);
+    let members = closure(&table, &roots.iter().copied().collect(), &us);
+    let pids: Vec<i32> = members.iter().map(|process| process.pid).collect();
+    let memory = pids.iter().filter_map(|pid| resident.get(pid)).sum();
+    let usage = Usage { memory, tasks: pids.len() as u64 };
+    Ok((pids, usage))
+}
+
+/// The pid, and bytes in memory.
+fn parse_resident(line: &str) -> Option<(i32, u64)> {
+    let mut fields = line.split_ascii_whitespace();
+    Some((fields.next()?.parse().ok()?, fields.nth(3)?.parse::<u64>().ok()?.checked_mul(1024)?))
 }
 
 /// Lists the processes that were started with these arguments in a row, as far as `ps` shows where one ends.
@@ -68,7 +88,7 @@ async fn ps(args: &[&str]) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{marked, parse_process, parse_variable, table};
+    use super::{marked, parse_process, parse_resident, parse_variable, table, usage};
 
     #[test]
     fn lines_of_ps_are_parsed() {
@@ -76,6 +96,23 @@ mod tests {
         assert_eq!((child.pid, child.parent, child.group, child.dead), (12, 1, 34, false));
         assert!(parse_process("  12     1    34 Z+").unwrap().dead);
         assert!(parse_process("").is_none());
+        assert_eq!(parse_resident("  12     1    34 Ss+   20"), Some((12, 20_480)));
+        assert_eq!(parse_process("  12     1    34 Ss+   20").unwrap().group, 34);
+    }
+
+    #[tokio::test]
+    async fn a_child_and_what_it_started_are_measured() {
+        use std::os::unix::process::CommandExt;
+        let mut child = std::process::Command::new("sh");
+        let mut child = child.args(["-c", "sleep 60 & wait"]).process_group(0).spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let mut found = (Vec::new(), crate::os::Usage::default());
+        while found.0.len() < 2 {
+            found = usage(&[pid]).await.unwrap();
+        }
+        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        assert!(found.0.contains(&pid) && found.1.tasks == 2 && found.1.memory > 0, "{found:?}");
     }
 
     #[test]

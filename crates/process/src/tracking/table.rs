@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::ps;
+use crate::os::{Process, Usage, unix};
 #[cfg(target_os = "linux")]
-use crate::os::linux;
-use crate::os::{Process, unix};
+use crate::os::{linux, usage};
 
 /// Where the table is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,37 @@ impl ProcessTable {
             #[cfg(target_os = "linux")]
             Self::Proc => linux::with_arguments(arguments),
             Self::Ps => ps::with_arguments(arguments).await,
+        }
+    }
+
+    /// Lists these processes and what they have started, and measures them. Memory that they share counts for each.
+    pub(crate) async fn usage(self, roots: &[i32]) -> io::Result<(Vec<i32>, Usage)> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => {
+                let pids = usage::descendants(roots);
+                let at_most = usage::at_most(&pids);
+                Ok((pids, at_most))
+            }
+            Self::Ps => ps::usage(roots).await,
+        }
+    }
+
+    /// Bytes of files in memory that only these processes see.
+    pub(crate) fn private_files(self, pids: &[i32]) -> u64 {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => usage::private_files(pids),
+            Self::Ps => 0,
+        }
+    }
+
+    /// Bytes that these processes use, where that can be found out more exactly than by [`usage`](Self::usage). Slow.
+    pub(crate) fn exact_memory(self, pids: &[i32]) -> Option<u64> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => Some(usage::memory(pids)),
+            Self::Ps => None,
         }
     }
 

@@ -26,7 +26,7 @@ use super::cgroup::Cgroup;
 use super::table::ProcessTable;
 use crate::child::registry;
 use crate::marker::{MARKER, Marker};
-use crate::os::Process;
+use crate::os::{Process, closure};
 
 /// Interval between listings. Members that are not children of this process end without a SIGCHLD.
 const TICK: Duration = Duration::from_millis(100);
@@ -71,6 +71,10 @@ impl TreeKiller {
     pub(crate) fn new(table: ProcessTable, membership: Membership) -> io::Result<Self> {
         let child_exits = signal(SignalKind::child())?;
         Ok(Self { table, membership, known: BTreeSet::new(), signaled: BTreeSet::new(), child_exits })
+    }
+
+    pub(crate) fn table(&self) -> ProcessTable {
+        self.table
     }
 
     /// Returns how many processes were sent a signal.
@@ -306,32 +310,6 @@ async fn marked_pids(table: ProcessTable, markers: &[Marker]) -> io::Result<Vec<
     let marked = table.marked(MARKER).await?;
     let is_meant = |value: &[u8]| markers.iter().any(|marker| value == marker.id().as_bytes());
     Ok(marked.into_iter().filter(|(_, value)| is_meant(value)).map(|(pid, _)| pid).collect())
-}
-
-/// Returns the seeds with all their descendants and all processes of their groups, repeatedly until nothing is added.
-///
-/// Groups do not lead out of the tree: its first process leads a session of its own, and a group never spans two sessions.
-/// A protected process protects its whole group, because a group is signaled as a whole.
-fn closure(table: &[Process], seeds: &BTreeSet<i32>, protected: &BTreeSet<i32>) -> Vec<Process> {
-    let protected_groups: BTreeSet<i32> =
-        table.iter().filter(|process| protected.contains(&process.pid)).map(|process| process.group).collect();
-    let (mut pids, mut groups) = (BTreeSet::new(), BTreeSet::new());
-    let mut members: Vec<Process> = Vec::new();
-    loop {
-        let before = members.len();
-        for process in table {
-            let belongs =
-                seeds.contains(&process.pid) || pids.contains(&process.parent) || groups.contains(&process.group);
-            let is_protected = protected.contains(&process.pid) || protected_groups.contains(&process.group);
-            if belongs && !is_protected && pids.insert(process.pid) {
-                groups.extend((process.group > 1).then_some(process.group));
-                members.push(*process);
-            }
-        }
-        if members.len() == before {
-            return members;
-        }
-    }
 }
 
 async fn drop_empty(cgroup: &Cgroup) -> io::Result<()> {

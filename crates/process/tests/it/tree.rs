@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use kugetsu_process::TreeExit;
-use kugetsu_process::{Marker, OneShot, SpawnError, Tracking, Tree, TreeSpec, run};
+use kugetsu_process::{Marker, OneShot, SpawnError, Tracking, Tree, TreeLimits, TreeSpec, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdout;
 use tokio::time::timeout;
@@ -43,6 +43,7 @@ pub(crate) fn spec(dir: &TestDir, script: &str, tracking: Tracking) -> TreeSpec 
         stderr_filter: None,
         tracking,
         sandbox: None,
+        limits: TreeLimits::default(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! What can end a run from outside the agent: its clocks, the daemon, and records that cannot be written.
+//! What can end a run from outside the agent: its clocks, what it uses of the machine, the daemon, and records that cannot be
+//! written.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use tokio::time::{Instant, sleep_until};
 use super::clocks::{Clocks, Expired};
 use super::reporter::Control;
 use crate::records::spool::Spool;
+use crate::resources::exceeded::Exceeded;
+use crate::resources::resource_watch::ResourceWatch;
 
 /// How long the host may still inspect the work of a run that was canceled: the user waits.
 const CANCEL_GRACE: Duration = Duration::from_secs(8);
@@ -21,6 +24,8 @@ const RESCUE_GRACE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     pub(crate) clocks: Clocks,
+    /// Of the process tree that is running.
+    pub(crate) resources: Option<ResourceWatch>,
     control: watch::Receiver<Control>,
     spool: Spool,
     /// When the grace of a canceled run ends; `None` until [`with_grace`](Self::with_grace) notices the cancel.
@@ -32,6 +37,7 @@ pub(crate) struct Interrupts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Interruption {
     Expired(Expired),
+    Exceeded(Exceeded),
     Canceled,
     Superseded,
     RecordsBroken(String),
@@ -39,7 +45,7 @@ pub(crate) enum Interruption {
 
 impl Interrupts {
     pub(crate) fn new(clocks: Clocks, control: watch::Receiver<Control>, spool: Spool) -> Self {
-        Self { clocks, control, spool, canceled_until: None, expired_until: None }
+        Self { clocks, resources: None, control, spool, canceled_until: None, expired_until: None }
     }
 
     /// Waits until something ends the run. Applies changed limits meanwhile.
@@ -50,6 +56,7 @@ impl Interrupts {
             }
             tokio::select! {
                 expired = self.clocks.expired() => return Interruption::Expired(expired),
+                exceeded = exceeded(&mut self.resources) => return Interruption::Exceeded(exceeded),
                 changed = self.control.changed() => if changed.is_err() {
                     // The reporter ends by itself only after the daemon has taken the run for over.
                     return Interruption::Superseded;
@@ -134,7 +141,7 @@ impl Interrupts {
             let until = match interruption {
                 Interruption::Superseded => return Err(interruption),
                 Interruption::Canceled => *canceled_until.get_or_insert_with(|| Instant::now() + of_cancel),
-                Interruption::Expired(_) | Interruption::RecordsBroken(_) => {
+                Interruption::Expired(_) | Interruption::Exceeded(_) | Interruption::RecordsBroken(_) => {
                     *expired_until.get_or_insert_with(|| Instant::now() + of_limit)
                 }
             };
@@ -145,6 +152,14 @@ impl Interrupts {
                 ending = ended_by_daemon(&mut self.control), if interruption != Interruption::Canceled => interruption = ending,
             }
         }
+    }
+}
+
+/// Waits until a limit is exceeded, if there is something to watch.
+async fn exceeded(resources: &mut Option<ResourceWatch>) -> Exceeded {
+    match resources {
+        Some(resources) => resources.exceeded().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -19,6 +19,7 @@ use super::sandboxed::IssueSandbox;
 use super::verify::verify;
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::records::spool::Spool;
+use crate::resources::exceeded::Exceeded;
 use crate::run_context::RunContext;
 use crate::verdict::{End, Inspection, Left, Push, RunResult, is_publishable, verdict};
 
@@ -99,6 +100,8 @@ pub(crate) async fn finish(
     let scope = match verdict {
         Verdict::Done => Some(Scope::Temporary),
         _ if matches!(end, End::Superseded) => None,
+        // A rescue would take the same space again. The next run continues with the files.
+        _ if matches!(end, End::Exceeded(Exceeded::Growth { .. })) => Some(Scope::Temporary),
         _ => Some(Scope::All),
     };
     let mut keeps_temporary = true;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use kugetsu_api::record::Body;
@@ -17,7 +19,10 @@ use super::files::Files;
 use super::sandboxed::{Confinement, IssueSandbox};
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::network::spawn;
-use crate::run_context::{Agent, RunContext, agent_stderr, base_environment, marker, override_variables};
+use crate::resources::resource_watch::ResourceWatch;
+use crate::run_context::{
+    Agent, RunContext, agent_stderr, base_environment, marker, override_variables, tree_limits,
+};
 
 /// Bytes of a command's output that are kept, from its end.
 const OUTPUT_MAX: usize = 512 * 1024;
@@ -121,30 +126,47 @@ async fn check(
         stderr_filter: None,
         tracking: Tracking::CgroupV2,
         sandbox,
+        limits: tree_limits(run),
     };
     let (mut tree, _connections) = spawn(spec, network.as_deref()).await.map_err(io::Error::other)?;
+    let growing = [files.worktree.dir(), files.worktree.relay()].map(Path::to_owned);
+    let growing = growing.into_iter().chain([run.directory.temporary()]).collect();
+    let mut resources = ResourceWatch::start(run, &tree, growing);
     tree.stdin = None;
     let mut stdout = Vec::new();
-    let status = match tree.stdout.take() {
-        // The command's end counts, not that of what it leaves behind with its output open.
-        Some(mut pipe) => {
-            let mut buffer = vec![0; 16 * 1024];
-            loop {
-                tokio::select! {
-                    biased;
-                    read = pipe.read(&mut buffer) => match read? {
-                        0 => break tree.wait().await?,
-                        length => keep(&mut stdout, &buffer[..length]),
-                    },
-                    status = tree.wait() => break status?,
-                }
-            }
-        }
-        None => tree.wait().await?,
+    let ended = tokio::select! {
+        status = read_to_end(&mut tree, &mut stdout) => Ok(status?),
+        exceeded = resources.exceeded() => Err(exceeded),
     };
+    let (passed, mut end) = match ended {
+        Ok(status) => (status.success(), status.to_string()),
+        Err(exceeded) => (false, exceeded.to_string()),
+    };
+    if let Ok(status) = ended
+        && !passed
+        && let Some(exceeded) = resources.why_killed().await
+    {
+        end = format!("{status}; {exceeded}");
+    }
     let stderr = tree.stderr_tail();
     tree.end(GRACE).await;
-    Ok(Output { passed: status.success(), end: status.to_string(), stdout, stderr })
+    Ok(Output { passed, end, stdout, stderr })
+}
+
+/// Reads the output of the command until it has ended. Its end counts, not that of what it leaves behind with its output open.
+async fn read_to_end(tree: &mut Tree, output: &mut Vec<u8>) -> io::Result<ExitStatus> {
+    let Some(mut pipe) = tree.stdout.take() else { return tree.wait().await };
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        tokio::select! {
+            biased;
+            read = pipe.read(&mut buffer) => match read? {
+                0 => return tree.wait().await,
+                length => keep(output, &buffer[..length]),
+            },
+            status = tree.wait() => return status,
+        }
+    }
 }
 
 /// Keeps the last [`OUTPUT_MAX`] bytes.

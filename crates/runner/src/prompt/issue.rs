@@ -198,7 +198,8 @@ pub(crate) fn quote(earlier_messages: &[String], prompt: &mut String) {
 #[cfg(test)]
 mod tests {
     use kugetsu_api::run_spec::{
-        AgentSpec, CloneSource, Limits, NetworkSpec, Permissions, SandboxChoice, Uncommitted, Work,
+        AgentSpec, CloneSource, Limits, NetworkSpec, Permissions, ResourceLimits, SandboxChoice, Uncommitted,
+        Work,
     };
 
     use super::*;
@@ -239,6 +240,7 @@ mod tests {
             session: None,
             used_before: Default::default(),
             hand_over: false,
+            resources: ResourceLimits::default(),
             limits: Limits { timeout_seconds: 1, silence_seconds: 1, max_repeats: 20 },
             permissions: Permissions::Allow,
             without_trailers: false,

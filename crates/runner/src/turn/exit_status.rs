@@ -13,6 +13,11 @@ pub(crate) fn was_killed(status: ExitStatus) -> bool {
     signal_of(status).is_some()
 }
 
+/// Whether SIGKILL ended the process, or its child.
+pub(crate) fn is_kill(status: ExitStatus) -> bool {
+    signal_of(status) == Some(Signal::SIGKILL as i32)
+}
+
 fn signal_of(status: ExitStatus) -> Option<i32> {
     status.signal().or_else(|| by_child(status))
 }
@@ -25,9 +30,7 @@ fn by_child(status: ExitStatus) -> Option<i32> {
 /// Returns the exit code or the signal, as the end of a sentence, with a possible cause that the status alone does not name.
 pub(crate) fn describe(status: ExitStatus) -> String {
     let cause = match signal_of(status) {
-        Some(number) if number == Signal::SIGKILL as i32 => {
-            "; if you did not kill it, the machine may have run out of memory"
-        }
+        Some(_) if is_kill(status) => "; if you did not kill it, the machine may have run out of memory",
         _ => "",
     };
     match (status.signal(), status.code()) {

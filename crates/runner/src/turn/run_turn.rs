@@ -28,6 +28,7 @@ use crate::control::clocks::Expired;
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::network::{Connections, spawn};
 use crate::prompt::source::{PromptError, PromptSource};
+use crate::resources::resource_watch::ResourceWatch;
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
 use crate::verdict::{End, resume_hint};
 
@@ -172,6 +173,8 @@ pub(crate) async fn run_turn(
         return AgentOutcome::failed(TurnError::NoPipes);
     };
     interrupts.clocks.heard();
+    let growing = launch.growing.iter().cloned().chain([run.directory.temporary()]).collect();
+    interrupts.resources = Some(ResourceWatch::start(run, &tree, growing));
     let mut live_record = None;
     let options = agent.session_options(run, launch);
     let opening = Connection::open(&agent.profile, options, stdin, stdout);
@@ -224,13 +227,21 @@ async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<
 
 /// Ends every process of the agent, and completes the reason of a failure: with the exit status of an agent that exited,
 /// and with the error that it printed on standard error.
-async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutcome, interrupts: &Interrupts) {
+async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutcome, interrupts: &mut Interrupts) {
+    let resources = interrupts.resources.take();
     let status = match outcome.exited {
         true => timeout(EXIT_LIMIT, tree.wait()).await.ok().and_then(Result::ok),
         false => None,
     };
+    if let (Some(status), Some(resources)) = (status, &resources)
+        && exit_status::is_kill(status)
+        && let Some(exceeded) = resources.why_killed().await
+    {
+        outcome.end = End::Exceeded(exceeded);
+    }
     let stderr_tail = tree.stderr_tail();
-    let exit = tree.end(if interrupts.is_at_once() { GRACE_AT_ONCE } else { GRACE }).await;
+    let is_urgent = matches!(outcome.end, End::Exceeded(exceeded) if exceeded.is_urgent());
+    let exit = tree.end(if is_urgent || interrupts.is_at_once() { GRACE_AT_ONCE } else { GRACE }).await;
     if !exit.survivors.is_empty() {
         run.spool.notice(format!("these processes could not be ended: {:?}", exit.survivors));
     }
@@ -319,7 +330,13 @@ async fn event_loop(
                     (end, _) => end,
                 };
                 // Between two prompts there is no turn to cancel, and the next prompt must not be sent.
-                if interruption != Interruption::Superseded && failed.is_none() {
+                let may_obey = match &interruption {
+                    Interruption::Superseded => false,
+                    // The machine needs it sooner.
+                    Interruption::Exceeded(exceeded) => !exceeded.is_urgent(),
+                    _ => true,
+                };
+                if may_obey && failed.is_none() {
                     cancel(connection, &mut driving, &mut events, &mut recorder, interrupts).await;
                 }
                 break end;
