@@ -21,6 +21,7 @@ use kugetsu_engine::runners::launch::process_runner;
 use kugetsu_engine::{Engine, Parts, moved_home, serve_engine};
 use kugetsu_forge::http::limits::Limits;
 use kugetsu_git::command::Git;
+use kugetsu_process::Controllers;
 use kugetsu_store::error::OpenError;
 use kugetsu_store::open;
 use kugetsu_store::store::Store;
@@ -78,6 +79,16 @@ fn run_until_stopped(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Fai
         None => return Err(already_running(home)),
     }
     let masks = log::init(Some(home.log()))?;
+    // Before anything is started, which would be in the way.
+    match kugetsu_process::enable_controllers() {
+        Ok(Controllers { memory: true, tasks: true, .. }) => tracing::info!("the kernel limits what runs use"),
+        Ok(enabled) => {
+            tracing::info!(?enabled, "what runs use is measured, because the kernel does not limit all of it")
+        }
+        Err(error) => {
+            tracing::info!(%error, "what runs use is measured: this process could not move to another cgroup")
+        }
+    }
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_process::OneShot;
+use kugetsu_process::{HOST_CGROUP, OneShot};
 
 pub(crate) const NAME: &str = "kugetsu.service";
 const SYSTEMCTL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -41,6 +41,9 @@ pub(crate) fn text(program: &Path, home: &Path, search_path: &str) -> String {
          Environment={}\n\
          # Stop only the daemon: runs continue and report to the next one.\n\
          KillMode=process\n\
+         # Let the kernel limit what runs use (systemd 254).\n\
+         Delegate=yes\n\
+         DelegateSubgroup={HOST_CGROUP}\n\
          Restart=on-failure\n\
          RestartSec=2\n\
          \n\
@@ -96,6 +99,7 @@ mod tests {
         assert!(text.contains("Environment=\"KUGETSU_HOME=/h/\\\"x\\\"\\\\y\"\n"), "{text}");
         assert!(text.contains("Environment=\"PATH=/bin:/a b\"\n"), "{text}");
         assert!(text.contains("KillMode=process\n"));
+        assert!(text.contains("Delegate=yes\nDelegateSubgroup=kugetsu-host\n"));
         assert!(text.contains(&home_line(Path::new("/h/\"x\"\\y"))) && program(&text).is_none());
         assert_eq!(program(&super::text(Path::new("/opt/k"), Path::new("/h"), "/bin")).as_deref(), Some("/opt/k"));
     }
