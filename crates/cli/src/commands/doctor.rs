@@ -73,7 +73,7 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     checks.extend(settings::env_checks(home));
     checks.push(daemon);
     checks.extend(daemon::unit_check(home).await);
-    checks.extend(host::kernel_checks(loaded.as_ref().ok().map(|loaded| &loaded.settings)).await);
+    checks.extend(host::kernel_checks(loaded.as_ref().ok().map(|loaded| &loaded.settings), pid).await);
     let db = db.as_ref().map(Option::as_ref).map_err(|not_readable| *not_readable);
     if let Ok(loaded) = &loaded {
         let repositories = match db {

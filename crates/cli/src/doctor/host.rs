@@ -3,8 +3,8 @@
 use kugetsu_engine::Settings;
 use kugetsu_engine::schema::RunSandbox;
 use kugetsu_git::command::{Git, GitError, MIN_VERSION};
-use kugetsu_process::Tracking;
 use kugetsu_process::sandbox::{Backend, Helper, NoBackend, best_backend};
+use kugetsu_process::{Controllers, Tracking};
 
 use super::check::Check;
 
@@ -37,7 +37,8 @@ pub(crate) async fn git_checks() -> Vec<Check> {
     vec![version, identity]
 }
 
-pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
+/// `daemon` is its process id, if it is running.
+pub(crate) async fn kernel_checks(settings: Option<&Settings>, daemon: Option<u32>) -> Vec<Check> {
     // Both try the features out, which blocks for some milliseconds.
     let probed = tokio::task::spawn_blocking(|| (Tracking::detect(), best_backend(&Helper::of_this_program()))).await;
     let (tracking, backend) = match probed {
@@ -54,7 +55,32 @@ pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
             "run the daemon in a cgroup of its own: kugetsu daemon install",
         ),
     };
-    vec![processes, sandbox_check(backend, settings)]
+    let in_sandbox = settings.is_some_and(|settings| settings.run.sandbox != RunSandbox::Off)
+        && matches!(backend, Ok(Backend::Namespaces))
+        && !nix::unistd::geteuid().is_root();
+    let limits = limits_check(Controllers::of(daemon.unwrap_or_else(std::process::id)), in_sandbox);
+    vec![processes, limits, sandbox_check(backend, settings)]
+}
+
+/// How the limits of runs hold. `in_sandbox` is whether the sandbox limits processes.
+fn limits_check(controllers: Controllers, in_sandbox: bool) -> Check {
+    let id = "kernel.limits";
+    let held = |by_kernel: bool| if by_kernel { "limited by the kernel" } else { "measured by the runner" };
+    let processes = match controllers.tasks {
+        false if in_sandbox => "limited by the kernel in the sandbox",
+        by_kernel => held(by_kernel),
+    };
+    let weights = if controllers.cpu { "shared by run.cpu_weight" } else { "not limited" };
+    let memory = held(controllers.memory);
+    let message = format!("of each run, memory is {memory}, processes are {processes}, and processors are {weights}");
+    let check = Check::ok(id, "", message);
+    if controllers.memory && controllers.tasks || !cfg!(target_os = "linux") {
+        return check;
+    }
+    check.with_repair(
+        "let the kernel limit them, with systemd 254: kugetsu daemon install; kugetsu daemon stop; systemctl --user start kugetsu; or \
+         in a scope: kugetsu daemon stop; systemd-run --user --scope -p Delegate=yes kugetsu daemon run",
+    )
 }
 
 fn with_sandbox(id: &'static str, backend: Backend, settings: Option<&Settings>) -> Check {
