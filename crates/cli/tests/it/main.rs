@@ -21,6 +21,7 @@ mod hanging_daemon;
 mod holds;
 mod import;
 mod kills;
+mod limits;
 mod lists;
 mod live_settings;
 mod logs;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 
 use jiff::Timestamp;
 use kugetsu_domain::reference::ForgeKind;
@@ -13,6 +14,7 @@ use kugetsu_testkit::forge_server::permission::Permission;
 use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
 use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually, eventually_within};
 
+use crate::limits::MULTIPLY;
 use crate::world::World;
 
 const TOKEN: &str = "forge-token-123456";
@@ -226,6 +228,28 @@ fn checks_of_the_work_run_in_the_sandbox() {
     let reference = world.json(["list", "--json"])[0]["issue"].as_str().unwrap().to_owned();
     let checked = world.records(&reference, "verified");
     assert_eq!(checked.iter().filter(|record| record["passed"] == true).count(), 2, "{checked:?}");
+}
+
+#[test]
+fn checks_of_the_work_have_the_limits_of_a_run() {
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join("multiply");
+    fs::write(&program, format!("#!/bin/sh\n{MULTIPLY}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let stage = Stage::new(ForgeKind::Gitea, &format!("verify = [\"{}\"]", program.display()));
+    let world = &stage.world;
+    world.run(["config", "set", "run.processes", "400"]);
+    stage.forge.issue(PROJECT, Issue::new("It is slow").body("Very.").author("kim").label("agent"));
+    let reference = eventually("a run", || Some(world.json(["list", "--json"])[0]["issue"].as_str()?.to_owned()));
+    let checked = |passed: bool| {
+        let records = world.records(&reference, "verified");
+        records.into_iter().find(|record| record["passed"] == passed)
+    };
+    let failed = eventually("a check that uses too much", || checked(false));
+    assert!(failed["output"].as_str().unwrap().contains("run.processes"), "{failed}");
+    world.run(["config", "set", "run.processes", "0"]);
+    // The agent gets the failure and pushes again.
+    eventually("a check without a limit", || checked(true));
 }
 
 #[test]
