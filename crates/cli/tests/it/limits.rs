@@ -1,5 +1,8 @@
 //! Runs that use too much of the machine end with that reason, and keep their work. Each attempt succeeds without the limit.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use kugetsu_testkit::eventually;
 use serde_json::{Value, json};
 
@@ -26,7 +29,7 @@ fn assert_ended(world: &World, run: &Value, code: i32, setting: &str, larger: &s
     assert_eq!(world.records(issue, "prompt").len(), 1, "it is not tried again");
     assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
     let worktree = world.worktree(issue);
-    assert_eq!(std::fs::read_to_string(worktree.join("half.txt")).unwrap(), "half\n");
+    assert_eq!(fs::read_to_string(worktree.join("half.txt")).unwrap(), "half\n");
 }
 
 /// Attempts the command with the limit, and without.
@@ -34,11 +37,22 @@ fn attempt(setting: &str, limit: &str, larger: &str, command: &str) -> World {
     let world = World::new();
     let repository = world.repository("demo");
     let command = format!("run {command}");
-    let steps = ["write a.txt a", "commit one", "write half.txt half", &command, "commit two"];
+    // Where the kernel holds the limit, the command fails at once.
+    let steps = ["write a.txt a", "commit one", "write half.txt half", &command, "slow 5000", "commit two"];
     world.run(["config", "set", setting, limit]);
     let (run, code) = world.start(&repository, &script(&steps));
-    assert_ended(&world, &run, code, setting, larger);
-    assert_eq!(run["commits"], 1, "{run}");
+    let issue = run["issue"].as_str().unwrap();
+    let notices = world.records(issue, "notice");
+    let killed =
+        notices.iter().filter_map(|notice| notice["text"].as_str()).find(|text| text.contains("the kernel killed"));
+    match killed {
+        // The agent continues without the program that was killed.
+        Some(killed) => assert!(killed.contains(setting) && run["commits"] == 2, "{killed}: {run}"),
+        None => {
+            assert_ended(&world, &run, code, setting, larger);
+            assert_eq!(run["commits"], 1, "{run}");
+        }
+    }
 
     world.run(["config", "set", setting, "0"]);
     let (run, code) = world.start(&repository, &script(&steps));
@@ -49,8 +63,31 @@ fn attempt(setting: &str, limit: &str, larger: &str, command: &str) -> World {
 #[test]
 fn run_that_uses_too_much_memory_is_ended() {
     let world = attempt("run.memory", "150", "300", ALLOCATE);
-    let rescues = world.json(["rescue", "list", "local/demo#1", "--json"]);
-    assert_eq!(rescues.as_array().unwrap().len(), 1, "what is not committed is rescued: {rescues}");
+    if world.latest("local/demo#1")["state"] == "failed" {
+        let rescues = world.json(["rescue", "list", "local/demo#1", "--json"]);
+        assert_eq!(rescues.as_array().unwrap().len(), 1, "what is not committed is rescued: {rescues}");
+    }
+}
+
+#[test]
+fn agent_that_uses_too_much_memory_is_not_tried_again() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let program = world.home.path().join("hog");
+    fs::write(&program, format!("#!/bin/sh\n{ALLOCATE}\nexit $?\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    world.run(["config", "set", "agents.scripted.program", program.to_str().unwrap()]);
+    world.run(["config", "set", "run.memory", "150"]);
+    let (run, code) = world.start(&repository, "work");
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("run.memory"), "{run}");
+    assert!(run["hint"].as_str().unwrap().contains("`kugetsu config set run.memory 300`"), "{run}");
+    let tasks = world.json(["queue", "list", "--json"]);
+    assert_eq!(tasks, json!([]), "it is not tried again");
+
+    world.run(["config", "set", "run.memory", "0"]);
+    let (run, _) = world.start(&repository, "work");
+    assert!(!run["reason"].as_str().unwrap().contains("run.memory"), "{run}");
 }
 
 #[test]
@@ -69,7 +106,8 @@ fn run_whose_files_grow_too_much_is_ended() {
 #[test]
 fn coordinator_that_uses_too_much_is_ended() {
     let world = World::new();
-    let message = coordinator_message("work", &[json!({"run": MULTIPLY}), json!({"say": "All is well."})]);
+    let message =
+        coordinator_message("work", &[json!({"run": MULTIPLY}), json!({"slow": 5000}), json!({"say": "All is well."})]);
     world.run(["config", "set", "run.processes", "400"]);
     let output = world.attempt(["delegate", &message, "--wait", "--json"]);
     let (delegated, code) = ended(&output);

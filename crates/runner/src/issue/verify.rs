@@ -23,6 +23,7 @@ use crate::resources::resource_watch::ResourceWatch;
 use crate::run_context::{
     Agent, RunContext, agent_stderr, base_environment, marker, override_variables, tree_limits,
 };
+use crate::turn::exit_status::is_kill;
 
 /// Bytes of a command's output that are kept, from its end.
 const OUTPUT_MAX: usize = 512 * 1024;
@@ -144,7 +145,7 @@ async fn check(
     };
     if let Ok(status) = ended
         && !passed
-        && let Some(exceeded) = resources.why_killed().await
+        && let Some(exceeded) = resources.why_ended(is_kill(status)).await
     {
         end = format!("{status}; {exceeded}");
     }

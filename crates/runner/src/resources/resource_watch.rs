@@ -18,7 +18,7 @@ use crate::run_context::RunContext;
 /// Time between two looks. Many runs share the machine, so they are rare while a run uses little.
 const INTERVAL: Duration = Duration::from_secs(2);
 const INTERVAL_WHEN_HIGH: Duration = Duration::from_millis(500);
-/// A kill of the kernel is the reason for the end of an agent that was killed not longer ago than this.
+/// A process that was killed ended by the kernel's hand if the kernel killed one not longer ago than this.
 const RECENT: Duration = Duration::from_secs(10);
 
 /// Ends with its value.
@@ -62,16 +62,19 @@ impl ResourceWatch {
         }
     }
 
-    /// The reason for the end of a process that was killed: the kernel did it a moment ago, because the tree used too much
-    /// memory. `None` if there is no sign of that.
-    pub(crate) async fn why_killed(&self) -> Option<Exceeded> {
+    /// The limit that explains why the first process of the tree has ended, after a last look. `None` if there is no sign of
+    /// one. `was_killed` is whether it was ended by SIGKILL.
+    pub(crate) async fn why_ended(&self, was_killed: bool) -> Option<Exceeded> {
         let mut measured = self.measured.lock().await;
-        if let Err(error) = measured.look().await {
+        let reading = measured.look().await.unwrap_or_else(|error| {
             tracing::debug!(%error, "could not measure the run's processes at their end");
+            Reading::default()
+        });
+        let was_recent = measured.killed.is_some_and(|killed| killed.elapsed() < RECENT);
+        if was_killed && was_recent {
+            return Some(Exceeded::Memory { used: None, limit: measured.meter.limits().memory });
         }
-        let limit = measured.meter.limits().memory;
-        let killed = measured.killed.filter(|killed| killed.elapsed() < RECENT);
-        killed.map(|_| Exceeded::Memory { used: None, limit })
+        reading.excess.map(Exceeded::from).or(*self.exceeded.borrow())
     }
 }
 

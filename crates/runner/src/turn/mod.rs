@@ -2,7 +2,7 @@
 
 mod complaint;
 mod event_recorder;
-mod exit_status;
+pub(crate) mod exit_status;
 mod repetition;
 pub(crate) mod run_turn;
 mod session_record;

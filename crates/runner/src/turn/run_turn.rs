@@ -234,8 +234,7 @@ async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutc
         false => None,
     };
     if let (Some(status), Some(resources)) = (status, &resources)
-        && exit_status::is_kill(status)
-        && let Some(exceeded) = resources.why_killed().await
+        && let Some(exceeded) = resources.why_ended(exit_status::is_kill(status)).await
     {
         outcome.end = End::Exceeded(exceeded);
     }
