@@ -67,7 +67,7 @@ fn limits_check(controllers: Controllers, in_sandbox: bool) -> Check {
     let id = "kernel.limits";
     let held = |by_kernel: bool| if by_kernel { "limited by the kernel" } else { "measured by the runner" };
     let processes = match controllers.tasks {
-        false if in_sandbox => "limited by the kernel in the sandbox",
+        false if in_sandbox => "measured by the runner, with twice the limit held by the kernel in the sandbox",
         by_kernel => held(by_kernel),
     };
     let weights = if controllers.cpu { "shared by run.cpu_weight" } else { "not limited" };

@@ -12,6 +12,9 @@ use super::plan::{Inode, Mount, MountKind, Namespaces};
 use super::shared_paths::{private_directories, system_paths, visible_sockets};
 use crate::tracking::controllers::TreeLimits;
 
+/// The kernel counts no processes that it refuses, so a measurement has to find more than the limit before it holds them.
+const TASKS_FACTOR: u64 = 2;
+
 /// The file system and the network of a program.
 pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths, limits: &TreeLimits) -> io::Result<Namespaces> {
     let all = |paths: &[ResolvedPath], kind: &dyn Fn(&ResolvedPath) -> io::Result<MountKind>| {
@@ -43,7 +46,8 @@ pub(super) fn plan(sandbox: &Sandbox, paths: &ResolvedPaths, limits: &TreeLimits
     mounts.sort_by_key(Mount::depth);
     mounts.extend(visible_sockets(paths).into_iter().map(|path| Mount { path, kind: MountKind::Masked }));
     let has_own_network = matches!(sandbox.network, Network::Own { .. });
-    Ok(Namespaces { has_own_network, mounts, memory: limits.memory, tasks: limits.tasks })
+    let tasks = limits.tasks.saturating_mul(TASKS_FACTOR);
+    Ok(Namespaces { has_own_network, mounts, memory: limits.memory, tasks })
 }
 
 /// The directories that landlock lets the program write.

@@ -91,7 +91,6 @@ impl Meter {
         let files = if limits.memory > 0 { self.table.private_files(&pids) } else { 0 };
         let is_near = |used: u64, limit: u64| limit > 0 && used > limit / 2;
         let is_high = is_near(bound.memory + files, limits.memory) || is_near(bound.tasks, limits.tasks);
-        // The sandbox lets it have so many, and not one more.
         if limits.tasks > 0 && bound.tasks >= limits.tasks {
             return Ok((Some(Excess::Tasks { used: bound.tasks, limit: limits.tasks }), true));
         }

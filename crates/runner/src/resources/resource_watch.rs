@@ -18,7 +18,7 @@ use crate::run_context::RunContext;
 /// Time between two looks. Many runs share the machine, so they are rare while a run uses little.
 const INTERVAL: Duration = Duration::from_secs(2);
 const INTERVAL_WHEN_HIGH: Duration = Duration::from_millis(500);
-/// A process that was killed ended by the kernel's hand if the kernel killed one not longer ago than this.
+/// The kernel is taken for the killer of a process if it killed one of the run not longer ago than this.
 const RECENT: Duration = Duration::from_secs(10);
 
 /// Ends with its value.
