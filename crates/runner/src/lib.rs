@@ -7,6 +7,7 @@
 mod control;
 mod coordination;
 mod coordinator;
+mod exit_status;
 mod input;
 mod issue;
 mod network;

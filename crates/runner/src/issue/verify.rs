@@ -18,12 +18,10 @@ use tokio::io::AsyncReadExt;
 use super::files::Files;
 use super::sandboxed::{Confinement, IssueSandbox};
 use crate::control::interrupts::{Interruption, Interrupts};
+use crate::exit_status::is_kill;
 use crate::network::spawn;
 use crate::resources::resource_watch::ResourceWatch;
-use crate::run_context::{
-    Agent, RunContext, agent_stderr, base_environment, marker, override_variables, tree_limits,
-};
-use crate::turn::exit_status::is_kill;
+use crate::run_context::{Agent, RunContext, agent_stderr, base_environment, marker, override_variables, tree_limits};
 
 /// Bytes of a command's output that are kept, from its end.
 const OUTPUT_MAX: usize = 512 * 1024;

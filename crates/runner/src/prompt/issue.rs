@@ -198,8 +198,7 @@ pub(crate) fn quote(earlier_messages: &[String], prompt: &mut String) {
 #[cfg(test)]
 mod tests {
     use kugetsu_api::run_spec::{
-        AgentSpec, CloneSource, Limits, NetworkSpec, Permissions, ResourceLimits, SandboxChoice, Uncommitted,
-        Work,
+        AgentSpec, CloneSource, Limits, NetworkSpec, Permissions, ResourceLimits, SandboxChoice, Uncommitted, Work,
     };
 
     use super::*;

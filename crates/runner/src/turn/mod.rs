@@ -2,7 +2,6 @@
 
 mod complaint;
 mod event_recorder;
-pub(crate) mod exit_status;
 mod repetition;
 pub(crate) mod run_turn;
 mod session_record;
