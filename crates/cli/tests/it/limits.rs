@@ -10,8 +10,9 @@ use crate::world::{World, coordinator_message, ended, script, shown};
 
 /// Holds 250 MiB for some seconds. In a run that is not ended, the command succeeds.
 const ALLOCATE: &str = "{ head -c 262144000 /dev/zero; echo; sleep 6; } | tail -n 1 >/dev/null";
-/// Starts 500 processes. More than the agent has threads on any machine.
-pub(crate) const MULTIPLY: &str = "i=0; while [ $i -lt 500 ]; do sleep 6 & i=$((i+1)); done; wait";
+/// Starts 500 processes, which exist together also on a busy machine, and ends them. More than the agent has threads anywhere.
+pub(crate) const MULTIPLY: &str =
+    "i=0; p=; while [ $i -lt 500 ]; do sleep 90 & p=\"$p $!\"; i=$((i+1)); done; sleep 5; kill $p";
 /// Writes 60 MiB, in a file that does not stay.
 const FILL: &str = "head -c 62914560 /dev/zero >big; sleep 12; rm big";
 
