@@ -12,7 +12,7 @@ use kugetsu_domain::text::counted;
 use kugetsu_domain::watch::quote::excerpt;
 use kugetsu_git::names::Oid;
 use kugetsu_git::worktree::StatusError;
-use kugetsu_process::{Tracking, TreeSpec};
+use kugetsu_process::{Tracking, Tree, TreeSpec};
 use tokio::io::AsyncReadExt;
 
 use super::files::Files;
