@@ -12,6 +12,8 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use serde_json::Value;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -73,12 +75,48 @@ async fn read_from(port: u16, session: &SessionId, since: SystemTime) -> Result<
     Err("the turn has too many messages".to_owned())
 }
 
+/// Time limit of all requests for the state of a session.
+const STATE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Returns the failure of the model after which the agent waits to send its request again, with the time that is left.
+pub(crate) async fn read_live_failure(ports: &[u16], session: &SessionId) -> Option<String> {
+    let reading = async {
+        for port in ports {
+            let Ok(body) = get(*port, "/session/status").await else { continue };
+            let Ok(states) = serde_json::from_slice::<Value>(&body) else { continue };
+            if let Some(failure) = failure_of(&states[session.as_str()], Timestamp::now()) {
+                return Some(failure);
+            }
+        }
+        None
+    };
+    timeout(STATE_LIMIT, reading).await.ok().flatten()
+}
+
+/// Reads the state of a session of opencode 1.18.33.
+fn failure_of(state: &Value, now: Timestamp) -> Option<String> {
+    let message = state["message"].as_str().filter(|_| state["type"] == "retry")?;
+    let next = state["next"].as_i64().and_then(|next| Timestamp::from_millisecond(next).ok());
+    let left = next.map(|next| next.duration_since(now).as_secs()).filter(|left| *left > 0);
+    Some(left.map_or_else(|| message.to_owned(), |left| format!("{message}; try again in {left}s")))
+}
+
 /// Requests the newest messages, oldest first.
 async fn messages(port: u16, session: &SessionId, limit: usize) -> Result<Vec<Message>, String> {
+    let body = get(port, &format!("/session/{session}/message?limit={limit}")).await?;
+    let messages: Vec<Message> = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    match messages.iter().all(|message| message.belongs_to(session.as_str())) {
+        true => Ok(messages),
+        false => Err("it answered with another session".to_owned()),
+    }
+}
+
+/// Requests something that is answered with JSON.
+async fn get(port: u16, path: &str) -> Result<Bytes, String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| failed(&error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-    let request = Request::get(format!("/session/{session}/message?limit={limit}"))
+    let request = Request::get(path)
         .header(HOST, format!("127.0.0.1:{port}"))
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
@@ -99,16 +137,12 @@ async fn messages(port: u16, session: &SessionId, limit: usize) -> Result<Vec<Me
         body = &mut exchange => body?,
         _ = &mut connection => exchange.await?,
     };
-    let messages: Vec<Message> = serde_json::from_slice(&body.to_bytes()).map_err(|error| failed(&error))?;
-    match messages.iter().all(|message| message.belongs_to(session.as_str())) {
-        true => Ok(messages),
-        false => Err("it answered with another session".to_owned()),
-    }
+    Ok(body.to_bytes())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -153,6 +187,18 @@ mod tests {
 
     async fn read(port: u16) -> Result<SessionExport, LiveRecordError> {
         read_live_record(&[port], &SessionId::new("ses_1").unwrap(), since()).await
+    }
+
+    #[test]
+    fn agent_that_waits_for_its_model_names_the_failure_and_the_time() {
+        let now = Timestamp::from_second(100).unwrap();
+        let of = |state: Value| failure_of(&state, now);
+        assert_eq!(of(json!({"type": "busy"})), None);
+        assert_eq!(of(Value::Null), None);
+        let retry = json!({"type": "retry", "attempt": 1, "message": "Too Many Requests", "next": 3_700_000});
+        assert_eq!(of(retry).as_deref(), Some("Too Many Requests; try again in 3600s"));
+        let over = json!({"type": "retry", "attempt": 1, "message": "Too Many Requests", "next": 90_000});
+        assert_eq!(of(over).as_deref(), Some("Too Many Requests"));
     }
 
     #[tokio::test]

@@ -28,6 +28,10 @@ pub enum Recovery {
 const ANSWERED_MAX: Duration = Duration::from_secs(3600);
 
 impl Recovery {
+    pub(crate) const fn is_limit(self) -> bool {
+        matches!(self, Self::Limited | Self::UsedUp | Self::After(_))
+    }
+
     /// The recovery after a failure that is only found in the agent's answer. A model that follows instructions in the files
     /// of a repository must not pause a task for a month.
     pub(crate) fn of_answer(self) -> Self {

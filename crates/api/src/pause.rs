@@ -8,6 +8,9 @@ pub struct PauseRequest {
     /// The repository in any accepted form; none for everything.
     #[serde(default)]
     pub repo: Option<String>,
+    /// The agent whose tasks shall not wait any longer; only of a resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// The caller's absolute directory.
     pub cwd: String,
 }
@@ -17,6 +20,9 @@ pub struct PauseRequest {
 pub struct PauseObject {
     /// The whole name of the repository; none for everything.
     pub repo: Option<String>,
+    /// The agent that was resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     pub paused: bool,
     /// Whether the request changed it.
     pub changed: bool,
@@ -33,7 +39,7 @@ pub struct PauseObject {
 /// Something that keeps queued tasks from starting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldObject {
-    /// `pause`, `quiet_hours`, `memory`, `disk` or `agent`, among others of later versions.
+    /// `pause`, `quiet_hours`, `memory`, `disk`, `agent` or `model_limit`, among others of later versions.
     pub kind: String,
     /// The whole name of the only repository that it concerns.
     #[serde(default)]

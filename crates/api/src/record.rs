@@ -60,6 +60,11 @@ pub enum Body {
         #[serde(default)]
         model: Option<String>,
     },
+    /// Fact: the model has answered. Written again if the run has used more.
+    Progress {
+        /// Usage of the run so far.
+        usage: Usage,
+    },
     /// The message to the agent.
     Prompt { text: String },
     /// Output of the agent.
@@ -120,7 +125,7 @@ pub enum Body {
         /// A command that the user can type next, or other advice. Earlier versions wrote it as a part of `reason`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
-        /// Of `paused`: when the model may be available again, in milliseconds since 1970 UTC.
+        /// Of `paused`: when the model may be available again, in milliseconds since 1970 UTC; none if the provider named no time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         paused_until: Option<i64>,
         /// The latest commit of the work.
@@ -140,6 +145,7 @@ impl Body {
             Self::Worktree { .. }
             | Self::SessionLost { .. }
             | Self::Session { .. }
+            | Self::Progress { .. }
             | Self::Comment { .. }
             | Self::Ended { .. } => true,
             Self::Run { .. }

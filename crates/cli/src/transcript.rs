@@ -208,7 +208,7 @@ fn lines(body: &Body) -> Vec<Line> {
             lines.extend(hint.iter().flat_map(|hint| one(Tone::Plain, one_line(&format!("hint: {hint}")))));
             lines
         }
-        Body::Usage { .. } | Body::Text { .. } | Body::Thought { .. } => vec![],
+        Body::Progress { .. } | Body::Usage { .. } | Body::Text { .. } | Body::Thought { .. } => vec![],
     }
 }
 

@@ -7,8 +7,10 @@
 use jiff::Timestamp;
 
 use crate::ids::{IssueId, RunId, TaskId};
-use crate::issue::Lease;
+use crate::issue::{Issue, Lease};
+use crate::task::Task;
 use crate::watch::feedback::Ending;
+use crate::watch::follow::Next;
 
 /// Something the engine has to do because of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +127,29 @@ impl EffectKind {
     }
 }
 
+impl From<Next> for Effect {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Look { at } => Self::Follow { at },
+            Next::Publish { run } => Self::Publish { run },
+            Next::Complete { ending } => Self::Complete { ending },
+        }
+    }
+}
+
 impl Effect {
+    /// The effects that report the end of a task.
+    pub(crate) fn reports(task: &Task, version: u64) -> Vec<Self> {
+        let answer = task.answer_on.map(|_| Self::Answer { task: task.id, version });
+        [Self::Report { task: task.id, version }].into_iter().chain(answer).collect()
+    }
+
+    /// Cancels the merge that was left to the server.
+    pub(crate) fn cancel_merge(issue: &Issue) -> Option<Self> {
+        let scheduled = issue.follow.as_ref()?.scheduled.as_ref()?;
+        Some(Self::CancelMerge { number: scheduled.number, version: issue.version })
+    }
+
     pub const fn kind(&self) -> EffectKind {
         match self {
             Self::Run(_) => EffectKind::Run,

@@ -11,12 +11,13 @@ use crate::effect::Effect;
 use crate::ids::{RunId, TaskId};
 use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
-use crate::pull_request::{PrLink, PrOrigin, PrState};
+use crate::model_limit::{Account, provider};
+use crate::pull_request::{PrLink, PrState};
 use crate::reason::Reason;
 use crate::run::{Outcome, Run, RunState, Usage, Verdict};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskState, counted_attempts};
-use crate::watch::follow::{self, FollowEvent, Next, Question};
+use crate::watch::follow::{self, FollowEvent, Question};
 
 /// A fact about one issue.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,14 @@ pub enum Event {
         lease: Lease,
         /// The agent's id for it.
         session: String,
+        /// The model's name, if the agent reports it.
+        model: Option<String>,
+    },
+    /// The model has answered, and the run may have used more.
+    Progressed {
+        lease: Lease,
+        /// Usage of the run so far.
+        used: Usage,
     },
     /// The agent no longer knows the issue's session.
     SessionLost { lease: Lease },
@@ -152,6 +161,7 @@ impl Event {
             Self::TaskClaimed { .. } => "task_claimed",
             Self::WorktreeReady { .. } => "worktree_ready",
             Self::SessionOpened { .. } => "session_opened",
+            Self::Progressed { .. } => "run_progressed",
             Self::SessionLost { .. } => "session_lost",
             Self::RunEnded { .. } => "run_ended",
             Self::RunPaused { .. } => "run_paused",
@@ -177,6 +187,7 @@ impl Event {
         match self {
             Self::WorktreeReady { lease, .. }
             | Self::SessionOpened { lease, .. }
+            | Self::Progressed { lease, .. }
             | Self::SessionLost { lease }
             | Self::AgentCommented { lease, .. }
             | Self::RunEnded { lease, .. }
@@ -216,6 +227,7 @@ impl Event {
             | Self::TaskClaimed { .. }
             | Self::WorktreeReady { .. }
             | Self::SessionOpened { .. }
+            | Self::Progressed { .. }
             | Self::SessionLost { .. }
             | Self::TaskMoved { .. }
             | Self::PrSet { .. }
@@ -284,7 +296,13 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             issue.worktree = Some(worktree);
             vec![]
         }
-        Event::SessionOpened { session, .. } => open_session(&mut issue, session)?,
+        Event::SessionOpened { session, model, .. } => open_session(&mut issue, session, model.as_deref())?,
+        Event::Progressed { used, .. } => {
+            if let Some(run) = &mut issue.run {
+                (run.answered, run.used) = (true, used);
+            }
+            vec![]
+        }
         Event::SessionLost { .. } => {
             if let Some(session) = &mut issue.session {
                 session.state = SessionState::next(Some(session.state), Trigger::SessionLost)?;
@@ -309,7 +327,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             vec![]
         }
         Event::PrChecked { url, state } => {
-            record_pull_request(&mut issue, url, state, now);
+            issue.record_pull_request(url, state, now);
             vec![]
         }
         Event::PushFound { head } => {
@@ -329,7 +347,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         Event::Followed(event) => followed(&mut issue, event, now),
         Event::DestroyRequested => {
             let mut effects = request_destroy(&mut issue)?;
-            effects.extend(cancellation(&issue));
+            effects.extend(Effect::cancel_merge(&issue));
             effects
         }
         Event::DestroyFailed { .. } => {
@@ -365,22 +383,6 @@ fn follow_tasks(issue: &mut Issue, mut effects: Vec<Effect>, before: Vec<TaskSta
     effects
 }
 
-impl From<Next> for Effect {
-    fn from(next: Next) -> Self {
-        match next {
-            Next::Look { at } => Self::Follow { at },
-            Next::Publish { run } => Self::Publish { run },
-            Next::Complete { ending } => Self::Complete { ending },
-        }
-    }
-}
-
-/// Cancels the merge that was left to the server.
-fn cancellation(issue: &Issue) -> Option<Effect> {
-    let scheduled = issue.follow.as_ref()?.scheduled.as_ref()?;
-    Some(Effect::CancelMerge { number: scheduled.number, version: issue.version })
-}
-
 /// A separate effect tells the server about it, and reads the state at that time.
 fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect> {
     // A later run has pushed another head meanwhile.
@@ -390,7 +392,7 @@ fn followed(issue: &mut Issue, event: FollowEvent, now: Timestamp) -> Vec<Effect
     let version = issue.version;
     let merge = match &event {
         FollowEvent::MergeDecided { .. } => Some(Effect::Merge { version }),
-        FollowEvent::MergeCancelDecided | FollowEvent::MergeRenewed { .. } => cancellation(issue),
+        FollowEvent::MergeCancelDecided | FollowEvent::MergeRenewed { .. } => Effect::cancel_merge(issue),
         // Its removal was requested while the request to the server was on its way.
         FollowEvent::MergeScheduled(scheduled) if issue.state != IssueState::Open => {
             Some(Effect::CancelMerge { number: scheduled.number, version })
@@ -469,7 +471,7 @@ fn claim(issue: &mut Issue, id: TaskId, run: RunId, now: Timestamp) -> Result<Ve
     task.attempt += 1;
     task.not_before = None;
     task.reason = None;
-    let agent = task.agent.clone();
+    let account = Account::of(&task.agent, task.model.as_deref());
     issue.fence += 1;
     let lease = Lease { issue: issue.id, run, fence: issue.fence };
     issue.run = Some(Run {
@@ -477,20 +479,25 @@ fn claim(issue: &mut Issue, id: TaskId, run: RunId, now: Timestamp) -> Result<Ve
         task: id,
         state: RunState::next(None, Trigger::Claimed)?,
         fence: issue.fence,
-        agent,
+        agent: account.agent,
         session: None,
+        provider: account.provider,
         started_at: now,
         ended_at: None,
+        answered: false,
+        used: Usage::default(),
+        limited_until: None,
         outcome: None,
         acknowledged: 0,
     });
     Ok(vec![Effect::Run(lease)])
 }
 
-fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
+fn open_session(issue: &mut Issue, id: String, model: Option<&str>) -> Result<Vec<Effect>, Refused> {
     let Some(run) = &mut issue.run else { return Ok(vec![]) };
     run.state = RunState::next(Some(run.state), Trigger::SessionOpened)?;
     run.session = Some(id.clone());
+    run.provider = model.and_then(provider).map(str::to_owned).or(run.provider.take());
     let before = issue.session.as_ref().map(|session| session.state);
     let state = SessionState::next(before, Trigger::SessionOpened)?;
     let same = issue.session.as_ref().filter(|session| session.id == id && session.agent == run.agent);
@@ -511,7 +518,7 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     task.state = TaskState::next(Some(task.state), trigger)?;
     task.reason = Some(reason);
     task.ended_at = Some(now);
-    let mut effects = reports(task, version);
+    let mut effects = Effect::reports(task, version);
     // An answer without new work describes no pull request.
     let only_answers = task.answer_on.is_some() && is_same_head && issue.pr.is_some();
     if pushed && !only_answers {
@@ -522,12 +529,6 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
         }
     }
     Ok(effects)
-}
-
-/// The effects that report the end of a task.
-fn reports(task: &Task, version: u64) -> Vec<Effect> {
-    let answer = task.answer_on.map(|_| Effect::Answer { task: task.id, version });
-    [Effect::Report { task: task.id, version }].into_iter().chain(answer).collect()
 }
 
 /// Ends the issue's run, but not its task. Returns both.
@@ -541,6 +542,8 @@ fn end_run(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Option
         _ => RunState::next(Some(run.state), trigger)?,
     };
     run.ended_at = Some(now);
+    // Also if it used no tool.
+    run.answered |= run.session.is_some() && outcome.verdict == Verdict::Done;
     let ended = (run.id, run.task);
     let (pushed, head) = (outcome.pushed, outcome.head_sha.clone());
     if let Some(session) = issue.session.as_mut().filter(|session| run.session.as_ref() == Some(&session.id)) {
@@ -560,10 +563,15 @@ fn pause(issue: &mut Issue, outcome: Outcome, until: Timestamp, now: Timestamp) 
         let reason = outcome.reason.map_text(|text| format!("canceled on request; before, {text}"));
         return end(issue, Outcome { verdict: Verdict::Canceled, reason, ..outcome }, now);
     }
-    if pauses >= MAX_PAUSES {
+    // Only a run with a session can have met a limit of its model's provider. That ends, however late.
+    let is_limit = issue.run.as_ref().is_some_and(|run| run.session.is_some());
+    if pauses >= MAX_PAUSES && !is_limit {
         let reason = outcome.reason.map_text(|text| format!("gave up after {pauses} pauses: {text}"));
         return end(issue, Outcome { verdict: Verdict::Failed, reason, ..outcome }, now);
     }
+    let until = until.clamp(now, now.saturating_add(PAUSE_MAX).unwrap_or(Timestamp::MAX));
+    // The store keeps whole milliseconds.
+    let until = Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until);
     let reason = outcome.reason.clone();
     let Some((_, id)) = end_run(issue, Outcome { verdict: Verdict::Paused, ..outcome }, now)? else {
         return Ok(vec![]);
@@ -572,10 +580,10 @@ fn pause(issue: &mut Issue, outcome: Outcome, until: Timestamp, now: Timestamp) 
     task.state = TaskState::next(Some(task.state), Trigger::Paused)?;
     task.reason = Some(reason);
     task.pauses += 1;
-    let until = until.clamp(now, now.saturating_add(PAUSE_MAX).unwrap_or(Timestamp::MAX));
-    // The store keeps whole milliseconds.
-    let until = Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until);
     task.not_before = Some(until);
+    if let Some(run) = issue.run.as_mut().filter(|_| is_limit) {
+        run.limited_until = Some(until);
+    }
     Ok(vec![Effect::EndPause { task: id, until }])
 }
 
@@ -631,7 +639,7 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
         task.reason = Some(format!("gave up after {MAX_ATTEMPTS} attempts: {reason}").into());
         task.ended_at = Some(now);
     }
-    let reports = reports(task, version);
+    let reports = Effect::reports(task, version);
     Ok([Effect::Rescue { run: run_id }].into_iter().chain(reports).collect())
 }
 
@@ -647,7 +655,7 @@ fn cancel(issue: &mut Issue, id: TaskId, now: Timestamp) -> Result<Vec<Effect>, 
     task.not_before = None;
     task.reason = Some("canceled while queued".into());
     task.ended_at = Some(now);
-    Ok(reports(task, version))
+    Ok(Effect::reports(task, version))
 }
 
 fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, Refused> {
@@ -703,18 +711,6 @@ fn destroyed(issue: &mut Issue) -> Result<Vec<Effect>, Refused> {
     // A fresh start makes another branch, and perhaps another pull request.
     issue.pr = None;
     Ok(vec![])
-}
-
-/// A forge answers late, and much may have changed since it was asked: a pull request that the user named stays, and a
-/// destroyed issue has none.
-fn record_pull_request(issue: &mut Issue, url: String, state: PrState, now: Timestamp) {
-    let origin = match &issue.pr {
-        Some(pr) if pr.url == url => pr.origin,
-        Some(pr) if pr.origin == PrOrigin::Set => return,
-        _ if issue.state == IssueState::Destroyed => return,
-        _ => PrOrigin::Detected,
-    };
-    issue.pr = Some(PrLink { url, origin, checked: Some((state, now)) });
 }
 
 fn task_mut(issue: &mut Issue, id: TaskId) -> Result<&mut Task, Refused> {

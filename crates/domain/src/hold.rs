@@ -2,8 +2,9 @@
 //!
 //! The scheduler, `kugetsu why`, the lists and the alarm for stalled work get their holds from [`holds`], so that they agree.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::model_limit::{Account, FIRST_WAIT, LONGEST_WAIT, ModelLimit, Probe};
 use crate::reason::Reason;
 use crate::reference::RepoRef;
 use crate::task::TaskKind;
@@ -25,6 +26,7 @@ pub struct Brakes {
     /// With the times since when.
     pub shortages: Vec<(Shortage, Timestamp)>,
     pub failed_starts: Vec<FailedStarts>,
+    pub model_limits: Vec<ModelLimit>,
 }
 
 /// A reason why certain tasks do not start.
@@ -46,6 +48,8 @@ pub enum HoldKind {
     Shortage(Shortage),
     /// The agent fails at its start.
     FailedStarts { failed: FailedStarts, probe: Probe },
+    /// The provider of the agent's model limits its use.
+    ModelLimit { limit: ModelLimit, probe: Probe },
 }
 
 /// Latest runs of an agent in a row that failed before they did anything.
@@ -62,20 +66,8 @@ pub struct FailedStarts {
     pub is_tried: bool,
 }
 
-/// How it is found out whether an agent works again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    Later,
-    /// One task may start.
-    Next,
-    Running,
-}
-
 /// Failed starts in a row after which further tasks of the agent wait.
 pub const FAILED_STARTS_MAX: u32 = 3;
-/// The first wait. Each further failed start doubles it.
-const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(1);
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 impl FailedStarts {
     /// When the next task may start.
@@ -104,6 +96,8 @@ pub struct Start<'a> {
     pub kind: TaskKind,
     pub repo: &'a RepoRef,
     pub agent: &'a str,
+    /// `None` leaves the choice to the agent's configuration.
+    pub model: Option<&'a str>,
 }
 
 /// Share of the last ten seconds in which processes waited for memory, in percent, above which there is too little.
@@ -164,6 +158,12 @@ pub fn holds(brakes: &Brakes, now: Timestamp) -> Vec<Hold> {
     };
     holds.extend(brakes.shortages.iter().map(short));
     holds.extend(brakes.failed_starts.iter().filter_map(|failed| failed.hold(now)));
+    let limited = |limit: &ModelLimit| {
+        let probe = limit.probe(now);
+        let until = (probe == Probe::Later).then_some(limit.until);
+        Hold { kind: HoldKind::ModelLimit { limit: limit.clone(), probe }, since: limit.since, until }
+    };
+    holds.extend(brakes.model_limits.iter().map(limited));
     holds.sort_by_key(|hold| !hold.is_global());
     holds
 }
@@ -180,6 +180,7 @@ impl Hold {
                 HoldKind::Paused { repo } => repo.as_ref().is_none_or(|repo| repo == start.repo),
                 HoldKind::QuietHours | HoldKind::Shortage(_) => true,
                 HoldKind::FailedStarts { failed, .. } => failed.agent == start.agent,
+                HoldKind::ModelLimit { limit, .. } => limit.account.may_be(&Account::of(start.agent, start.model)),
             }
     }
 
@@ -188,20 +189,26 @@ impl Hold {
         match &self.kind {
             HoldKind::Paused { repo } => repo.is_none(),
             HoldKind::QuietHours | HoldKind::Shortage(_) => true,
-            HoldKind::FailedStarts { .. } => false,
+            HoldKind::FailedStarts { .. } | HoldKind::ModelLimit { .. } => false,
         }
     }
 
     /// Whether one of the tasks that it concerns may start.
     pub fn lets_one_start(&self) -> bool {
-        matches!(&self.kind, HoldKind::FailedStarts { probe: Probe::Next, .. })
+        matches!(
+            &self.kind,
+            HoldKind::FailedStarts { probe: Probe::Next, .. } | HoldKind::ModelLimit { probe: Probe::Next, .. }
+        )
     }
 
     /// The only repository that it concerns.
     pub fn repo(&self) -> Option<&RepoRef> {
         match &self.kind {
             HoldKind::Paused { repo } => repo.as_ref(),
-            HoldKind::QuietHours | HoldKind::Shortage(_) | HoldKind::FailedStarts { .. } => None,
+            HoldKind::QuietHours
+            | HoldKind::Shortage(_)
+            | HoldKind::FailedStarts { .. }
+            | HoldKind::ModelLimit { .. } => None,
         }
     }
 
@@ -229,8 +236,17 @@ impl Hold {
                 let own = reason.hint.iter().map(|hint| format!("{hint}; then "));
                 let own = own.collect::<String>();
                 Reason::from(text).hint(format!(
-                    "{own}test it with `kugetsu agents try {agent}`, and try again at once with `kugetsu resume`"
+                    "{own}test it with `kugetsu agents try {agent}`, and try again at once with `kugetsu resume --agent {agent}`"
                 ))
+            }
+            HoldKind::ModelLimit { limit: ModelLimit { account, until, reason, probe: running, .. }, probe } => {
+                let next = match (probe, running) {
+                    (Probe::Later, _) => format!("until {}, then one task tries it first", time(*until)),
+                    (Probe::Running, Some(issue)) => format!("{issue} tries it now, and the others start once the model answers"),
+                    (Probe::Running | Probe::Next, _) => "one task tries it next".to_owned(),
+                };
+                Reason::from(format!("{account} is limited by its provider since {since}, {next}: {}", reason.text))
+                    .hint(format!("if there is more quota, try it at once with `kugetsu resume --agent {}`", account.agent))
             }
             HoldKind::Shortage(Shortage { resource, measured, limit }) => match resource {
                 Resource::Memory => Reason::from(format!(
@@ -255,6 +271,7 @@ impl Hold {
             HoldKind::Paused { .. } => "pause",
             HoldKind::QuietHours => "quiet_hours",
             HoldKind::FailedStarts { .. } => "agent",
+            HoldKind::ModelLimit { .. } => "model_limit",
             HoldKind::Shortage(Shortage { resource: Resource::Disk, .. }) => "disk",
             HoldKind::Shortage(_) => "memory",
         }
@@ -275,7 +292,8 @@ mod tests {
     }
 
     fn is_held(brakes: &Brakes, kind: TaskKind, project: &str) -> bool {
-        hold_of(&holds(brakes, Timestamp::UNIX_EPOCH), &Start { kind, repo: &repo(project), agent: "a" }).is_some()
+        hold_of(&holds(brakes, Timestamp::UNIX_EPOCH), &Start { kind, repo: &repo(project), agent: "a", model: None })
+            .is_some()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::ids::{IssueId, RunId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
-use crate::pull_request::PrLink;
+use crate::pull_request::{PrLink, PrOrigin, PrState};
 use crate::reference::IssueRef;
 use crate::run::Run;
 use crate::session::Session;
@@ -132,6 +132,18 @@ pub struct Issue {
 }
 
 impl Issue {
+    /// A forge answers late, and much may have changed since the request: a pull request that the user named stays, and a
+    /// destroyed issue has none.
+    pub(crate) fn record_pull_request(&mut self, url: String, state: PrState, now: Timestamp) {
+        let origin = match &self.pr {
+            Some(pr) if pr.url == url => pr.origin,
+            Some(pr) if pr.origin == PrOrigin::Set => return,
+            _ if self.state == IssueState::Destroyed => return,
+            _ => PrOrigin::Detected,
+        };
+        self.pr = Some(PrLink { url, origin, checked: Some((state, now)) });
+    }
+
     /// Returns an open issue without tasks.
     pub fn new(id: IssueId, reference: IssueRef, title: String, now: Timestamp) -> Self {
         Self {

@@ -13,6 +13,7 @@ pub mod hold;
 pub mod ids;
 pub mod issue;
 pub mod machine;
+pub mod model_limit;
 pub mod naming;
 pub mod pull_request;
 pub mod quiet_hours;

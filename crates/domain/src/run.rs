@@ -276,8 +276,16 @@ pub struct Run {
     pub agent: String,
     /// The agent's session, once it is open.
     pub session: Option<String>,
+    /// The provider of its model, as far as the model's name has one.
+    pub provider: Option<String>,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+    /// Whether the model has answered.
+    pub answered: bool,
+    /// Known usage so far.
+    pub used: Usage,
+    /// Until when the limit of the model's provider lasts that ended it.
+    pub limited_until: Option<Timestamp>,
     /// Set once the run has ended with a report.
     pub outcome: Option<Outcome>,
     /// Length of the transcript, in bytes, up to which its facts are stored.

@@ -19,12 +19,13 @@ pub struct Candidate {
     pub repo: RepoRef,
     /// The name of the agent profile.
     pub agent: String,
+    pub model: Option<String>,
 }
 
 impl Candidate {
     /// Its start, as far as holds depend on it.
     pub fn start(&self) -> Start<'_> {
-        Start { kind: self.kind, repo: &self.repo, agent: &self.agent }
+        Start { kind: self.kind, repo: &self.repo, agent: &self.agent, model: self.model.as_deref() }
     }
 }
 
@@ -116,6 +117,7 @@ mod tests {
             kind,
             repo,
             agent: "a".to_owned(),
+            model: None,
         }
     }
 

@@ -89,7 +89,7 @@ impl Machine for TaskState {
             from: Some(Self::Running),
             on: Trigger::Paused,
             to: Self::Queued,
-            description: "The model, or something else that it needs, is not available for a while; the task waits without a slot and continues in the same session afterwards, up to 48 times.",
+            description: "The model, or something else that it needs, is not available for a while; the task waits without a slot and continues in the same session afterwards. It waits for the model as often as necessary, and for anything else up to 48 times.",
         },
         Transition {
             from: Some(Self::Blocked),
@@ -202,7 +202,7 @@ pub const fn counted_attempts(attempt: u32, pauses: u32) -> u32 {
     attempt.saturating_sub(pauses)
 }
 
-/// Maximum number of pauses of a task. If no end is known, a pause is half an hour, so this is a day.
+/// Maximum number of pauses of a task that waits for something other than its model. If no end is known, such a pause is half an hour, so this is a day.
 pub const MAX_PAUSES: u32 = 48;
 /// Longest pause. A provider's limits are reset at least once a month.
 pub const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);

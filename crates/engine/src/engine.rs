@@ -99,8 +99,6 @@ struct Inner {
     /// A user requested that effects which failed are tried again.
     retries: Notify,
     headroom: Latest,
-    /// Failed starts up to this time do not count any more.
-    forgiven: StdMutex<Option<Timestamp>>,
     /// Held from reading the holds to claiming tasks.
     claims: Mutex<()>,
     /// Counts the changes of pauses.
@@ -145,7 +143,6 @@ impl Engine {
             looks: Looks::default(),
             retries: Notify::new(),
             headroom: Latest::default(),
-            forgiven: StdMutex::default(),
             claims: Mutex::new(()),
             holds: watch::Sender::new(0),
             notices: Notices::default(),
@@ -271,15 +268,6 @@ impl Engine {
 
     pub(crate) fn measure(&self) -> Arc<Measure> {
         Arc::clone(&self.0.parts.measure)
-    }
-
-    pub(crate) fn forgiven(&self) -> Option<Timestamp> {
-        *self.0.forgiven.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets agents that failed at their start start again, until they fail again.
-    pub(crate) fn forgive_failed_starts(&self) {
-        *self.0.forgiven.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.now());
     }
 
     pub(crate) fn headroom(&self) -> &Latest {

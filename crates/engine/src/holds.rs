@@ -1,10 +1,11 @@
 //! The holds of this moment: what keeps queued tasks from starting, from facts of the store, the settings and the machine.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::hold::{
     Brakes, FailedStarts, Headroom, Hold, Resource, Shortage, Start, hold_of, holds, shortages,
 };
+use kugetsu_domain::model_limit::{Account, ModelLimit};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::run::RunState;
@@ -25,8 +26,9 @@ pub async fn current(engine: &Engine) -> Result<Vec<Hold>, StoreError> {
     let quiet_hours = quiet_hours.and_then(|hours| hours.around(engine.now(), &TimeZone::system()));
     let shortages = current_shortages(engine).await;
     let failed_starts = failed_starts(engine).await?;
+    let model_limits = model_limits(engine).await?;
     let pauses = engine.store().pauses().await?;
-    Ok(holds(&Brakes { pauses, quiet_hours, shortages, failed_starts }, engine.now()))
+    Ok(holds(&Brakes { pauses, quiet_hours, shortages, failed_starts, model_limits }, engine.now()))
 }
 
 /// Measures, and returns what there is too little of, with the times since when.
@@ -75,8 +77,10 @@ enum Shows {
 /// Returns the agents whose latest runs failed at their start.
 async fn failed_starts(engine: &Engine) -> Result<Vec<FailedStarts>, StoreError> {
     let mut found = Vec::new();
+    let resumed_all = engine.store().resumed_at("").await?;
     for runs in engine.store().agent_runs(RUNS_MAX).await? {
-        let is_later = |run: &&EndedRun| engine.forgiven().is_none_or(|forgiven| run.ended_at > forgiven);
+        let resumed = engine.store().resumed_at(&runs.agent).await?.max(resumed_all);
+        let is_later = |run: &&EndedRun| resumed.is_none_or(|resumed| run.ended_at > resumed);
         let shown = runs.ended.iter().take_while(is_later).map(|run| (run, shows(engine, run)));
         let failed = shown.take_while(|(_, shows)| !matches!(shows, Shows::Works));
         let failed: Vec<&EndedRun> =
@@ -110,6 +114,23 @@ fn shows(engine: &Engine, run: &EndedRun) -> Shows {
     }
 }
 
+/// How long after its end a limit still makes tasks start one by one if none has tried the account.
+const LIMIT_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// Returns the limits of providers that accounts have met and that are not known to be over.
+pub(crate) async fn model_limits(engine: &Engine) -> Result<Vec<ModelLimit>, StoreError> {
+    let mut limits = engine.store().model_limits().await?;
+    let oldest = engine.now().saturating_sub(LIMIT_KEPT).unwrap_or(Timestamp::MIN);
+    limits.retain(|limit| limit.until > oldest || limit.probe.is_some());
+    Ok(limits)
+}
+
+/// Whether a task of this account may start, be it only one, as far as limits of providers are concerned.
+pub(crate) async fn may_try(engine: &Engine, account: &Account) -> Result<bool, StoreError> {
+    let now = engine.now();
+    Ok(!model_limits(engine).await?.iter().any(|limit| limit.account.may_be(account) && !limit.is_over(now)))
+}
+
 /// Returns the hold that keeps this task from starting.
 ///
 /// # Errors
@@ -125,7 +146,7 @@ pub(crate) async fn of(engine: &Engine, start: &Start<'_>) -> Result<Option<Hold
 pub(crate) async fn pause_of(engine: &Engine, repo: &RepoRef) -> Result<Option<Hold>, StoreError> {
     // Nothing else is read or measured: this is looked up for each issue of a watched repository.
     let brakes = Brakes { pauses: engine.store().pauses().await?, ..Brakes::default() };
-    let start = Start { kind: TaskKind::Start, repo, agent: "" };
+    let start = Start { kind: TaskKind::Start, repo, agent: "", model: None };
     Ok(hold_of(&holds(&brakes, engine.now()), &start).cloned())
 }
 

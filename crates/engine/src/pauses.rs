@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use kugetsu_agent::profile;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::hold::{Hold, HoldKind, Pause};
+use kugetsu_domain::model_limit::Probe;
 use kugetsu_domain::reference::RepoRef;
 
 use crate::engine::Engine;
@@ -51,7 +53,7 @@ pub async fn resume(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, P
     let is_agent = |hold: &Hold| matches!(hold.kind, HoldKind::FailedStarts { .. });
     let forgives = repo.is_none() && earlier.iter().any(is_agent);
     if forgives {
-        engine.forgive_failed_starts();
+        engine.store().resume_agent("", engine.now()).await.map_err(store_failed)?;
     }
     if before.is_some() {
         engine.store().remove_pause(repo.clone()).await.map_err(store_failed)?;
@@ -62,6 +64,34 @@ pub async fn resume(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, P
     }
     let holds = holds::current(engine).await.map_err(store_failed)?;
     Ok(Changed { has_changed: before.is_some() || forgives, pause: before, holds })
+}
+
+/// Lets one task of an agent start at once although the provider limits its use, or although it fails at its start. Further tasks follow
+/// once that one shows that the agent works.
+///
+/// # Errors
+/// There is no such agent, or the database failed.
+pub async fn resume_agent(engine: &Engine, agent: &str) -> Result<Changed, Problem> {
+    let earlier = holds::current(engine).await.map_err(store_failed)?;
+    let waits = |hold: &Hold| match &hold.kind {
+        HoldKind::FailedStarts { failed, probe } => failed.agent == agent && *probe == Probe::Later,
+        HoldKind::ModelLimit { limit, probe } => limit.account.agent == agent && *probe == Probe::Later,
+        _ => false,
+    };
+    let has_changed = earlier.iter().any(waits);
+    // An agent that was removed from the settings may still have tasks.
+    if !has_changed && let Err(unknown) = profile(agent, &engine.settings().profiles) {
+        return Err(
+            Problem::new(ProblemKind::NotFound, unknown.to_string()).hint("list the agents with `kugetsu agents`")
+        );
+    }
+    if has_changed {
+        engine.store().resume_agent(agent, engine.now()).await.map_err(store_failed)?;
+        tracing::info!(agent, "resumed");
+        engine.holds_changed();
+    }
+    let holds = holds::current(engine).await.map_err(store_failed)?;
+    Ok(Changed { pause: None, has_changed, holds })
 }
 
 async fn find(engine: &Engine, repo: Option<&RepoRef>) -> Result<Option<Pause>, Problem> {

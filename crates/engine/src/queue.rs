@@ -12,6 +12,7 @@ use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
 use crate::home::reserve;
+use crate::pauses;
 use crate::problems::{internal, not_stored, store_failed};
 use crate::queries::tasks;
 
@@ -86,6 +87,8 @@ pub async fn retry(engine: &Engine, task: TaskId) -> Result<Changed, Problem> {
     if let Some(until) = view.task.not_before {
         let event = Event::PauseEnded { task: view.task.id, until };
         engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
+        // Otherwise it would wait for the end of the limit in the queue.
+        pauses::resume_agent(engine, &view.task.agent).await?;
         return Ok(Changed { view: reload(engine, view.task.id).await?, notes: vec![] });
     }
     match view.task.state {

@@ -30,8 +30,12 @@ pub(crate) enum End {
     Failed(Reason),
     /// Something killed the agent. The task is tried again, as after the loss of a runner.
     Killed(Reason),
-    /// The model is not available until then.
-    Paused { until: Timestamp, reason: Reason },
+    /// The provider limits the use of the model.
+    Paused {
+        /// `None` if it named no time.
+        until: Option<Timestamp>,
+        reason: Reason,
+    },
     /// Only a person can make it work.
     Blocked(Reason),
     Expired {
@@ -53,7 +57,7 @@ pub(crate) enum End {
 impl End {
     pub(crate) fn paused_until(&self) -> Option<Timestamp> {
         match self {
-            Self::Paused { until, .. } => Some(*until),
+            Self::Paused { until, .. } => *until,
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::model_limit::ModelLimit;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
@@ -118,6 +119,15 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// See [`Store::agent_runs`](crate::store::Store::agent_runs).
     fn agent_runs(&self, limit: u32) -> Reply<'_, Vec<AgentRuns>>;
+
+    /// See [`Store::model_limits`](crate::store::Store::model_limits).
+    fn model_limits(&self) -> Reply<'_, Vec<ModelLimit>>;
+
+    /// See [`Store::resumed_at`](crate::store::Store::resumed_at).
+    fn resumed_at(&self, agent: String) -> Reply<'_, Option<Timestamp>>;
+
+    /// See [`Store::resume_agent`](crate::store::Store::resume_agent).
+    fn resume_agent(&self, agent: String, at: Timestamp) -> Reply<'_, ()>;
 
     /// See [`Store::pauses`](crate::store::Store::pauses).
     fn pauses(&self) -> Reply<'_, Vec<Pause>>;

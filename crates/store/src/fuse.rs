@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::model_limit::ModelLimit;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use tokio::sync::{broadcast, watch};
@@ -254,6 +255,18 @@ impl Driver for Fused {
 
     fn agent_runs(&self, limit: u32) -> Reply<'_, Vec<AgentRuns>> {
         self.read(move |driver| driver.agent_runs(limit))
+    }
+
+    fn model_limits(&self) -> Reply<'_, Vec<ModelLimit>> {
+        self.read(|driver| driver.model_limits())
+    }
+
+    fn resumed_at(&self, agent: String) -> Reply<'_, Option<Timestamp>> {
+        self.read(move |driver| driver.resumed_at(agent))
+    }
+
+    fn resume_agent(&self, agent: String, at: Timestamp) -> Reply<'_, ()> {
+        self.write(move |driver| driver.resume_agent(agent, at))
     }
 
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {

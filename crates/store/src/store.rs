@@ -8,6 +8,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease};
+use kugetsu_domain::model_limit::ModelLimit;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
@@ -256,6 +257,21 @@ impl Store {
     /// Returns the latest runs, at most `limit` ended ones, of each agent.
     pub async fn agent_runs(&self, limit: u32) -> Result<Vec<AgentRuns>, StoreError> {
         self.driver.agent_runs(limit).await
+    }
+
+    /// Returns the limits of providers after which the model has answered no run.
+    pub async fn model_limits(&self) -> Result<Vec<ModelLimit>, StoreError> {
+        self.driver.model_limits().await
+    }
+
+    /// Returns when a person last ended the waits of an agent; of all agents if the name is empty.
+    pub async fn resumed_at(&self, agent: &str) -> Result<Option<Timestamp>, StoreError> {
+        self.driver.resumed_at(agent.to_owned()).await
+    }
+
+    /// Stores that a person ends the waits of an agent; of all agents if the name is empty.
+    pub async fn resume_agent(&self, agent: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.driver.resume_agent(agent.to_owned(), at).await
     }
 
     /// Returns what `kugetsu pause` holds back.

@@ -24,6 +24,14 @@ pub(crate) async fn pause(app: AppState, request: PauseRequest) -> Result<PauseO
 }
 
 pub(crate) async fn resume(app: AppState, request: PauseRequest) -> Result<PauseObject, ApiError> {
+    if let Some(agent) = request.agent {
+        return detached(async move {
+            let changed = pauses::resume_agent(&app.engine, &agent).await?;
+            let object = pause_object(&app.engine, None, changed, false).await?;
+            Ok::<_, ApiError>(PauseObject { agent: Some(agent), ..object })
+        })
+        .await;
+    }
     let repo = repo(&app, &request).await?;
     detached(async move {
         let changed = pauses::resume(&app.engine, repo.clone()).await?;
@@ -50,6 +58,7 @@ pub(crate) async fn pause_object(
     let queue = engine.store().queue(0).await?;
     Ok(PauseObject {
         repo: repo.map(|repo| repo.to_string()),
+        agent: None,
         paused,
         changed: changed.has_changed,
         since: changed.pause.map(|pause| rfc3339(pause.since)),

@@ -13,6 +13,7 @@ use super::inbox::{self, EVENTS_MAX, Inbox, MESSAGE_MAX, UNREAD_LIMIT};
 use super::state::SharedState;
 use crate::error::{AgentError, DO_THE_TASK};
 use crate::event::AgentEvent;
+use crate::live_record::read_live_failure;
 use crate::model_failure::{is_login_refused, is_of_provider, readable_error, recovery};
 use crate::profile::Profile;
 use crate::question::{Policy, Questions};
@@ -219,13 +220,15 @@ impl Connection {
         self.state.lock().run()
     }
 
-    /// Returns the latest failure of the model in a turn that has not ended: the agent may wait to send its request again.
-    pub async fn model_failure(&self) -> Option<AgentError> {
-        let message = self.model_failure_message().await?;
+    /// Returns the latest failure of the model in a turn that has not ended: the agent may wait to send its request again. `ports` are
+    /// those on which it listens, and `printed` is what it printed last on standard error, where only a limit counts.
+    pub async fn model_failure(&self, ports: &[u16], printed: Option<String>) -> Option<AgentError> {
+        let message = self.model_failure_message(ports, printed).await?;
         Some(self.model_failed(readable_error(&message), None))
     }
 
-    async fn model_failure_message(&self) -> Option<String> {
+    async fn model_failure_message(&self, ports: &[u16], printed: Option<String>) -> Option<String> {
+        let printed = printed.filter(|printed| recovery(printed, None).is_limit());
         let (failure, session) = {
             let state = self.state.lock();
             // It waits for a tool, not for the model.
@@ -238,8 +241,14 @@ impl Connection {
             return failure;
         }
         let session = SessionId::new(&session?).ok()?;
-        let directory = self.options.session_directory.clone()?;
-        KeptSession::new(self.profile.session_file()?, directory, session).read().await.ok()?.retried
+        let recorded = match (self.profile.session_file(), self.options.session_directory.clone()) {
+            _ if self.profile.serves_records() => read_live_failure(ports, &session).await,
+            (Some(file), Some(directory)) => {
+                KeptSession::new(file, directory, session).read().await.ok().and_then(|record| record.retried)
+            }
+            _ => None,
+        };
+        recorded.or(printed)
     }
 
     /// Asks the agent to end its turn, and answers every open question as cancelled. The turn then ends with

@@ -99,7 +99,7 @@ async fn finish(store: &Store, issue: IssueId, task: TaskId) {
         base_sha: Some("0".repeat(40)),
     };
     apply(Event::WorktreeReady { lease, worktree }).await;
-    apply(Event::SessionOpened { lease, session: format!("ses_{task}") }).await;
+    apply(Event::SessionOpened { lease, session: format!("ses_{task}"), model: None }).await;
     let outcome = Outcome {
         verdict: Verdict::Done,
         reason: "the agent ended its turn; no commits".into(),

@@ -8,7 +8,7 @@ use kugetsu_api::pause::{HoldObject, PauseObject, PauseRequest};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{connect, format, paths};
+use crate::{completions, connect, format, paths};
 
 /// Start no agent for a while, in one repository or at all.
 ///
@@ -27,16 +27,24 @@ pub(crate) struct Pause {
 
 /// Start agents again after a pause.
 ///
-/// A repository that was paused by its name stays paused until it is resumed by its name. A paused watch is resumed with `kugetsu
-/// watch resume`.
+/// Without a repository, ends the pause of everything, and the wait of agents that failed at their start. A repository that was paused
+/// by its name stays paused until it is resumed by its name, and a paused watch until `kugetsu watch resume`. Quiet hours, too little
+/// memory or disk space, and limits of model providers are no pauses.
+///
+/// With `--agent`, one task of the agent starts at once although its provider limits the use of its models, or although the agent
+/// fails at its start. The others start as soon as that one shows that the agent works.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu resume
-  kugetsu resume acme/api")]
+  kugetsu resume acme/api
+  kugetsu resume --agent claude")]
 pub(crate) struct Resume {
     #[command(flatten)]
     scope: Scope,
+    /// Try an agent that waits for its provider, or that fails at its start.
+    #[arg(long, value_name = "NAME", conflicts_with = "repo", add = completions::agents())]
+    agent: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -50,7 +58,7 @@ struct Scope {
 
 impl Scope {
     fn request(&self) -> Result<PauseRequest, Failure> {
-        Ok(PauseRequest { repo: self.repo.clone(), cwd: paths::cwd()? })
+        Ok(PauseRequest { repo: self.repo.clone(), agent: None, cwd: paths::cwd()? })
     }
 }
 
@@ -77,10 +85,19 @@ pub(crate) async fn pause(home: &Home, Pause { scope }: Pause) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
-pub(crate) async fn resume(home: &Home, Resume { scope }: Resume) -> Result<Exit, Failure> {
-    let resumed = connect::call(home, &endpoints::RESUME, &scope.request()?).await?;
+pub(crate) async fn resume(home: &Home, Resume { scope, agent }: Resume) -> Result<Exit, Failure> {
+    let request = PauseRequest { agent, ..scope.request()? };
+    let resumed = connect::call(home, &endpoints::RESUME, &request).await?;
     if scope.json {
         ui::json(&resumed)?;
+        return Ok(Exit::Done);
+    }
+    if let Some(agent) = &resumed.agent {
+        ui::line(match resumed.changed {
+            true => format!("resumed {agent}: one task tries it ({} queued)", resumed.queued),
+            false => format!("no task waits for {agent}"),
+        });
+        print_holds(&resumed.holds);
         return Ok(Exit::Done);
     }
     ui::line(match (resumed.changed, &resumed.repo) {

@@ -52,7 +52,9 @@ pub(crate) async fn check(home: &Home) -> (Option<u32>, Check) {
         Check::warning(DAEMON, "", message, repair)
     } else if let Some(hold) = status.holds.first() {
         let repair = hold.hint.clone().unwrap_or_else(|| "see the holds: kugetsu status".to_owned());
-        Check::warning(DAEMON, "", format!("{message}; no agent starts: {}", hold.reason), repair)
+        let is_partial = hold.repo.is_some() || matches!(hold.kind.as_str(), "agent" | "model_limit");
+        let effect = if is_partial { "some tasks wait" } else { "no agent starts" };
+        Check::warning(DAEMON, "", format!("{message}; {effect}: {}", hold.reason), repair)
     } else {
         Check::ok(DAEMON, "", format!("{message}; {} running, {} queued", status.running, status.queued))
     };

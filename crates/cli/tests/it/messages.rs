@@ -394,6 +394,8 @@ fn issue_states(recorder: &mut Recorder<'_>) {
         &["resume"],
         &["resume", "local/demo"],
         &["resume", "local/demo"],
+        &["resume", "--agent", "claude"],
+        &["resume", "--agent", "nothing"],
         &["stop"],
         &["stop", "local/demo#5", "local/demo#9"],
     ] {

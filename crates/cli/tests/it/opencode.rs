@@ -191,6 +191,31 @@ fn needs_opencode_hanging_model_ends_at_the_silence_limit() {
     assert_eq!(world.json(["rescue", "list", "--json"]).as_array().unwrap().len(), 1);
 }
 
+/// opencode waits in silence for as long as the provider asks it to.
+#[test]
+fn needs_opencode_limit_of_the_provider_pauses_the_task() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let limit: Script =
+        serde_json::from_str(r#"[{"status": {"code": 429, "times": 99, "retry_after": 7200}}]"#).unwrap();
+    let reference = world.queue(&repository, &message(limit.steps));
+    eventually_within(TIMEOUT, "the limit", || (!model.turn_requests().is_empty()).then_some(()));
+    world.run(["config", "set", "run.silence", "5s"]);
+    let run = eventually_within(TIMEOUT, "the pause", || {
+        let run = world.latest(&reference);
+        if run["not_before"].is_string() { Ok(run) } else { Err(run) }
+    });
+    assert_eq!(run["state"], "queued", "{run}");
+    let until: jiff::Timestamp = run["not_before"].as_str().unwrap().parse().unwrap();
+    let minutes = until.duration_since(jiff::Timestamp::now()).as_mins();
+    assert!((100..=120).contains(&minutes), "{run}");
+    let held = world.queue(&repository, &message([Step::Say("held".to_owned())]));
+    let why = world.run(["why", &held]);
+    assert!(why.contains("is limited by its provider") && why.contains("kugetsu resume --agent opencode"), "{why}");
+    assert_eq!(world.processes("opencode"), Vec::<i32>::new());
+}
+
 #[test]
 fn needs_opencode_refused_permission_blocks_the_task() {
     let model = ModelServer::start(Script::say("hello"));

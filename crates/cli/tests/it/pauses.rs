@@ -57,15 +57,28 @@ fn paused_task_is_shown_and_continues_after_a_restart() {
     let logs = world.run(["logs", &issue]);
     assert!(logs.contains(&format!("paused until {year}-")), "{logs}");
 
-    // Another one gets the slot.
-    let (other, code) = world.start(&repository, &script(&["write b.txt b", "commit b"]));
-    assert_eq!((other["state"].as_str(), code), (Some("done"), 0), "{other}");
+    // Others of the account wait as well.
+    let queued = world.try_in(repository.path(), ["start", ".", &script(&["write b.txt b", "commit b"])]);
+    let limited = "is limited by its provider since ";
+    assert!(queued.status.success() && shown(&queued).contains(limited), "{}", shown(&queued));
+    let other = "local/demo#2";
+    for command in [["status"].as_slice(), &["queue", "list"], &["doctor"], &["why", other]] {
+        let text = shown(&world.attempt(command));
+        assert!(text.contains(limited) && text.contains(&format!(", until {year}-")), "{command:?}: {text}");
+        assert!(text.contains("kugetsu resume --agent "), "{command:?}: {text}");
+    }
 
     world.run(["daemon", "stop"]);
+    let database = world.home.kugetsu().join("state/kugetsu.db");
     tamper(
-        &world.home.kugetsu().join("state/kugetsu.db"),
+        &database,
         "UPDATE tasks SET not_before = (CAST(strftime('%s', 'now') AS INTEGER) + 3) * 1000 WHERE not_before IS NOT NULL",
     );
+    tamper(
+        &database,
+        "UPDATE runs SET limited_until = (CAST(strftime('%s', 'now') AS INTEGER) + 3) * 1000 WHERE limited_until IS NOT NULL",
+    );
+    world.await_state(other, "done");
     let run = world.await_state(&issue, "done");
     assert_eq!((&run["pushed"], &run["not_before"]), (&true.into(), &Value::Null), "{run}");
     assert_same_session(&world, &issue);
@@ -105,6 +118,8 @@ fn paused_task_can_be_canceled_and_is_not_continued() {
     let tasks = world.json(["queue", "list", "--json"]);
     let paused = tasks.as_array().unwrap().iter().find(|task| task["not_before"].is_string()).unwrap();
     world.run(["queue", "cancel", paused["task"].as_str().unwrap()]);
+    let text = world.run(["resume", "--agent", &world.latest(&issue)["agent"].as_str().unwrap()]);
+    assert!(text.contains(": one task tries it (1 queued)"), "{text}");
     // The message behind it begins.
     let run = world.await_state(&issue, "done");
     assert_eq!((&run["pushed"], &run["commits"]), (&true.into(), &1.into()), "{run}");
@@ -138,8 +153,23 @@ fn limit_without_a_time_pauses_after_the_retries() {
     let issue = world.queue(&repository, &script(&["error status 429 Too Many Requests"]));
     let run = await_pause(&world, &issue);
     let until: jiff::Timestamp = run["not_before"].as_str().unwrap().parse().unwrap();
-    let minutes = until.duration_since(jiff::Timestamp::now()).as_mins();
-    assert!((28..=30).contains(&minutes), "{run}");
+    let seconds = until.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((1..=60).contains(&seconds), "{run}");
     let notices = world.records(&issue, "notice");
     assert!(notices.iter().any(|notice| notice["text"].as_str().unwrap().contains("retry 1 of 1")), "{notices:?}");
+}
+
+#[test]
+fn agent_that_waits_in_silence_for_a_limit_it_printed_is_paused() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.run(["config", "set", "run.silence", "2s"]);
+    let steps = ["write a.txt a", "stderr Attempt 1 failed with status 429. Please retry in 7200s.", "freeze"];
+    let issue = world.queue(&repository, &script(&steps));
+    let run = await_pause(&world, &issue);
+    let until: jiff::Timestamp = run["not_before"].as_str().unwrap().parse().unwrap();
+    let minutes = until.duration_since(jiff::Timestamp::now()).as_mins();
+    assert!((110..=120).contains(&minutes), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("status 429"), "{run}");
+    assert!(world.worktree(&issue).join("a.txt").exists());
 }

@@ -17,6 +17,7 @@ fn queue() -> impl Strategy<Value = Vec<Candidate>> {
             kind: if start { TaskKind::Start } else { TaskKind::Continue },
             repo: IssueRef::coordinator().repo,
             agent: "a".to_owned(),
+            model: None,
         };
         queue.into_iter().enumerate().map(candidate).collect()
     })

@@ -32,7 +32,8 @@ fn task_runs_to_its_end() {
     let (issue, effects) = world.step(Event::WorktreeReady { lease, worktree: worktree() }).unwrap();
     assert_eq!((issue.worktree, effects), (Some(worktree()), vec![]));
 
-    let (issue, effects) = world.step(Event::SessionOpened { lease, session: "ses_1".to_owned() }).unwrap();
+    let (issue, effects) =
+        world.step(Event::SessionOpened { lease, session: "ses_1".to_owned(), model: None }).unwrap();
     assert_eq!(effects, []);
     assert_eq!(
         issue.session.as_ref().map(|session| (session.id.as_str(), session.state)),
@@ -107,7 +108,7 @@ fn report_with_another_lease_is_stale() {
         let before = world.issue.clone();
         for event in [
             Event::WorktreeReady { lease, worktree: worktree() },
-            Event::SessionOpened { lease, session: "ses_2".to_owned() },
+            Event::SessionOpened { lease, session: "ses_2".to_owned(), model: None },
             Event::SessionLost { lease },
             Event::RunEnded { lease, outcome: outcome(Verdict::Done) },
             Event::RunnerLost { lease, loss: Loss::Disappeared, reason: String::new() },
@@ -200,12 +201,16 @@ fn pauses_are_bounded_and_are_no_losses() {
     let (issue, _) = world.step(lost(lease, Loss::Disappeared)).unwrap();
     assert_eq!(issue.tasks[0].state, TaskState::Queued, "it is the first loss");
     let lease = world.work(task);
+    let (issue, effects) = world.step(paused(lease, ages)).unwrap();
+    assert!(matches!(effects[..], [Effect::EndPause { .. }]), "the limit of a model's provider ends: {effects:?}");
+    assert_eq!(issue.run.unwrap().limited_until, issue.tasks[0].not_before);
+    let lease = world.claim(task);
     let (_, effects) = world.step(paused(lease, ages)).unwrap();
     assert_eq!(effects, [Effect::Report { task, version: 0 }]);
     let ended = world.ended[0].clone();
     assert_eq!((ended.state, ended.not_before), (TaskState::Failed, None));
     let reason = ended.reason.as_ref().unwrap().to_string();
-    assert!(reason.contains("48 pauses") && reason.contains("it is paused"), "{reason}");
+    assert!(reason.contains("49 pauses") && reason.contains("it is paused"), "{reason}");
     let (issue, _) = world.step(Event::TaskRetried { task: ended }).unwrap();
     assert_eq!((issue.tasks[0].pauses, issue.tasks[0].attempt), (0, 0));
 }
@@ -293,7 +298,7 @@ fn session_keeps_what_its_runs_have_used() {
     let mut used_after = |usage, session: &str| {
         let task = world.queue();
         let lease = world.claim(task);
-        world.step(Event::SessionOpened { lease, session: session.to_owned() }).unwrap();
+        world.step(Event::SessionOpened { lease, session: session.to_owned(), model: None }).unwrap();
         let outcome = Outcome { usage, ..outcome(Verdict::Done) };
         world.step(Event::RunEnded { lease, outcome }).unwrap().0.session.unwrap().used
     };
@@ -319,7 +324,7 @@ fn lost_session_is_replaced() {
     let lease = world.claim(task);
     world.step(Event::SessionLost { lease }).unwrap();
     assert_eq!(world.issue.session.as_ref().map(|session| session.state), Some(SessionState::Lost));
-    world.step(Event::SessionOpened { lease, session: "ses_2".to_owned() }).unwrap();
+    world.step(Event::SessionOpened { lease, session: "ses_2".to_owned(), model: None }).unwrap();
     let session = world.issue.session.clone().unwrap();
     assert_eq!((session.id.as_str(), session.state), ("ses_2", SessionState::Open));
 }

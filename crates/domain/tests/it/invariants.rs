@@ -87,9 +87,11 @@ impl Story {
                 Event::TaskClaimed { task, run: RunId::new(self.world.id()) }
             }
             Act::Worktree(number) => Event::WorktreeReady { lease: lease(number)?, worktree: worktree() },
-            Act::Session(number) => {
-                Event::SessionOpened { lease: lease(number)?, session: format!("ses_{}", self.leases.len()) }
-            }
+            Act::Session(number) => Event::SessionOpened {
+                lease: lease(number)?,
+                session: format!("ses_{}", self.leases.len()),
+                model: None,
+            },
             Act::SessionLost(number) => Event::SessionLost { lease: lease(number)? },
             Act::End(number, verdict) => Event::RunEnded { lease: lease(number)?, outcome: outcome(*verdict) },
             Act::Pause(number) => Event::RunPaused {

@@ -57,7 +57,7 @@ impl World {
     pub(crate) fn work(&mut self, task: TaskId) -> Lease {
         let lease = self.claim(task);
         self.step(Event::WorktreeReady { lease, worktree: worktree() }).unwrap();
-        self.step(Event::SessionOpened { lease, session: "ses_1".to_owned() }).unwrap();
+        self.step(Event::SessionOpened { lease, session: "ses_1".to_owned(), model: None }).unwrap();
         lease
     }
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
-use kugetsu_domain::hold::Start;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
@@ -35,7 +34,7 @@ use crate::intake::models::{self, Project};
 use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
 use crate::pull_requests::of_pull_request;
 use crate::queries::agent_comments::open_question;
-use crate::queries::tasks::ended_without_success;
+use crate::queries::tasks::{ended_without_success, start_of};
 use crate::resolve;
 use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 
@@ -170,7 +169,7 @@ pub async fn queue(engine: &Engine, checked: Checked) -> Result<Queued, Problem>
         refuse_when_full(engine).await?;
     }
     let repo = enqueue.repo.clone();
-    let start = Start { kind: enqueue.task.kind, repo: &repo.name, agent: &enqueue.task.agent };
+    let start = start_of(&enqueue.task, &repo.name);
     if let Some(hold) = holds::of(engine, &start).await.map_err(store_failed)? {
         let why = holds::describe(&hold);
         if no_queue {

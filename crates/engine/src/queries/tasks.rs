@@ -8,7 +8,7 @@ use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reason::Reason;
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_forge::references::reference::Reference;
@@ -110,8 +110,7 @@ pub fn has_unpushed_commits(view: &RunView) -> bool {
 pub async fn with_current_reason(engine: &Engine, mut view: RunView, holds: &[Hold]) -> Result<RunView, StoreError> {
     if view.task.state == TaskState::Queued
         && view.task.not_before.is_none()
-        && let Some(hold) =
-            hold_of(holds, &Start { kind: view.task.kind, repo: &view.reference.repo, agent: &view.task.agent })
+        && let Some(hold) = hold_of(holds, &start_of(&view.task, &view.reference.repo))
     {
         view.task.reason = Some(holds::describe(hold));
         return Ok(view);
@@ -124,6 +123,11 @@ pub async fn with_current_reason(engine: &Engine, mut view: RunView, holds: &[Ho
         view.task.reason = Some(Reason::from(reason).hint(format!("see why with `kugetsu why {}`", other.reference)));
     }
     Ok(view)
+}
+
+/// The start of a task, as far as holds depend on it.
+pub(crate) fn start_of<'a>(task: &'a Task, repo: &'a RepoRef) -> Start<'a> {
+    Start { kind: task.kind, repo, agent: &task.agent, model: task.model.as_deref() }
 }
 
 pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Problem> {

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::effect::EffectKind;
-use kugetsu_domain::hold::Start;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
@@ -155,7 +154,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
         return Ok(());
     }
-    let start = Start { kind: task.kind, repo: &issue.reference.repo, agent: &task.agent };
+    let start = tasks::start_of(task, &issue.reference.repo);
     if let Some(hold) = holds::of(engine, &start).await.map_err(store_failed)? {
         let reason = holds::describe(&hold);
         why.because.push(reason.text);

@@ -10,6 +10,7 @@ use kugetsu_api::run_spec::RunnerControl;
 use kugetsu_domain::flow::{Event, Loss, Refused};
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Lease, Worktree};
+use kugetsu_domain::model_limit::{Account, wait};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
@@ -36,7 +37,11 @@ pub async fn take_report(
     let Some(lease) = lease_of(engine, run).await? else { return Ok(over) };
     for ReportedFact { end, fact } in facts {
         let Some(event) = event(lease, fact) else { continue };
+        let event = with_end_of_limit(engine, event).await?;
+        let is_progress = matches!(event, Event::Progressed { .. });
         match engine.store().apply_report(lease, event, end, engine.now()).await {
+            // Paused tasks of the account need not wait any longer.
+            Ok(_) if is_progress => engine.holds_changed(),
             Ok(_) => {}
             Err(StoreError::Refused(Refused::Stale { .. })) => return Ok(over),
             Err(StoreError::Refused(why)) => tracing::warn!(%run, %why, "skipped a fact of a run: it does not fit"),
@@ -49,6 +54,22 @@ pub async fn take_report(
     }
     engine.runners().transcript_grew(run, length);
     Ok(Acknowledged { offset: length, over: false })
+}
+
+/// Adds to a pause until when it lasts, if the provider did not name a time: each one in a row lasts longer.
+async fn with_end_of_limit(engine: &Engine, event: Event) -> Result<Event, StoreError> {
+    let (lease, outcome) = match event {
+        Event::RunEnded { lease, outcome } if outcome.verdict == Verdict::Paused => (lease, outcome),
+        event => return Ok(event),
+    };
+    let issue = engine.store().issue_by_id(lease.issue).await?;
+    let Some(run) = issue.live_run() else { return Ok(Event::RunEnded { lease, outcome }) };
+    let account = Account { agent: run.agent.clone(), provider: run.provider.clone() };
+    let limits = engine.store().model_limits().await?;
+    // A run that the model answered ends a row.
+    let before = limits.iter().find(|limit| limit.account == account && !run.answered);
+    let until = engine.now().saturating_add(wait(before, run.started_at)).unwrap_or(Timestamp::MAX);
+    Ok(Event::RunPaused { lease, outcome, until })
 }
 
 /// Ends a run whose report the database refuses for good: otherwise the runner would report the same for ever, and the run
@@ -135,7 +156,8 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
         Body::Worktree { directory, branch, base_branch, base_sha } => {
             Some(Event::WorktreeReady { lease, worktree: Worktree { directory, branch, base_branch, base_sha } })
         }
-        Body::Session { session, .. } => Some(Event::SessionOpened { lease, session }),
+        Body::Session { session, model, .. } => Some(Event::SessionOpened { lease, session, model }),
+        Body::Progress { usage } => Some(Event::Progressed { lease, used: domain_usage(usage) }),
         Body::SessionLost { .. } => Some(Event::SessionLost { lease }),
         Body::Comment { number, question, text: _ } => {
             Some(Event::AgentCommented { lease, number, is_question: question })

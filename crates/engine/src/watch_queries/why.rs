@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::watch::{ConditionObject, FeedbackObject, FollowObject};
 use kugetsu_api::why::WhyObject;
@@ -21,10 +20,8 @@ use kugetsu_forge::error::ForgeError;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::effect::EffectView;
 use kugetsu_store::error::StoreError;
-use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 
 use super::polls::{objects, with_forge_hint, with_hint};
-use crate::clock::local_time;
 use crate::engine::Engine;
 use crate::forges::known;
 use crate::holds;
@@ -40,8 +37,6 @@ use crate::watches::Watch;
 
 /// How long the server may take to show the issue, or all of its pull request.
 const READ_LIMIT: Duration = Duration::from_secs(15);
-/// Paused tasks that are looked at for the reason of their pause.
-const PAUSED_MAX: u32 = 100;
 
 /// Returns why an issue's latest task is in its state, or why its watch has not started it.
 ///
@@ -321,7 +316,7 @@ async fn global(
         because.push(format!("{in_use} of {max} slots in use, so its task would wait in the queue"));
     }
     let agent = watch.agent.as_ref().unwrap_or(&settings.default_agent);
-    let start = Start { kind: TaskKind::Start, repo: &watch.repo, agent };
+    let start = Start { kind: TaskKind::Start, repo: &watch.repo, agent, model: watch.model.as_deref() };
     let holds = holds::current(engine).await.map_err(store_failed)?;
     // A pause is a condition.
     let others = holds.iter().filter(|hold| hold.concerns(&start) && !matches!(hold.kind, HoldKind::Paused { .. }));
@@ -329,22 +324,7 @@ async fn global(
         because.push(format!("{}, so its task would wait in the queue", reason.text));
         next.extend(reason.hint);
     }
-    if let Some((until, reason)) = pause(engine, agent, watch.model.as_deref()).await? {
-        because.push(format!("another task of {agent} is paused until {}: {reason}", local_time(until)));
-    }
     Ok(())
-}
-
-/// The latest pause of a queued task that has the same agent and model.
-async fn pause(engine: &Engine, agent: &str, model: Option<&str>) -> Result<Option<(Timestamp, String)>, Problem> {
-    let filter = ViewFilter::Issues { shown_as: vec![ShownAs::Task(TaskState::Queued)], repo: None };
-    let queued = engine.store().views(ViewQuery::new(filter).limit(PAUSED_MAX));
-    let paused = queued.await.map_err(store_failed)?.views.into_iter().filter_map(|view| {
-        let is_same = view.task.agent == agent && view.task.model.as_deref() == model;
-        let until = view.task.not_before.filter(|_| is_same)?;
-        Some((until, view.task.reason.map(|reason| reason.text).unwrap_or_default()))
-    });
-    Ok(paused.max_by_key(|(until, _)| *until))
 }
 
 async fn followed(

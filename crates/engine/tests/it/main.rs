@@ -11,6 +11,7 @@ mod gc;
 mod holds;
 mod loop_page;
 mod many_runs;
+mod model_limits;
 mod models;
 mod pull_requests;
 mod references;

@@ -207,7 +207,7 @@ struct Runner {
 }
 
 impl Runner {
-    /// The message is the script: `done`, `push`, `fail`, `broken` (fails before the session is open), `pause` (only once), `vanish` (ends without a report), `vanish-early` (before the agent),
+    /// The message is the script: `done`, `push`, `fail`, `broken` (fails before the session is open), `pause` (only once), `limit` (a limit of the model without a time), `answer` (the model answers, then it waits for a cancel), `vanish` (ends without a report), `vanish-early` (before the agent),
     /// `vanish-unreadable` (and no one can see whether the agent began), `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
         let has_script = self.machine.0.agent.lock().unwrap().is_none();
@@ -247,7 +247,11 @@ impl Runner {
         }
         self.report().await;
         let state = match command {
-            "wait" => {
+            "wait" | "answer" => {
+                if command == "answer" {
+                    self.write(Body::Progress { usage: Usage::default() });
+                    self.report().await;
+                }
                 self.wait_for_cancel().await;
                 "canceled"
             }
@@ -258,6 +262,7 @@ impl Runner {
             }
             "fail" | "broken" => "failed",
             "pause" if self.spec.pauses == 0 => "paused",
+            "limit" => "paused",
             _ => "done",
         };
         let speaker = self.machine.0.speaker.lock().unwrap().clone();
@@ -304,7 +309,7 @@ impl Runner {
             state: state.to_owned(),
             reason,
             hint: Some(format!("hint of {command}")),
-            paused_until: (state == "paused").then_some(PAUSED_UNTIL.as_millisecond()),
+            paused_until: (state == "paused" && command == "pause").then_some(PAUSED_UNTIL.as_millisecond()),
             head_sha: pushed,
             commits: u64::from(is_pushed),
             pushed: is_pushed,

@@ -31,9 +31,9 @@ async fn paused_task_gives_up_its_slot_and_can_be_continued_or_canceled() {
         daemon.until("the pause", async || daemon.issue(number).await.tasks.first()?.not_before).await;
         daemon.issue(number).await
     };
-    let first = daemon.start(1, "pause").await;
+    let first = daemon.start_with_model(1, "pause", "one/model").await;
     let issue = paused(1).await;
-    let other = daemon.start(2, "done").await;
+    let other = daemon.start_with_model(2, "done", "another/model").await;
     daemon.settled(2).await;
     assert_eq!(daemon.state(1).await, "queued");
     let why = why::why(&daemon.engine, &issue.reference.to_string(), "/".as_ref()).await.unwrap();
@@ -45,8 +45,9 @@ async fn paused_task_gives_up_its_slot_and_can_be_continued_or_canceled() {
     // A message waits behind it, and says so.
     daemon.enqueue(1, TaskKind::Continue, "done", Precondition::Continuable).await;
     let behind = why::why(&daemon.engine, &issue.reference.to_string(), "/".as_ref()).await.unwrap();
-    assert!(behind.because[1].contains("waits until 2023-11-1"), "{behind:?}");
+    assert!(behind.because[2].contains("waits until 2023-11-1"), "{behind:?}");
 
+    daemon.set_time(daemon.engine.clock().now() + jiff::SignedDuration::from_secs(1));
     let changed = queue::retry(&daemon.engine, first).await.unwrap();
     assert_eq!((changed.view.task.not_before, changed.view.task.pauses), (None, 1));
     daemon.settled(1).await;

@@ -185,6 +185,16 @@ impl Daemon {
         self.enqueue(number, TaskKind::Start, message, Precondition::Idle).await
     }
 
+    /// Queues a `start` with a model.
+    pub(crate) async fn start_with_model(&self, number: u64, message: &str, model: &str) -> TaskId {
+        let enqueue = request(TaskId::new(Uuid::now_v7()), number, TaskKind::Start, message, Precondition::Idle);
+        let mut enqueue = Enqueue { repo: self.repo.clone(), ..enqueue };
+        enqueue.task.model = Some(model.to_owned());
+        let id = enqueue.task.id;
+        self.engine.store().enqueue(enqueue, self.engine.clock().now()).await.unwrap();
+        id
+    }
+
     pub(crate) async fn enqueue(
         &self,
         number: u64,

@@ -48,6 +48,7 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
             Body::Verified { command: line(command), head_sha, passed, output: text(output) }
         }
         Body::Comment { number, question, text } => Body::Comment { number, question, text: line(text) },
+        Body::Progress { usage } => Body::Progress { usage },
         Body::Usage { usage } => Body::Usage { usage },
         Body::Lost { reason } => Body::Lost { reason: line(reason) },
         Body::Ended { state, reason, hint, paused_until, head_sha, commits, pushed, usage } => {
@@ -73,6 +74,7 @@ pub(crate) const fn is_chatter(body: &Body) -> bool {
         | Body::Worktree { .. }
         | Body::SessionLost { .. }
         | Body::Session { .. }
+        | Body::Progress { .. }
         | Body::Prompt { .. }
         | Body::Verified { .. }
         | Body::Comment { .. }

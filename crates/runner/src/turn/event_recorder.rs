@@ -10,6 +10,8 @@ use crate::records::spool::Spool;
 
 /// Bytes of the agent's last text that are kept.
 const LAST_TEXT_MAX: usize = 64 * 1024;
+/// Shortest time between two reports of progress: the daemon stores each.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the record of a tool call waits for the tool's input.
 const INPUT_DELAY: Duration = Duration::from_millis(500);
 
@@ -23,6 +25,8 @@ pub(crate) struct EventRecorder {
     text: Coalescer,
     policy: Policy,
     cost: Option<f64>,
+    /// The latest report that the model answers, with the cost at that time.
+    progress: Option<(Instant, Option<f64>)>,
     /// In the order in which they started.
     pending_tools: Vec<PendingTool>,
     /// The agent's text since its last tool call, up to [`LAST_TEXT_MAX`].
@@ -47,6 +51,7 @@ impl EventRecorder {
             spool,
             policy,
             cost: None,
+            progress: None,
             pending_tools: Vec::new(),
             last_text: String::new(),
             before_tool: 0,
@@ -109,6 +114,8 @@ impl EventRecorder {
         }
         match event {
             AgentEvent::ToolStarted { id, title, input, .. } => {
+                // Only the model calls tools: text may also be the agent's own message about a failure.
+                self.report_progress(true);
                 // A tool call does not end a secret.
                 self.last_text = self.last_text.split_off(self.spool.settled(&self.last_text));
                 self.before_tool = self.last_text.len();
@@ -168,6 +175,20 @@ impl EventRecorder {
         if cost_usd.is_some() && cost_usd != self.cost {
             self.cost = cost_usd;
             self.spool.write(Body::Usage { usage: Usage { cost_usd, ..Usage::default() } });
+            self.report_progress(false);
+        }
+    }
+
+    /// Reports that the model answers, and later what the run has cost, if that has changed.
+    fn report_progress(&mut self, has_answered: bool) {
+        let is_due = match self.progress {
+            None => has_answered,
+            Some((at, reported)) => self.cost != reported && at.elapsed() >= PROGRESS_INTERVAL,
+        };
+        if is_due {
+            self.progress = Some((Instant::now(), self.cost));
+            let usage = Usage { cost_usd: self.cost, ..Usage::default() };
+            self.spool.write(Body::Progress { usage });
         }
     }
 }
@@ -215,5 +236,30 @@ mod tests {
             assert!(!text.contains(part), "{part}: {text}");
         }
         assert!(text.contains("it is ") && text.contains("***, done"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_is_reported_with_the_first_tool_and_then_at_most_every_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        let spool = Spool::create(&path, Redactor::new([] as [&str; 0])).unwrap();
+        let mut recorder = EventRecorder::new(spool, Policy::Allow);
+        let cost = |cost_usd| AgentEvent::Usage { cost_usd: Some(cost_usd), context_used: 0, context_size: 0 };
+        let reported = || {
+            let text = std::fs::read_to_string(&path).unwrap();
+            text.lines().filter(|line| line.contains(r#""type":"progress""#)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        recorder.take(AgentEvent::Text { text: "Error: too many requests".to_owned() });
+        recorder.take(cost(0.25));
+        assert_eq!(reported().len(), 0, "the agent may say that itself");
+        recorder.take(tool());
+        recorder.take(tool());
+        recorder.take(cost(0.5));
+        assert_eq!(reported().len(), 1);
+        tokio::time::advance(PROGRESS_INTERVAL).await;
+        recorder.take(cost(0.75));
+        recorder.take(cost(1.0));
+        assert_eq!(reported().len(), 2);
+        assert!(reported()[1].contains("0.75"), "{:?}", reported());
     }
 }

@@ -46,8 +46,6 @@ const GRACE_AT_ONCE: Duration = Duration::from_millis(400);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause within a run. For a longer one the run ends.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-/// How long a task is paused whose model is not available until a time that is not known.
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// The prompt after a failure of the model during the work.
 const CONTINUE: &str = "The model's provider failed before the task was finished. Continue the task where you stopped.";
 /// How long the exit status of an agent that closed its output may take.
@@ -109,7 +107,8 @@ enum TurnError {
     Paused {
         /// Of the model's provider.
         message: String,
-        until: Timestamp,
+        /// `None` if the provider named no time.
+        until: Option<Timestamp>,
         /// Names the command that continues the task at once.
         hint: String,
     },
@@ -181,7 +180,7 @@ pub(crate) async fn run_turn(
     let opening = Connection::open(&agent.profile, options, stdin, stdout);
     let mut outcome = match interrupts.unless_interrupted(opening).await {
         Ok(Ok((connection, events))) => {
-            let outcome = event_loop(run, launch, source, interrupts, first_start, &connection, events).await;
+            let outcome = event_loop(run, launch, source, interrupts, first_start, (&connection, events), &tree).await;
             // While the agent runs: it exits when its connection is closed.
             if let End::Turn { turn, session } = &outcome.end {
                 // It need not say anything any more.
@@ -277,8 +276,8 @@ async fn event_loop(
     source: &PromptSource<'_>,
     interrupts: &mut Interrupts,
     first_start: Option<FirstStart>,
-    connection: &Connection,
-    mut events: EventStream,
+    (connection, mut events): (&Connection, EventStream),
+    tree: &Tree,
 ) -> AgentOutcome {
     let mut recorder = EventRecorder::new(run.spool.clone(), run.policy());
     let progress = Progress::default();
@@ -326,7 +325,7 @@ async fn event_loop(
                     (End::Expired { expired, .. }, Some(message)) => {
                         End::Expired { expired, failure: Some(run.spool.mask(message)), hint: None }
                     }
-                    (End::Expired { expired, .. }, None) => expired_after(connection, expired, run).await,
+                    (End::Expired { expired, .. }, None) => expired_after(connection, tree, expired, run).await,
                     (end, _) => end,
                 };
                 // Between two prompts there is no turn to cancel, and the next prompt must not be sent.
@@ -444,13 +443,16 @@ async fn prompt_until_answered(
 }
 
 /// The end of a run whose time is over. An agent that waits in silence for the end of a limit is no agent that hangs.
-async fn expired_after(connection: &Connection, expired: Expired, run: &RunContext) -> End {
-    let Some(failure) = timeout(CANCEL_LIMIT, connection.model_failure()).await.unwrap_or_default() else {
+async fn expired_after(connection: &Connection, tree: &Tree, expired: Expired, run: &RunContext) -> End {
+    // Before the wall clock strikes, it may have continued since it printed something.
+    let printed = matches!(expired, Expired::Silence(_)).then(|| complaint(&tree.stderr_tail())).flatten();
+    let failure = async { connection.model_failure(&tree.listening_ports(), printed).await };
+    let Some(failure) = timeout(CANCEL_LIMIT, failure).await.unwrap_or_default() else {
         return End::Expired { expired, failure: None, hint: None };
     };
     let message = failure.to_string();
     match unless_it_passes(failure, run, true) {
-        paused @ TurnError::Paused { .. } if matches!(expired, Expired::Silence(_)) => paused.into(),
+        paused @ TurnError::Paused { .. } => paused.into(),
         _ => End::Expired { expired, failure: Some(run.spool.mask(&message)), hint: None },
     }
 }
@@ -462,10 +464,10 @@ fn unless_it_passes(error: AgentError, run: &RunContext, waited: bool) -> TurnEr
     let pause = match recovery {
         Recovery::Never | Recovery::Soon => return error.into(),
         // A shorter time was waited for within the run, in vain.
-        Recovery::After(time) if *time > PAUSE_MAX || !waited => *time,
-        Recovery::After(_) | Recovery::Limited | Recovery::UsedUp => UNKNOWN_PAUSE,
+        Recovery::After(time) if *time > PAUSE_MAX || !waited => Some(*time),
+        Recovery::After(_) | Recovery::Limited | Recovery::UsedUp => None,
     };
-    let until = Timestamp::now().saturating_add(pause).unwrap_or(Timestamp::MAX);
+    let until = pause.map(|pause| Timestamp::now().saturating_add(pause).unwrap_or(Timestamp::MAX));
     let hint = format!("try again at once with `kugetsu queue retry {}`", run.spec.reference);
     TurnError::Paused { message: message.clone(), until, hint }
 }

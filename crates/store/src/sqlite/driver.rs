@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kugetsu_domain::hold::{Hold, Pause};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::model_limit::ModelLimit;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use rusqlite::Connection;
@@ -21,7 +22,7 @@ use super::clean::{ended_runs, expire_runs, expired_runs, forget_expired};
 use super::home::{directories, home, set_home, unknown_runs};
 use super::readers::Readers;
 use super::recover::add_missing_effects;
-use super::save::{add_pause, remove_pause, set_source};
+use super::save::{add_pause, remove_pause, resume_agent, set_source};
 use super::writer::{Request, Writer};
 use super::{connection, error, read, schema, watches};
 use crate::driver::{Driver, Reply, Rows};
@@ -282,6 +283,18 @@ impl Driver for Sqlite {
 
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {
         self.readers.query(read::pauses)
+    }
+
+    fn model_limits(&self) -> Reply<'_, Vec<ModelLimit>> {
+        self.readers.query(read::model_limits)
+    }
+
+    fn resumed_at(&self, agent: String) -> Reply<'_, Option<Timestamp>> {
+        self.readers.query(move |connection| read::resumed_at(connection, &agent))
+    }
+
+    fn resume_agent(&self, agent: String, at: Timestamp) -> Reply<'_, ()> {
+        self.change(move |connection| resume_agent(connection, &agent, at))
     }
 
     fn add_pause(&self, pause: Pause) -> Reply<'_, ()> {

@@ -58,7 +58,7 @@ macro_rules! task_columns {
 macro_rules! run_columns {
     () => {
         "r.id, r.task, r.state, r.fence, r.agent, r.session, r.started_at, r.ended_at, r.verdict, r.reason, r.hint, \
-         r.head_sha, r.commits, r.pushed, r.cost_usd, r.input_tokens, r.output_tokens, r.acknowledged"
+         r.head_sha, r.commits, r.pushed, r.cost_usd, r.input_tokens, r.output_tokens, r.acknowledged, r.provider, r.answered, r.limited_until"
     };
 }
 
@@ -371,22 +371,43 @@ pub(super) fn run(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
         (columns.parsed()?, columns.parsed()?, columns.state::<RunState>()?, columns.number()?);
     let (agent, session) = (columns.owned()?, columns.optional_owned()?);
     let (started_at, ended_at) = (columns.time()?, columns.optional_time()?);
-    let outcome = match columns.optional_named(Verdict::from_name)? {
+    let mut outcome = match columns.optional_named(Verdict::from_name)? {
         Some(verdict) => Some(Outcome {
             verdict,
             reason: columns.reason()?.unwrap_or_default(),
             head_sha: columns.optional_owned()?,
             commits: columns.number()?,
             pushed: columns.flag()?,
-            usage: columns.usage()?,
+            usage: Usage::default(),
         }),
         None => {
-            columns.skip(8);
+            columns.skip(5);
             None
         }
     };
+    let used = columns.usage()?;
+    if let Some(outcome) = &mut outcome {
+        outcome.usage = used;
+    }
     let acknowledged = columns.number()?;
-    Ok(Run { id, task, state, fence, agent, session, started_at, ended_at, outcome, acknowledged })
+    let (provider, answered) = (columns.optional_owned()?, columns.flag()?);
+    let limited_until = columns.optional_time()?;
+    Ok(Run {
+        id,
+        task,
+        state,
+        fence,
+        agent,
+        session,
+        provider,
+        started_at,
+        ended_at,
+        answered,
+        used,
+        limited_until,
+        outcome,
+        acknowledged,
+    })
 }
 
 /// Reads `base, project, kind, source`.

@@ -44,6 +44,12 @@ pub(super) fn remove_pause(connection: &Connection, repo: Option<&RepoRef>) -> R
     Ok(())
 }
 
+pub(super) fn resume_agent(connection: &Connection, agent: &str, at: Timestamp) -> Result<(), StoreError> {
+    let put = "INSERT INTO resumed_agents (agent, at) VALUES (?, ?) ON CONFLICT (agent) DO UPDATE SET at = excluded.at";
+    connection.prepare_cached(put)?.execute(params![agent, at.as_millisecond()])?;
+    Ok(())
+}
+
 /// Both are empty for everything.
 fn names(repo: Option<&RepoRef>) -> (&str, &str) {
     repo.map_or(("", ""), |repo| (repo.base.as_str(), repo.project.as_str()))
@@ -271,6 +277,7 @@ const UPDATE_TASK: &str = "\
 fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreError> {
     let outcome = run.outcome.as_ref();
     let (reason, hint) = reason_columns(outcome.map(|outcome| &outcome.reason));
+    let usage = outcome.map_or(run.used, |outcome| outcome.usage);
     let params = params![
         run.id.to_string(),
         run.task.to_string(),
@@ -287,23 +294,27 @@ fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreEr
         outcome.and_then(|outcome| outcome.head_sha.as_ref()),
         outcome.map(|outcome| number(outcome.commits)),
         outcome.map(|outcome| outcome.pushed),
-        outcome.and_then(|outcome| outcome.usage.cost_usd),
-        outcome.and_then(|outcome| outcome.usage.input_tokens).map(number),
-        outcome.and_then(|outcome| outcome.usage.output_tokens).map(number),
+        usage.cost_usd,
+        usage.input_tokens.map(number),
+        usage.output_tokens.map(number),
         number(run.acknowledged),
+        run.provider,
+        run.answered,
+        run.limited_until.map(Timestamp::as_millisecond),
     ];
     put(connection, PUT_RUN, params)
 }
 
 const PUT_RUN: &str = "\
     INSERT INTO runs (id, task, issue, state, fence, agent, session, started_at, ended_at, verdict, reason, hint, \
-        head_sha, commits, pushed, cost_usd, input_tokens, output_tokens, acknowledged) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        head_sha, commits, pushed, cost_usd, input_tokens, output_tokens, acknowledged, provider, answered, limited_until) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, session = excluded.session, \
         ended_at = excluded.ended_at, verdict = excluded.verdict, reason = excluded.reason, \
         hint = excluded.hint, head_sha = excluded.head_sha, commits = excluded.commits, pushed = excluded.pushed, \
         cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens, \
-        output_tokens = excluded.output_tokens, acknowledged = excluded.acknowledged";
+        output_tokens = excluded.output_tokens, acknowledged = excluded.acknowledged, \
+        provider = excluded.provider, answered = excluded.answered, limited_until = excluded.limited_until";
 
 fn event(connection: &Connection, event: &StoredEvent) -> Result<(), StoreError> {
     let params = params![

@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "merges_and_rules", include_str!("../../migrations/0012_merges_and_rules.sql")),
     (13, "results of feedback", include_str!("../../migrations/0013_results_of_feedback.sql")),
     (14, "pauses of starts", include_str!("../../migrations/0014_pauses_of_starts.sql")),
+    (15, "limits and usage", include_str!("../../migrations/0015_limits_and_usage.sql")),
 ];
 
 const RECORD: &str = "

@@ -741,7 +741,11 @@ mod tests {
                 }
                 Act::Open { issue, end } => {
                     let issue = nth(issue)?;
-                    report(&issue, Event::SessionOpened { lease: issue.lease()?, session: "s".to_owned() }, *end)?
+                    report(
+                        &issue,
+                        Event::SessionOpened { lease: issue.lease()?, session: "s".to_owned(), model: None },
+                        *end,
+                    )?
                 }
                 Act::End { issue, verdict, end } => {
                     let issue = nth(issue)?;

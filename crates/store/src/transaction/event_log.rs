@@ -62,7 +62,12 @@ fn data(event: &Event) -> Value {
             "base_branch": worktree.base_branch,
             "base_sha": worktree.base_sha,
         }),
-        Event::SessionOpened { session, .. } => json!({ "session": session }),
+        Event::SessionOpened { session, model, .. } => json!({ "session": session, "model": model }),
+        Event::Progressed { used, .. } => json!({
+            "cost_usd": used.cost_usd,
+            "input_tokens": used.input_tokens,
+            "output_tokens": used.output_tokens,
+        }),
         Event::RunEnded { outcome, .. } => end(outcome),
         Event::RunPaused { outcome, until, .. } => json!({
             "reason": outcome.reason.text,
@@ -142,6 +147,7 @@ fn subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
         }
         Event::WorktreeReady { lease, .. }
         | Event::SessionOpened { lease, .. }
+        | Event::Progressed { lease, .. }
         | Event::SessionLost { lease }
         | Event::AgentCommented { lease, .. }
         | Event::RunEnded { lease, .. }

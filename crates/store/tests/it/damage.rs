@@ -50,7 +50,11 @@ async fn others_are_unaffected(world: &World, healthy: [IssueId; 2], texts: &[&s
         assert!(healthy.iter().all(|id| list.iter().any(|view| view.issue == *id)), "{list:?}");
     }
     let lease = store.issue_by_id(healthy[0]).await.unwrap().lease().unwrap();
-    world.store().apply(healthy[0], Event::SessionOpened { lease, session: "s".to_owned() }, now()).await.unwrap();
+    world
+        .store()
+        .apply(healthy[0], Event::SessionOpened { lease, session: "s".to_owned(), model: None }, now())
+        .await
+        .unwrap();
     world.finish(lease, Verdict::Done).await;
     world.queued(9).await;
 }

@@ -39,7 +39,7 @@ async fn a_repeated_report_is_stored_once() {
     let (issue, task) = world.queued(1).await;
     let lease = world.claim(issue.id, task).await;
     let ready = Event::WorktreeReady { lease, worktree: worktree() };
-    let opened = Event::SessionOpened { lease, session: "ses_1".to_owned() };
+    let opened = Event::SessionOpened { lease, session: "ses_1".to_owned(), model: None };
     let first = world.store().apply_report(lease, ready.clone(), 100, now()).await.unwrap();
     assert!(!first.repeated);
     world.store().apply_report(lease, opened.clone(), 200, now()).await.unwrap();

@@ -92,7 +92,7 @@ impl World {
         let lease = self.claim(issue, task).await;
         let session = format!("ses_{task}");
         self.store().apply(issue, Event::WorktreeReady { lease, worktree: worktree() }, now()).await.unwrap();
-        self.store().apply(issue, Event::SessionOpened { lease, session }, now()).await.unwrap();
+        self.store().apply(issue, Event::SessionOpened { lease, session, model: None }, now()).await.unwrap();
         lease
     }
 

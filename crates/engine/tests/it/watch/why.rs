@@ -1,15 +1,11 @@
 //! `kugetsu why` for issues that could start, and were not started.
 
 use jiff::SignedDuration;
-use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_domain::task::TaskKind;
 use kugetsu_engine::pauses::{pause, resume};
-use kugetsu_store::write::Precondition;
 use kugetsu_testkit::forge_server::issue::{Issue, Subject};
-use uuid::Uuid;
 
-use super::stage::{Failure, PROJECT, START, Stage};
+use super::stage::{Failure, PROJECT, Stage};
 
 #[tokio::test]
 async fn why_shows_slots_in_use_and_pauses_of_the_agent() {
@@ -17,16 +13,15 @@ async fn why_shows_slots_in_use_and_pauses_of_the_agent() {
     stage.world.machine.follow_scripts();
     let daemon = stage.daemon();
     let issue = stage.forge.issue(PROJECT, Issue::new("It is slow").author("kim"));
-    let mut paused = stage.world.request(TaskId::new(Uuid::now_v7()), 90, TaskKind::Start, "done", Precondition::Idle);
-    paused.task.not_before = Some(START + SignedDuration::from_hours(24));
-    daemon.store.enqueue(paused, START).await.unwrap();
-    stage.world.change_settings(|settings| settings.agents.max = 1);
     daemon.start(91, "stuck").await;
     stage.until(&daemon, "the run", async || (daemon.state(91).await == "running").then_some(())).await;
+    daemon.start(90, "limit").await;
+    stage.until(&daemon, "the pause", async || daemon.issue(90).await.tasks.first()?.not_before.map(drop)).await;
+    stage.world.change_settings(|settings| settings.agents.max = 1);
     let why = stage.explain(&daemon, issue).await;
     let says = |part: &str| why.because.iter().any(|reason| reason.contains(part));
     assert!(says("1 of 1 slots in use, so its task would wait in the queue"), "{why:?}");
-    assert!(says("another task of scripted is paused until "), "{why:?}");
+    assert!(says("scripted is limited by its provider since "), "{why:?}");
     stage.world.change_settings(|settings| settings.agents.max = 0);
     let why = stage.explain(&daemon, issue).await;
     assert!(why.because.contains(&"agents.max is 0, so no task starts".to_owned()), "{why:?}");

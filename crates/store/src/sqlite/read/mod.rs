@@ -6,6 +6,7 @@ mod effects;
 mod events;
 mod integrity;
 mod issues;
+mod model_limits;
 mod queue;
 mod views;
 
@@ -15,5 +16,6 @@ pub(super) use effects::{due_effects, effects_of, next_effect_due};
 pub(super) use events::{events_after, last_event};
 pub(super) use integrity::check;
 pub(super) use issues::{issues, repos};
+pub(super) use model_limits::{model_limits, resumed_at};
 pub(super) use queue::{pauses, queue, queue_position};
 pub(super) use views::{runs, shown, views};

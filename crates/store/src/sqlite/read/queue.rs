@@ -59,7 +59,8 @@ fn candidates(
         let mut columns = Columns::of("task", row);
         let candidate = columns.parsed().and_then(|task| {
             let (issue, repo) = (columns.parsed()?, repo_ref(&mut columns)?);
-            Ok(Candidate { task, issue, kind, repo, agent: columns.owned()? })
+            let agent = columns.owned()?;
+            Ok(Candidate { task, issue, kind, repo, agent, model: columns.optional_owned()? })
         });
         match candidate {
             Ok(candidate) if hold_of(holds, &candidate.start()).is_some() => {}
@@ -78,7 +79,7 @@ fn candidates(
 /// Queued tasks of one kind that can start: the oldest live task of an open issue, not paused, and what it comes after is done.
 // INDEXED BY: after ANALYZE on a full queue, SQLite's planner does not use this index and sorts the whole table.
 const CANDIDATES: &str = "\
-    SELECT t.id, t.issue, p.base, p.project, t.agent FROM tasks t INDEXED BY tasks_queue \
+    SELECT t.id, t.issue, p.base, p.project, t.agent, t.model FROM tasks t INDEXED BY tasks_queue \
         CROSS JOIN issues i ON i.id = t.issue LEFT JOIN repos p ON p.id = i.repo \
     WHERE t.state = 'queued' AND t.kind = ? AND t.not_before IS NULL \
         AND NOT EXISTS (SELECT 1 FROM tasks o INDEXED BY tasks_live WHERE o.issue = t.issue \
