@@ -340,6 +340,12 @@ pub enum RunnerControl {
     },
     /// The settings changed.
     Limits(Limits),
+    /// A budget is spent, so the run has to end.
+    Spent {
+        reason: String,
+        #[serde(default)]
+        hint: Option<String>,
+    },
     /// The run is over for the daemon, or the issue has another one. Later reports are ignored.
     #[serde(rename = "over")]
     Superseded,

@@ -549,7 +549,9 @@ fn end_run(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Option
     if let Some(session) = issue.session.as_mut().filter(|session| run.session.as_ref() == Some(&session.id)) {
         session.used = session.used.and(outcome.usage);
     }
-    run.outcome = Some(outcome);
+    // A report at the end without a cost does not replace an earlier one.
+    let usage = outcome.usage.or(run.used);
+    run.outcome = Some(Outcome { usage, ..outcome });
     if pushed {
         issue.pushed = head.or(issue.pushed.take());
     }

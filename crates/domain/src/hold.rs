@@ -4,10 +4,10 @@
 
 use jiff::Timestamp;
 
+use crate::budget::{Budget, Scope, Start};
 use crate::model_limit::{Account, FIRST_WAIT, LONGEST_WAIT, ModelLimit, Probe};
 use crate::reason::Reason;
 use crate::reference::RepoRef;
-use crate::task::TaskKind;
 
 /// A pause that a user made with `kugetsu pause`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Pause {
 }
 
 /// The facts that decide about holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Brakes {
     pub pauses: Vec<Pause>,
     /// When the present quiet hours began and when they end.
@@ -27,10 +27,11 @@ pub struct Brakes {
     pub shortages: Vec<(Shortage, Timestamp)>,
     pub failed_starts: Vec<FailedStarts>,
     pub model_limits: Vec<ModelLimit>,
+    pub budgets: Vec<Budget>,
 }
 
 /// A reason why certain tasks do not start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Hold {
     pub kind: HoldKind,
     pub since: Timestamp,
@@ -38,7 +39,7 @@ pub struct Hold {
     pub until: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HoldKind {
     /// `kugetsu pause`, of one repository or of everything.
     Paused { repo: Option<RepoRef> },
@@ -50,6 +51,8 @@ pub enum HoldKind {
     FailedStarts { failed: FailedStarts, probe: Probe },
     /// The provider of the agent's model limits its use.
     ModelLimit { limit: ModelLimit, probe: Probe },
+    /// A budget. While there is room, tasks start one by one, because each makes less room for the next.
+    Budget(Budget),
 }
 
 /// Latest runs of an agent in a row that failed before they did anything.
@@ -88,16 +91,6 @@ impl FailedStarts {
         let until = (probe == Probe::Later).then_some(until);
         Some(Hold { kind: HoldKind::FailedStarts { failed: self.clone(), probe }, since: self.first, until })
     }
-}
-
-/// The start of a task, as far as holds depend on it.
-#[derive(Clone, Copy, Debug)]
-pub struct Start<'a> {
-    pub kind: TaskKind,
-    pub repo: &'a RepoRef,
-    pub agent: &'a str,
-    /// `None` leaves the choice to the agent's configuration.
-    pub model: Option<&'a str>,
 }
 
 /// Share of the last ten seconds in which processes waited for memory, in percent, above which there is too little.
@@ -164,13 +157,18 @@ pub fn holds(brakes: &Brakes, now: Timestamp) -> Vec<Hold> {
         Hold { kind: HoldKind::ModelLimit { limit: limit.clone(), probe }, since: limit.since, until }
     };
     holds.extend(brakes.model_limits.iter().map(limited));
+    let budget = |budget: &Budget| {
+        let until = budget.until.filter(|_| budget.forbids_all());
+        Hold { kind: HoldKind::Budget(budget.clone()), since: now, until }
+    };
+    holds.extend(brakes.budgets.iter().map(budget));
     holds.sort_by_key(|hold| !hold.is_global());
     holds
 }
 
 /// Returns the first of the holds that keeps this task from starting.
 pub fn hold_of<'a>(holds: &'a [Hold], start: &Start<'_>) -> Option<&'a Hold> {
-    holds.iter().find(|hold| hold.concerns(start) && !hold.lets_one_start())
+    holds.iter().find(|hold| hold.concerns(start) && !hold.lets_start(start))
 }
 
 impl Hold {
@@ -181,6 +179,7 @@ impl Hold {
                 HoldKind::QuietHours | HoldKind::Shortage(_) => true,
                 HoldKind::FailedStarts { failed, .. } => failed.agent == start.agent,
                 HoldKind::ModelLimit { limit, .. } => limit.account.may_be(&Account::of(start.agent, start.model)),
+                HoldKind::Budget(budget) => budget.concerns(start),
             }
     }
 
@@ -189,22 +188,40 @@ impl Hold {
         match &self.kind {
             HoldKind::Paused { repo } => repo.is_none(),
             HoldKind::QuietHours | HoldKind::Shortage(_) => true,
-            HoldKind::FailedStarts { .. } | HoldKind::ModelLimit { .. } => false,
+            HoldKind::FailedStarts { .. } | HoldKind::ModelLimit { .. } | HoldKind::Budget(_) => false,
         }
     }
 
-    /// Whether one of the tasks that it concerns may start.
+    /// Whether this task may start, if no other does that it concerns.
+    fn lets_start(&self, start: &Start<'_>) -> bool {
+        match &self.kind {
+            HoldKind::Budget(budget) => !budget.forbids(start),
+            _ => self.lets_one_start(),
+        }
+    }
+
+    /// Whether one of the tasks that it concerns may be able to start.
     pub fn lets_one_start(&self) -> bool {
-        matches!(
-            &self.kind,
-            HoldKind::FailedStarts { probe: Probe::Next, .. } | HoldKind::ModelLimit { probe: Probe::Next, .. }
-        )
+        match &self.kind {
+            HoldKind::FailedStarts { probe, .. } | HoldKind::ModelLimit { probe, .. } => *probe == Probe::Next,
+            HoldKind::Budget(_) => true,
+            HoldKind::Paused { .. } | HoldKind::QuietHours | HoldKind::Shortage(_) => false,
+        }
+    }
+
+    /// Whether it is worth a warning, which a budget with room is not.
+    pub fn is_felt(&self) -> bool {
+        !matches!(&self.kind, HoldKind::Budget(budget) if !budget.forbids_all())
     }
 
     /// The only repository that it concerns.
     pub fn repo(&self) -> Option<&RepoRef> {
         match &self.kind {
             HoldKind::Paused { repo } => repo.as_ref(),
+            HoldKind::Budget(budget) => match &budget.scope {
+                Scope::Repo(repo) => Some(repo),
+                Scope::Run | Scope::Issue(_) | Scope::Day => None,
+            },
             HoldKind::QuietHours
             | HoldKind::Shortage(_)
             | HoldKind::FailedStarts { .. }
@@ -239,6 +256,7 @@ impl Hold {
                     "{own}test it with `kugetsu agents try {agent}`, and try again at once with `kugetsu resume --agent {agent}`"
                 ))
             }
+            HoldKind::Budget(budget) => budget.describe(time),
             HoldKind::ModelLimit { limit: ModelLimit { account, until, reason, probe: running, .. }, probe } => {
                 let next = match (probe, running) {
                     (Probe::Later, _) => format!("until {}, then one task tries it first", time(*until)),
@@ -272,6 +290,7 @@ impl Hold {
             HoldKind::QuietHours => "quiet_hours",
             HoldKind::FailedStarts { .. } => "agent",
             HoldKind::ModelLimit { .. } => "model_limit",
+            HoldKind::Budget(_) => "budget",
             HoldKind::Shortage(Shortage { resource: Resource::Disk, .. }) => "disk",
             HoldKind::Shortage(_) => "memory",
         }
@@ -282,6 +301,7 @@ impl Hold {
 mod tests {
     use super::*;
     use crate::reference::{ProjectPath, ServerBase};
+    use crate::task::TaskKind;
 
     fn repo(project: &str) -> RepoRef {
         RepoRef { base: ServerBase::new("https://h").unwrap(), project: ProjectPath::new(project).unwrap() }
@@ -292,8 +312,11 @@ mod tests {
     }
 
     fn is_held(brakes: &Brakes, kind: TaskKind, project: &str) -> bool {
-        hold_of(&holds(brakes, Timestamp::UNIX_EPOCH), &Start { kind, repo: &repo(project), agent: "a", model: None })
-            .is_some()
+        hold_of(
+            &holds(brakes, Timestamp::UNIX_EPOCH),
+            &Start { kind, repo: &repo(project), issue: None, agent: "a", model: None },
+        )
+        .is_some()
     }
 
     #[test]

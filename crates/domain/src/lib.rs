@@ -4,6 +4,7 @@
 //! into a type of its own. Every crate may import this one; it imports none of kugetsu's.
 
 pub mod allowed_hosts;
+pub mod budget;
 pub mod duration;
 pub mod effect;
 pub mod flow;

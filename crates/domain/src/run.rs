@@ -238,6 +238,16 @@ impl Usage {
     /// Nothing was used: the model got no prompt.
     pub const ZERO: Self = Self { cost_usd: Some(0.0), input_tokens: Some(0), output_tokens: Some(0) };
 
+    /// Fills in what is not known.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            cost_usd: self.cost_usd.or(other.cost_usd),
+            input_tokens: self.input_tokens.or(other.input_tokens),
+            output_tokens: self.output_tokens.or(other.output_tokens),
+        }
+    }
+
     /// Adds what a further run used. What is not known of that run counts as 0; what is not known of `self` stays unknown.
     #[must_use]
     pub fn and(self, run: Self) -> Self {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::hold::{Hold, Start};
+use crate::budget::Start;
+use crate::hold::Hold;
 use crate::ids::{IssueId, TaskId};
 use crate::reference::{IssueRef, RepoRef};
 use crate::task::TaskKind;
@@ -25,7 +26,13 @@ pub struct Candidate {
 impl Candidate {
     /// Its start, as far as holds depend on it.
     pub fn start(&self) -> Start<'_> {
-        Start { kind: self.kind, repo: &self.repo, agent: &self.agent, model: self.model.as_deref() }
+        Start {
+            kind: self.kind,
+            repo: &self.repo,
+            issue: Some(self.issue),
+            agent: &self.agent,
+            model: self.model.as_deref(),
+        }
     }
 }
 

@@ -2,9 +2,8 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use kugetsu_domain::hold::{
-    Brakes, FailedStarts, Headroom, Hold, Resource, Shortage, Start, hold_of, holds, shortages,
-};
+use kugetsu_domain::budget::Start;
+use kugetsu_domain::hold::{Brakes, FailedStarts, Headroom, Hold, Resource, Shortage, hold_of, holds, shortages};
 use kugetsu_domain::model_limit::{Account, ModelLimit};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
@@ -13,6 +12,7 @@ use kugetsu_domain::task::TaskKind;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::EndedRun;
 
+use crate::budgets;
 use crate::clock::local_time;
 use crate::engine::Engine;
 use crate::headroom::Unmeasured;
@@ -27,8 +27,19 @@ pub async fn current(engine: &Engine) -> Result<Vec<Hold>, StoreError> {
     let shortages = current_shortages(engine).await;
     let failed_starts = failed_starts(engine).await?;
     let model_limits = model_limits(engine).await?;
+    let budgets = budgets::current(engine).await?;
     let pauses = engine.store().pauses().await?;
-    Ok(holds(&Brakes { pauses, quiet_hours, shortages, failed_starts, model_limits }, engine.now()))
+    Ok(holds(&Brakes { pauses, quiet_hours, shortages, failed_starts, model_limits, budgets }, engine.now()))
+}
+
+/// Returns the holds that are worth a warning.
+///
+/// # Errors
+/// The database failed.
+pub(crate) async fn felt(engine: &Engine) -> Result<Vec<Hold>, StoreError> {
+    let mut holds = current(engine).await?;
+    holds.retain(Hold::is_felt);
+    Ok(holds)
 }
 
 /// Measures, and returns what there is too little of, with the times since when.
@@ -146,7 +157,7 @@ pub(crate) async fn of(engine: &Engine, start: &Start<'_>) -> Result<Option<Hold
 pub(crate) async fn pause_of(engine: &Engine, repo: &RepoRef) -> Result<Option<Hold>, StoreError> {
     // Nothing else is read or measured: this is looked up for each issue of a watched repository.
     let brakes = Brakes { pauses: engine.store().pauses().await?, ..Brakes::default() };
-    let start = Start { kind: TaskKind::Start, repo, agent: "", model: None };
+    let start = Start { kind: TaskKind::Start, repo, issue: None, agent: "", model: None };
     Ok(hold_of(&holds(&brakes, engine.now()), &start).cloned())
 }
 

@@ -5,6 +5,8 @@
 mod agent_command;
 mod agents;
 mod backoff;
+pub mod budget_limits;
+mod budgets;
 pub mod clock;
 mod connections;
 pub mod coordinator;

@@ -38,7 +38,7 @@ pub async fn pause(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, Pr
         tracing::info!(repo = name(pause.repo.as_ref()), "paused: no agent starts");
         engine.holds_changed();
     }
-    let holds = holds::current(engine).await.map_err(store_failed)?;
+    let holds = holds::felt(engine).await.map_err(store_failed)?;
     Ok(Changed { pause: Some(pause), has_changed: before.is_none(), holds })
 }
 
@@ -48,7 +48,7 @@ pub async fn pause(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, Pr
 /// The database failed.
 pub async fn resume(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, Problem> {
     let before = find(engine, repo.as_ref()).await?;
-    let earlier = holds::current(engine).await.map_err(store_failed)?;
+    let earlier = holds::felt(engine).await.map_err(store_failed)?;
     // A person who resumes everything has corrected what kept agents from starting.
     let is_agent = |hold: &Hold| matches!(hold.kind, HoldKind::FailedStarts { .. });
     let forgives = repo.is_none() && earlier.iter().any(is_agent);
@@ -62,7 +62,7 @@ pub async fn resume(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, P
     if before.is_some() || forgives {
         engine.holds_changed();
     }
-    let holds = holds::current(engine).await.map_err(store_failed)?;
+    let holds = holds::felt(engine).await.map_err(store_failed)?;
     Ok(Changed { has_changed: before.is_some() || forgives, pause: before, holds })
 }
 
@@ -72,7 +72,7 @@ pub async fn resume(engine: &Engine, repo: Option<RepoRef>) -> Result<Changed, P
 /// # Errors
 /// There is no such agent, or the database failed.
 pub async fn resume_agent(engine: &Engine, agent: &str) -> Result<Changed, Problem> {
-    let earlier = holds::current(engine).await.map_err(store_failed)?;
+    let earlier = holds::felt(engine).await.map_err(store_failed)?;
     let waits = |hold: &Hold| match &hold.kind {
         HoldKind::FailedStarts { failed, probe } => failed.agent == agent && *probe == Probe::Later,
         HoldKind::ModelLimit { limit, probe } => limit.account.agent == agent && *probe == Probe::Later,
@@ -90,7 +90,7 @@ pub async fn resume_agent(engine: &Engine, agent: &str) -> Result<Changed, Probl
         tracing::info!(agent, "resumed");
         engine.holds_changed();
     }
-    let holds = holds::current(engine).await.map_err(store_failed)?;
+    let holds = holds::felt(engine).await.map_err(store_failed)?;
     Ok(Changed { pause: None, has_changed, holds })
 }
 

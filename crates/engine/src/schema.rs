@@ -25,10 +25,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
+use crate::budget_limits::BudgetLimits;
+
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Config {
     pub agent: Agent,
     pub agents: Agents,
+    pub budget: BudgetLimits,
     pub db: Db,
     pub destroy: Destroy,
     pub gc: Gc,

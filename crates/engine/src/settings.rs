@@ -11,6 +11,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
 use secrecy::SecretString;
 
+use crate::budget_limits::BudgetLimits;
 use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Hooks, Queue, Rescue, Run};
 use crate::watches::Watch;
 
@@ -21,6 +22,7 @@ pub struct Settings {
     /// The agent for tasks that name none: the setting `agent.default`, or one that was chosen.
     pub default_agent: String,
     pub agents: Agents,
+    pub budget: BudgetLimits,
     pub db: Db,
     pub destroy: Destroy,
     pub gc: Gc,
@@ -45,7 +47,7 @@ pub struct Settings {
 impl Settings {
     /// Settings with these values, and nothing else.
     pub fn new(config: Config) -> Self {
-        let Config { agent, agents, db, destroy, gc, hooks, pm, queue, rescue, run, server: _ } = config;
+        let Config { agent, agents, budget, db, destroy, gc, hooks, pm, queue, rescue, run, server: _ } = config;
         let (profiles, variables) = (Vec::new(), Vec::new());
         let default_agent = agent.default.clone().unwrap_or_else(|| first_built_in().to_owned());
         let (servers, watches, repositories) = (Servers::default(), Vec::new(), Repositories::default());
@@ -53,6 +55,7 @@ impl Settings {
             agent,
             default_agent,
             agents,
+            budget,
             db,
             destroy,
             gc,

@@ -46,6 +46,8 @@ pub(crate) enum End {
     },
     /// The agent, with what it started, used too much of the machine.
     Exceeded(Exceeded),
+    /// A budget is spent.
+    Spent(Reason),
     /// The run was canceled.
     Canceled,
     /// The issue has another run now; nothing more may be done.
@@ -69,6 +71,7 @@ impl From<Interruption> for End {
             Interruption::Expired(expired) => Self::Expired { expired, failure: None, hint: None },
             Interruption::Exceeded(exceeded) => Self::Exceeded(exceeded),
             Interruption::Canceled => Self::Canceled,
+            Interruption::Spent(reason) => Self::Spent(reason),
             Interruption::Superseded => Self::Superseded,
             Interruption::RecordsBroken(why) => {
                 Self::Failed(format!("cannot write the run's records: {why}; is the disk full?").into())
@@ -206,6 +209,7 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
             let reason = Reason::from(format!("{exceeded}; the work is kept"));
             (Verdict::Failed, reason.hint(exceeded.hint(&inspection.issue)))
         }
+        End::Spent(reason) => (Verdict::Timeout, reason.clone().map_text(|text| format!("{text}; the work is kept"))),
         End::Failed(why) | End::Killed(why) => (Verdict::Failed, why.clone()),
         End::Paused { reason, .. } => (Verdict::Paused, reason.clone()),
         End::Blocked(why) => (Verdict::Blocked, why.clone()),

@@ -18,7 +18,10 @@ use tokio::sync::broadcast;
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{AgentRuns, Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
+use crate::view::{
+    AgentRuns, Candidate, HookNews, LiveUsage, Poll, RecentUsage, Repo, RunView, StoredEvent, UsageSum, WatchLoad,
+    WatchState,
+};
 use crate::write::{Answer, Cleaned, Write};
 
 pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -128,6 +131,21 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// See [`Store::resume_agent`](crate::store::Store::resume_agent).
     fn resume_agent(&self, agent: String, at: Timestamp) -> Reply<'_, ()>;
+
+    /// See [`Store::usage_since`](crate::store::Store::usage_since).
+    fn usage_since(&self, since: Timestamp) -> Reply<'_, UsageSum>;
+
+    /// See [`Store::usage_of_repos`](crate::store::Store::usage_of_repos).
+    fn usage_of_repos(&self) -> Reply<'_, Vec<(RepoRef, UsageSum)>>;
+
+    /// See [`Store::usage_of_issues`](crate::store::Store::usage_of_issues).
+    fn usage_of_issues(&self) -> Reply<'_, Vec<(IssueId, UsageSum)>>;
+
+    /// See [`Store::live_usage`](crate::store::Store::live_usage).
+    fn live_usage(&self) -> Reply<'_, Vec<LiveUsage>>;
+
+    /// See [`Store::recent_usage`](crate::store::Store::recent_usage).
+    fn recent_usage(&self, limit: u32) -> Reply<'_, Vec<RecentUsage>>;
 
     /// See [`Store::pauses`](crate::store::Store::pauses).
     fn pauses(&self) -> Reply<'_, Vec<Pause>>;

@@ -23,7 +23,10 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::store::Store;
-use crate::view::{AgentRuns, Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
+use crate::view::{
+    AgentRuns, Candidate, HookNews, LiveUsage, Poll, RecentUsage, Repo, RunView, StoredEvent, UsageSum, WatchLoad,
+    WatchState,
+};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Counts the steps of a process and lets it die after a number of them. Clones share the count.
@@ -267,6 +270,26 @@ impl Driver for Fused {
 
     fn resume_agent(&self, agent: String, at: Timestamp) -> Reply<'_, ()> {
         self.write(move |driver| driver.resume_agent(agent, at))
+    }
+
+    fn usage_since(&self, since: Timestamp) -> Reply<'_, UsageSum> {
+        self.read(move |driver| driver.usage_since(since))
+    }
+
+    fn usage_of_repos(&self) -> Reply<'_, Vec<(RepoRef, UsageSum)>> {
+        self.read(|driver| driver.usage_of_repos())
+    }
+
+    fn usage_of_issues(&self) -> Reply<'_, Vec<(IssueId, UsageSum)>> {
+        self.read(|driver| driver.usage_of_issues())
+    }
+
+    fn live_usage(&self) -> Reply<'_, Vec<LiveUsage>> {
+        self.read(|driver| driver.live_usage())
+    }
+
+    fn recent_usage(&self, limit: u32) -> Reply<'_, Vec<RecentUsage>> {
+        self.read(move |driver| driver.recent_usage(limit))
     }
 
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {

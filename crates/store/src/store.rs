@@ -18,7 +18,8 @@ use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
 use crate::view::{
-    AgentRuns, Candidate, DelegatedTask, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState,
+    AgentRuns, Candidate, DelegatedTask, HookNews, LiveUsage, Poll, RecentUsage, Repo, RunView, StoredEvent, UsageSum,
+    WatchLoad, WatchState,
 };
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
@@ -272,6 +273,31 @@ impl Store {
     /// Stores that a person ends the waits of an agent; of all agents if the name is empty.
     pub async fn resume_agent(&self, agent: &str, at: Timestamp) -> Result<(), StoreError> {
         self.driver.resume_agent(agent.to_owned(), at).await
+    }
+
+    /// Adds up the usage of the runs that ended since then.
+    pub async fn usage_since(&self, since: Timestamp) -> Result<UsageSum, StoreError> {
+        self.driver.usage_since(since).await
+    }
+
+    /// Adds up the usage of all runs of each repository with live tasks, those in progress included.
+    pub async fn usage_of_repos(&self) -> Result<Vec<(RepoRef, UsageSum)>, StoreError> {
+        self.driver.usage_of_repos().await
+    }
+
+    /// Adds up the usage of all runs of each issue with live tasks, those in progress included.
+    pub async fn usage_of_issues(&self) -> Result<Vec<(IssueId, UsageSum)>, StoreError> {
+        self.driver.usage_of_issues().await
+    }
+
+    /// Returns the usage of the runs in progress.
+    pub async fn live_usage(&self) -> Result<Vec<LiveUsage>, StoreError> {
+        self.driver.live_usage().await
+    }
+
+    /// Returns the usage of the latest runs that were done, at most `limit` of each pair of repository and agent with live tasks.
+    pub async fn recent_usage(&self, limit: u32) -> Result<Vec<RecentUsage>, StoreError> {
+        self.driver.recent_usage(limit).await
     }
 
     /// Returns what `kugetsu pause` holds back.

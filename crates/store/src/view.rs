@@ -163,6 +163,37 @@ pub struct AgentRuns {
     pub live: Vec<Timestamp>,
 }
 
+/// Sum of the usage of runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UsageSum {
+    /// US dollars.
+    pub cost_usd: f64,
+    pub tokens: f64,
+    /// Ended runs whose cost is not known.
+    pub unknown_costs: u64,
+    /// Ended runs whose tokens are not known.
+    pub unknown_tokens: u64,
+}
+
+/// Usage of a run in progress.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveUsage {
+    pub issue: IssueId,
+    pub repo: RepoRef,
+    /// The name of the agent profile.
+    pub agent: String,
+    pub used: Usage,
+}
+
+/// Usage of the latest runs of a repository and an agent that were done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecentUsage {
+    pub repo: RepoRef,
+    /// The name of the agent profile.
+    pub agent: String,
+    pub used: Vec<Usage>,
+}
+
 /// A run that has ended, as far as it shows whether its agent works.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndedRun {

@@ -83,6 +83,7 @@ impl Field {
             (_, Some("duration or zero")) => {
                 "`0`, or a duration up to 365d, such as `90s`, `10m` or `1h30m`".to_owned()
             }
+            (_, Some("dollars")) => "an amount in US dollars from 0.01 to 1000000, such as `5` or `2.50`".to_owned(),
             (_, Some("path")) => "an absolute path".to_owned(),
             (_, Some("number or table")) => {
                 let [min, max] = self.range();

@@ -169,7 +169,7 @@ pub async fn queue(engine: &Engine, checked: Checked) -> Result<Queued, Problem>
         refuse_when_full(engine).await?;
     }
     let repo = enqueue.repo.clone();
-    let start = start_of(&enqueue.task, &repo.name);
+    let start = start_of(&enqueue.task, &repo.name, None);
     if let Some(hold) = holds::of(engine, &start).await.map_err(store_failed)? {
         let why = holds::describe(&hold);
         if no_queue {

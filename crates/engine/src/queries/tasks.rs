@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_domain::hold::{Hold, Start, hold_of};
+use kugetsu_domain::budget::Start;
+use kugetsu_domain::hold::{Hold, hold_of};
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
@@ -110,7 +111,7 @@ pub fn has_unpushed_commits(view: &RunView) -> bool {
 pub async fn with_current_reason(engine: &Engine, mut view: RunView, holds: &[Hold]) -> Result<RunView, StoreError> {
     if view.task.state == TaskState::Queued
         && view.task.not_before.is_none()
-        && let Some(hold) = hold_of(holds, &start_of(&view.task, &view.reference.repo))
+        && let Some(hold) = hold_of(holds, &start_of(&view.task, &view.reference.repo, Some(view.issue)))
     {
         view.task.reason = Some(holds::describe(hold));
         return Ok(view);
@@ -126,8 +127,8 @@ pub async fn with_current_reason(engine: &Engine, mut view: RunView, holds: &[Ho
 }
 
 /// The start of a task, as far as holds depend on it.
-pub(crate) fn start_of<'a>(task: &'a Task, repo: &'a RepoRef) -> Start<'a> {
-    Start { kind: task.kind, repo, agent: &task.agent, model: task.model.as_deref() }
+pub(crate) fn start_of<'a>(task: &'a Task, repo: &'a RepoRef, issue: Option<IssueId>) -> Start<'a> {
+    Start { kind: task.kind, repo, issue, agent: &task.agent, model: task.model.as_deref() }
 }
 
 pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Problem> {
@@ -153,6 +154,6 @@ pub async fn status(engine: &Engine) -> Result<DaemonStatus, Problem> {
         slots_in_use: queue.slots_in_use,
         slots: engine.settings().agents.max,
         queued: queue.queued,
-        holds: holds::current(engine).await.map_err(store_failed)?,
+        holds: holds::felt(engine).await.map_err(store_failed)?,
     })
 }

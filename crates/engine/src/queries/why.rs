@@ -154,7 +154,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
         return Ok(());
     }
-    let start = tasks::start_of(task, &issue.reference.repo);
+    let start = tasks::start_of(task, &issue.reference.repo, Some(issue.id));
     if let Some(hold) = holds::of(engine, &start).await.map_err(store_failed)? {
         let reason = holds::describe(&hold);
         why.because.push(reason.text);

@@ -16,6 +16,7 @@ use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 
+use crate::budgets;
 use crate::engine::Engine;
 
 /// Largest number of tokens or commits of a run that is believed: 10,000 such runs can be added up in 64 bits.
@@ -38,10 +39,16 @@ pub async fn take_report(
     for ReportedFact { end, fact } in facts {
         let Some(event) = event(lease, fact) else { continue };
         let event = with_end_of_limit(engine, event).await?;
-        let is_progress = matches!(event, Event::Progressed { .. });
+        let (is_progress, used) = match &event {
+            Event::Progressed { used, .. } => (true, *used),
+            _ => (false, Usage::default()),
+        };
         match engine.store().apply_report(lease, event, end, engine.now()).await {
             // Paused tasks of the account need not wait any longer.
-            Ok(_) if is_progress => engine.holds_changed(),
+            Ok(_) if is_progress => {
+                engine.holds_changed();
+                budgets::end_if_spent(engine, lease, used).await?;
+            }
             Ok(_) => {}
             Err(StoreError::Refused(Refused::Stale { .. })) => return Ok(over),
             Err(StoreError::Refused(why)) => tracing::warn!(%run, %why, "skipped a fact of a run: it does not fit"),

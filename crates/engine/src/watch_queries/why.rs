@@ -6,7 +6,8 @@ use std::time::Duration;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::watch::{ConditionObject, FeedbackObject, FollowObject};
 use kugetsu_api::why::WhyObject;
-use kugetsu_domain::hold::{HoldKind, Start};
+use kugetsu_domain::budget::Start;
+use kugetsu_domain::hold::HoldKind;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reason::Reason;
@@ -316,8 +317,8 @@ async fn global(
         because.push(format!("{in_use} of {max} slots in use, so its task would wait in the queue"));
     }
     let agent = watch.agent.as_ref().unwrap_or(&settings.default_agent);
-    let start = Start { kind: TaskKind::Start, repo: &watch.repo, agent, model: watch.model.as_deref() };
-    let holds = holds::current(engine).await.map_err(store_failed)?;
+    let start = Start { kind: TaskKind::Start, repo: &watch.repo, issue: None, agent, model: watch.model.as_deref() };
+    let holds = holds::felt(engine).await.map_err(store_failed)?;
     // A pause is a condition.
     let others = holds.iter().filter(|hold| hold.concerns(&start) && !matches!(hold.kind, HoldKind::Paused { .. }));
     for reason in others.map(holds::describe) {

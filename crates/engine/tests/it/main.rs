@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
 #![expect(clippy::print_stderr, reason = "a failing test prints the step at which the daemon died")]
 
+mod budgets;
 mod crashes;
 mod destroy;
 mod every_step;

@@ -208,11 +208,12 @@ struct Runner {
 
 impl Runner {
     /// The message is the script: `done`, `push`, `fail`, `broken` (fails before the session is open), `pause` (only once), `limit` (a limit of the model without a time), `answer` (the model answers, then it waits for a cancel), `vanish` (ends without a report), `vanish-early` (before the agent),
-    /// `vanish-unreadable` (and no one can see whether the agent began), `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
+    /// `vanish-unreadable` (and no one can see whether the agent began), `stuck` (does nothing more), `wait` (for a cancel), `used <usd>` (done, at that cost), `spend <usd>` (at that cost, until it has to end), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
         let has_script = self.machine.0.agent.lock().unwrap().is_none();
         let script = self.spec.message.lines().next().filter(|_| has_script).unwrap_or("done").to_owned();
         let has_agent = !matches!(self.spec.work, Work::Push(_));
+        let cost_usd: Option<f64> = script.split_whitespace().nth(1).and_then(|cost| cost.parse().ok());
         let mut words = script.split_whitespace();
         let command = words.next().unwrap_or_default();
         self.write(Body::Step { text: "the runner starts".to_owned() });
@@ -247,6 +248,7 @@ impl Runner {
         }
         self.report().await;
         let state = match command {
+            "spend" => self.spend(cost_usd).await,
             "wait" | "answer" => {
                 if command == "answer" {
                     self.write(Body::Progress { usage: Usage::default() });
@@ -303,6 +305,7 @@ impl Runner {
         }
         let usage = match command {
             "numbers" => Usage { cost_usd: Some(-1e300), input_tokens: Some(1 << 63), output_tokens: Some(u64::MAX) },
+            "used" => Usage { cost_usd, ..Usage::default() },
             _ => Usage::default(),
         };
         self.write(Body::Ended {
@@ -378,6 +381,22 @@ impl Runner {
         self.machine
             .call(|engine| async move { engine.store().enqueue(task.clone(), engine.clock().now()).await })
             .await;
+    }
+
+    /// Reports a cost, and returns how it has to end.
+    async fn spend(&self, cost_usd: Option<f64>) -> &'static str {
+        let run = self.run;
+        let (_, inbox) = self.machine.call(|engine| async move { report::connect(&engine, run).await }).await;
+        self.write(Body::Progress { usage: Usage { cost_usd, ..Usage::default() } });
+        self.report().await;
+        let Some(mut inbox) = inbox else { return "lost" };
+        loop {
+            match inbox.recv().await {
+                Some(RunnerControl::Spent { .. }) => return "timeout",
+                Some(RunnerControl::Cancel { .. }) | None => return "canceled",
+                Some(_) => {}
+            }
+        }
     }
 
     async fn wait_for_cancel(&self) {

@@ -67,6 +67,11 @@ impl Clocks {
         self.heard = None;
     }
 
+    /// Whether an agent runs that is expected to respond.
+    pub(crate) const fn has_agent(&self) -> bool {
+        self.heard.is_some()
+    }
+
     /// Waits until a clock runs out.
     pub(crate) async fn expired(&mut self) -> Expired {
         loop {

@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use kugetsu_domain::reason::Reason;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -39,6 +40,8 @@ pub(crate) enum Interruption {
     Expired(Expired),
     Exceeded(Exceeded),
     Canceled,
+    /// A budget is spent.
+    Spent(Reason),
     Superseded,
     RecordsBroken(String),
 }
@@ -79,7 +82,7 @@ impl Interrupts {
     }
 
     fn check(&mut self) -> Option<Interruption> {
-        let control = *self.control.borrow_and_update();
+        let control = self.control.borrow_and_update().clone();
         if let Some(limits) = control.limits {
             self.clocks.set_limits(limits);
         }
@@ -88,6 +91,10 @@ impl Interrupts {
         }
         if control.cancel {
             return Some(Interruption::Canceled);
+        }
+        // Work that is done is still pushed.
+        if let Some(reason) = control.spent.filter(|_| self.clocks.has_agent()) {
+            return Some(Interruption::Spent(reason));
         }
         self.spool.broken().map(Interruption::RecordsBroken)
     }
@@ -141,7 +148,10 @@ impl Interrupts {
             let until = match interruption {
                 Interruption::Superseded => return Err(interruption),
                 Interruption::Canceled => *canceled_until.get_or_insert_with(|| Instant::now() + of_cancel),
-                Interruption::Expired(_) | Interruption::Exceeded(_) | Interruption::RecordsBroken(_) => {
+                Interruption::Expired(_)
+                | Interruption::Exceeded(_)
+                | Interruption::Spent(_)
+                | Interruption::RecordsBroken(_) => {
                     *expired_until.get_or_insert_with(|| Instant::now() + of_limit)
                 }
             };
@@ -165,7 +175,7 @@ async fn exceeded(resources: &mut Option<ResourceWatch>) -> Exceeded {
 
 /// Waits until the daemon ends the run.
 async fn ended_by_daemon(control: &mut watch::Receiver<Control>) -> Interruption {
-    match control.wait_for(|control| control.cancel || control.superseded).await.map(|control| *control) {
+    match control.wait_for(|control| control.cancel || control.superseded).await.map(|control| control.clone()) {
         Ok(Control { superseded: false, .. }) => Interruption::Canceled,
         _ => Interruption::Superseded,
     }

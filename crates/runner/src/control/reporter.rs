@@ -11,6 +11,7 @@ use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::endpoints;
 use kugetsu_api::run::RunQuery;
 use kugetsu_api::run_spec::{Limits, RunnerControl};
+use kugetsu_domain::reason::Reason;
 use tokio::sync::watch;
 
 use crate::records::spool::Spool;
@@ -21,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The control messages so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Control {
     pub(crate) cancel: bool,
     /// Whether the agent gets no time to end its turn. Implies `cancel`.
@@ -30,6 +31,8 @@ pub(crate) struct Control {
     pub(crate) superseded: bool,
     /// The limits, if they have changed.
     pub(crate) limits: Option<Limits>,
+    /// The budget that is spent.
+    pub(crate) spent: Option<Reason>,
 }
 
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl Reporter {
 
     fn take(&self, message: RunnerControl) {
         self.control.send_if_modified(|control| {
-            let before = *control;
+            let before = control.clone();
             match message {
                 RunnerControl::Ready => {}
                 RunnerControl::Cancel { at_once } => {
@@ -101,6 +104,7 @@ impl Reporter {
                 }
                 RunnerControl::Superseded => control.superseded = true,
                 RunnerControl::Limits(limits) => control.limits = Some(limits),
+                RunnerControl::Spent { reason, hint } => control.spent = Some(Reason::new(reason, hint)),
             }
             *control != before
         });

@@ -29,7 +29,10 @@ use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
-use crate::view::{AgentRuns, Candidate, HookNews, Poll, Repo, RunView, StoredEvent, WatchLoad, WatchState};
+use crate::view::{
+    AgentRuns, Candidate, HookNews, LiveUsage, Poll, RecentUsage, Repo, RunView, StoredEvent, UsageSum, WatchLoad,
+    WatchState,
+};
 use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
@@ -295,6 +298,26 @@ impl Driver for Sqlite {
 
     fn resume_agent(&self, agent: String, at: Timestamp) -> Reply<'_, ()> {
         self.change(move |connection| resume_agent(connection, &agent, at))
+    }
+
+    fn usage_since(&self, since: Timestamp) -> Reply<'_, UsageSum> {
+        self.readers.query(move |connection| read::usage_since(connection, since))
+    }
+
+    fn usage_of_repos(&self) -> Reply<'_, Vec<(RepoRef, UsageSum)>> {
+        self.readers.query(read::usage_of_repos)
+    }
+
+    fn usage_of_issues(&self) -> Reply<'_, Vec<(IssueId, UsageSum)>> {
+        self.readers.query(read::usage_of_issues)
+    }
+
+    fn live_usage(&self) -> Reply<'_, Vec<LiveUsage>> {
+        self.readers.query(read::live_usage)
+    }
+
+    fn recent_usage(&self, limit: u32) -> Reply<'_, Vec<RecentUsage>> {
+        self.readers.query(move |connection| read::recent_usage(connection, limit))
     }
 
     fn add_pause(&self, pause: Pause) -> Reply<'_, ()> {

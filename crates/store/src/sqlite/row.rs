@@ -175,12 +175,16 @@ impl<'r> Columns<'r> {
         self.read(|value| optional(value, number))
     }
 
+    pub(super) fn real(&mut self) -> Result<f64, StoreError> {
+        self.read(|value| value.as_f64().map_err(|error| error.to_string()))
+    }
+
     fn optional_real(&mut self) -> Result<Option<f64>, StoreError> {
         self.read(|value| optional(value, |value| value.as_f64().map_err(|error| error.to_string())))
     }
 
     /// Three columns.
-    fn usage(&mut self) -> Result<Usage, StoreError> {
+    pub(super) fn usage(&mut self) -> Result<Usage, StoreError> {
         Ok(Usage {
             cost_usd: self.optional_real()?,
             input_tokens: self.optional_number()?,

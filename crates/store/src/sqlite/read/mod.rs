@@ -8,6 +8,7 @@ mod integrity;
 mod issues;
 mod model_limits;
 mod queue;
+mod usage;
 mod views;
 
 pub(super) use agent_runs::agent_runs;
@@ -18,4 +19,5 @@ pub(super) use integrity::check;
 pub(super) use issues::{issues, repos};
 pub(super) use model_limits::{model_limits, resumed_at};
 pub(super) use queue::{pauses, queue, queue_position};
+pub(super) use usage::{live_usage, recent_usage, usage_of_issues, usage_of_repos, usage_since};
 pub(super) use views::{runs, shown, views};
