@@ -32,12 +32,13 @@ use crate::runners::lock::is_alive;
 use crate::runners::report::event;
 
 /// The facts that a home does not contain, for people.
-pub const NOT_KNOWN: [&str; 6] = [
+pub const NOT_KNOWN: [&str; 7] = [
     "tasks that were queued and had not started",
     "tasks and events older than queue.keep",
     "priorities, --after, and which tasks the coordinator delegated",
     "pull requests that `kugetsu set-pr` named (those of a branch are looked up again)",
     "issues whose files were removed and that have no rescue",
+    "what `kugetsu pause` has paused, and agents that were resumed",
     "which watch follows an issue, and the open question of its agent",
 ];
 
