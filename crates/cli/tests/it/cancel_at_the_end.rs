@@ -53,6 +53,17 @@ impl HangingGit {
 
 /// Starts a run whose host hangs in a subcommand, cancels it, and destroys the issue when git works again.
 fn cancel_while_hanging_in(subcommand: &str, settings: &[&str], steps: &[&str], state: &str, reason: &str) {
+    end_while_hanging_in(subcommand, &["queue", "cancel"], settings, steps, [state, reason]);
+}
+
+/// The same with a command that ends the run.
+fn end_while_hanging_in(
+    subcommand: &str,
+    command: &[&str],
+    settings: &[&str],
+    steps: &[&str],
+    [state, reason]: [&str; 2],
+) {
     let mut world = World::new();
     let git = HangingGit::install(&mut world.home);
     for setting in settings {
@@ -65,7 +76,7 @@ fn cancel_while_hanging_in(subcommand: &str, settings: &[&str], steps: &[&str], 
     eventually("git to hang", || git.is_hanging().then_some(()));
 
     let began = Instant::now();
-    world.run(["queue", "cancel", &reference]);
+    world.run(command.iter().copied().chain([reference.as_str()]));
     let run = world.await_state(&reference, state);
     // The daemon's watchdog kills the runner after a minute.
     assert!(began.elapsed() < Duration::from_secs(50), "{subcommand}: {:?}", began.elapsed());
@@ -109,4 +120,12 @@ fn cancel_interrupts_the_rescue() {
     // How the run ended is known by then.
     let reason = "there was no time to rescue it: it is still in ";
     cancel_while_hanging_in("commit-tree", &[], &["write a.txt a"], "blocked", reason);
+}
+
+#[test]
+fn stop_interrupts_the_inspection_and_the_push() {
+    for subcommand in ["status", "push"] {
+        let steps = ["write a.txt a", "commit a"];
+        end_while_hanging_in(subcommand, &["stop"], &[], &steps, ["canceled", "canceled on request"]);
+    }
 }

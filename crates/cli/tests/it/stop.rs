@@ -102,3 +102,17 @@ fn stop_kills_the_agent_of_a_runner_that_does_not_answer() {
     assert!(!idle.status.success() && text.contains("no agent works on local/demo#2"), "{text}");
     assert!(text.contains("ended the agent of local/demo#1"), "{text}");
 }
+
+#[test]
+fn stop_ends_an_agent_that_is_starting() {
+    let mut world = World::new();
+    world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--slow-start 600000");
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say late"]));
+    eventually("the agent", || (!world.processes("kugetsu-scripted-agent").is_empty()).then_some(()));
+    let text = world.run(["stop", &reference]);
+    assert!(text.contains("ended the agent of local/demo#1"), "{text}");
+    assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
+    let run = world.await_state(&reference, "canceled");
+    assert!(run["reason"].as_str().unwrap().contains("canceled on request"), "{run}");
+}
