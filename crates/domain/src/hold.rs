@@ -47,7 +47,7 @@ pub enum HoldKind {
     QuietHours,
     /// Memory or disk space are below the floors of the settings.
     Shortage(Shortage),
-    /// The agent fails at its start.
+    /// The agent fails before its model answers.
     FailedStarts { failed: FailedStarts, probe: Probe },
     /// The provider of the agent's model limits its use.
     ModelLimit { limit: ModelLimit, probe: Probe },
@@ -55,7 +55,7 @@ pub enum HoldKind {
     Budget(Budget),
 }
 
-/// Latest runs of an agent in a row that failed before they did anything.
+/// Latest runs of an agent in a row that failed before its model answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedStarts {
     pub agent: String,
@@ -249,7 +249,7 @@ impl Hold {
                     (Probe::Running, _) => "one task tries it now".to_owned(),
                     (Probe::Later | Probe::Next, _) => "one task tries it next".to_owned(),
                 };
-                let text = format!("the last {count} runs of {agent} failed at their start, {next}: {}", reason.text);
+                let text = format!("the last {count} runs of {agent} failed before its model answered, {next}: {}", reason.text);
                 let own = reason.hint.iter().map(|hint| format!("{hint}; then "));
                 let own = own.collect::<String>();
                 Reason::from(text).hint(format!(

@@ -85,7 +85,7 @@ enum Shows {
     Nothing,
 }
 
-/// Returns the agents whose latest runs failed at their start.
+/// Returns the agents whose latest runs failed before their model answered.
 async fn failed_starts(engine: &Engine) -> Result<Vec<FailedStarts>, StoreError> {
     let mut found = Vec::new();
     let resumed_all = engine.store().resumed_at("").await?;
@@ -97,12 +97,17 @@ async fn failed_starts(engine: &Engine) -> Result<Vec<FailedStarts>, StoreError>
         let failed: Vec<&EndedRun> =
             failed.filter(|(_, shows)| matches!(shows, Shows::Fails)).map(|(run, _)| run).collect();
         let (Some(last), Some(first)) = (failed.first(), failed.last()) else { continue };
+        let mut later = runs.live.iter().filter(|(started, _)| *started >= last.ended_at).peekable();
+        let is_tried = later.peek().is_some();
+        if later.any(|(_, answered)| *answered) {
+            continue;
+        }
         found.push(FailedStarts {
             count: failed.len() as u32,
             first: first.ended_at,
             last: last.ended_at,
             reason: last.reason.clone().unwrap_or_default(),
-            is_tried: runs.live.iter().any(|started| *started >= last.ended_at),
+            is_tried,
             agent: runs.agent,
         });
     }
@@ -114,10 +119,18 @@ fn shows(engine: &Engine, run: &EndedRun) -> Shows {
     if is_nothing || !run.kind.needs_agent() {
         return Shows::Nothing;
     }
-    let has_failed = matches!(run.state, RunState::Failed | RunState::Blocked);
-    if run.has_session {
+    if run.answered || run.state == RunState::Done {
         return Shows::Works;
     }
+    // The brake for limits of providers takes care of those.
+    if run.state == RunState::Paused {
+        return Shows::Nothing;
+    }
+    // Without any answer, its model or its login is the reason, whatever the task is.
+    if run.has_session {
+        return Shows::Fails;
+    }
+    let has_failed = matches!(run.state, RunState::Failed | RunState::Blocked);
     // The agent's errors are kept from its start on. Before that, a repository or a server may be the reason.
     match has_failed && engine.home().run(run.id).agent_errors().exists() {
         true => Shows::Fails,

@@ -159,8 +159,8 @@ pub struct AgentRuns {
     pub agent: String,
     /// Newest first.
     pub ended: Vec<EndedRun>,
-    /// When the runs in progress started.
-    pub live: Vec<Timestamp>,
+    /// When the runs in progress started, and whether the model has answered them.
+    pub live: Vec<(Timestamp, bool)>,
 }
 
 /// Sum of the usage of runs.
@@ -202,6 +202,8 @@ pub struct EndedRun {
     pub state: RunState,
     /// Whether the agent opened a session.
     pub has_session: bool,
+    /// Whether the model answered.
+    pub answered: bool,
     pub ended_at: Timestamp,
     pub reason: Option<Reason>,
 }

@@ -34,7 +34,8 @@ async fn why_not(daemon: &Daemon, number: u64) -> why::Why {
 
 #[tokio::test]
 async fn paused_queue_starts_no_agent_and_keeps_its_order_over_restarts() {
-    let world = World::new(1).await;
+    // A slot is free all the time.
+    let world = World::new(2).await;
     let daemon = world.daemon();
     daemon.start(1, "wait").await;
     started(&world, &daemon, &["wait"]).await;
@@ -60,9 +61,14 @@ async fn paused_queue_starts_no_agent_and_keeps_its_order_over_restarts() {
     assert_eq!((status.running, status.queued, status.holds.len()), (1, 4, 1));
     let task = daemon.issue(1).await.running_task().unwrap().id;
     cancel(&daemon.engine, task).await.unwrap();
+    daemon.until("the end of the run", async || daemon.issue(1).await.live_run().is_none().then_some(())).await;
     push(&daemon, 8).await;
+    for number in 1..=4 {
+        assert_eq!(daemon.state(number).await, "queued", "{number}");
+    }
     assert_eq!(world.machine.started().len(), 4, "neither the free slot nor the free issue starts an agent");
 
+    world.change_settings(|settings| settings.agents.max = 1);
     let resumed = resume(&daemon.engine, None).await.unwrap();
     assert!(resumed.has_changed && resumed.holds.is_empty(), "{resumed:?}");
     assert!(!resume(&daemon.engine, None).await.unwrap().has_changed);
@@ -173,6 +179,7 @@ async fn end_of_a_run_is_a_reason_to_measure_again() {
     push(&daemon, 90).await;
     daemon.start(2, "done").await;
     push(&daemon, 90).await;
+    assert_eq!((daemon.state(2).await, world.machine.started().len()), ("queued", 3));
     *world.headroom.lock().unwrap() = (Headroom { memory: Some(9999), ..Headroom::default() }, Vec::new());
     let task = daemon.issue(1).await.running_task().unwrap().id;
     let now = daemon.engine.clock().now();
@@ -217,7 +224,7 @@ async fn agent_that_fails_at_its_start_is_tried_by_one_task_after_the_other() {
     assert_eq!(world.machine.started().len(), 5, "three runs and the pushes");
     let why = why_not(&daemon, 5).await;
     assert!(
-        why.because[0].contains("the last 3 runs of scripted failed at their start, one task tries it at "),
+        why.because[0].contains("the last 3 runs of scripted failed before its model answered, one task tries it at "),
         "{why:?}"
     );
     assert!(why.because[0].ends_with(": the script is broken"), "{why:?}");
@@ -236,6 +243,29 @@ async fn agent_that_fails_at_its_start_is_tried_by_one_task_after_the_other() {
     daemon.settled(5).await;
     daemon.settled(6).await;
     assert!(tasks::status(&daemon.engine).await.unwrap().holds.is_empty());
+}
+
+#[tokio::test]
+async fn agent_that_fails_just_after_it_opened_a_session_is_tried_by_one_task_after_the_other() {
+    let world = World::new(9).await;
+    let daemon = world.daemon();
+    for number in 1..=3 {
+        daemon.start(number, "fail").await;
+        daemon.settled(number).await;
+    }
+    push(&daemon, 90).await;
+    for (number, message) in (4..).zip(["answer", "wait", "fail"]) {
+        daemon.start(number, message).await;
+    }
+    push(&daemon, 90).await;
+    assert_eq!((daemon.state(4).await, daemon.state(5).await), ("queued", "queued"));
+    daemon.set_time(daemon.engine.clock().now() + SignedDuration::from_mins(1));
+    // The first answer of the model is enough: that run continues.
+    daemon.until("the second start", async || (daemon.state(5).await == "running").then_some(())).await;
+    assert_eq!(daemon.state(4).await, "running");
+    daemon.settled(6).await;
+    daemon.start(7, "done").await;
+    daemon.settled(7).await;
 }
 
 #[tokio::test]

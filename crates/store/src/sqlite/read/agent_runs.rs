@@ -15,12 +15,12 @@ const AGENTS: &str = "\
     SELECT agent FROM a WHERE agent IS NOT NULL";
 
 const ENDED: &str = "\
-    SELECT r.id, t.kind, r.state, r.session, r.ended_at, r.reason, r.hint \
+    SELECT r.id, t.kind, r.state, r.session, r.answered = 1 OR coalesce(r.output_tokens, 0) > 0, r.ended_at, r.reason, r.hint \
     FROM runs r INDEXED BY runs_by_agent JOIN tasks t ON t.id = r.task \
     WHERE r.agent = ? AND r.ended_at IS NOT NULL ORDER BY r.ended_at DESC LIMIT ?";
 
 const LIVE: &str = "\
-    SELECT id, started_at FROM runs INDEXED BY runs_one_live WHERE state IN ('starting', 'working') AND agent = ?";
+    SELECT id, started_at, answered FROM runs INDEXED BY runs_one_live WHERE state IN ('starting', 'working') AND agent = ?";
 
 pub(in crate::sqlite) fn agent_runs(connection: &Connection, limit: u32) -> Result<Vec<AgentRuns>, StoreError> {
     let mut statement = connection.prepare_cached(AGENTS)?;
@@ -40,7 +40,8 @@ fn of_agent(connection: &Connection, agent: String, limit: u32) -> Result<AgentR
     while let Some(row) = rows.next()? {
         let mut columns = Columns::of("run", row);
         let _: String = columns.owned()?;
-        live.extend(unless_damaged(columns.time())?);
+        let mut started = || Ok((columns.time()?, columns.flag()?));
+        live.extend(unless_damaged(started())?);
     }
     Ok(AgentRuns { agent, ended, live })
 }
@@ -52,6 +53,7 @@ fn ended_run(row: &Row<'_>) -> Result<EndedRun, StoreError> {
         kind: columns.named(TaskKind::from_name)?,
         state: columns.state::<RunState>()?,
         has_session: columns.optional_text()?.is_some(),
+        answered: columns.flag()?,
         ended_at: columns.optional_time()?.unwrap_or_default(),
         reason: columns.reason()?,
     })
