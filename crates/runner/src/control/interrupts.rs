@@ -200,6 +200,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn spent_budget_ends_the_agent_and_no_push() {
+        let (_dir, control, mut interrupts) = interrupts();
+        let reason = Reason::from("it is spent");
+        control.send_modify(|control| control.spent = Some(reason.clone()));
+        let push = tokio::time::sleep(Duration::from_secs(5));
+        assert_eq!(interrupts.unless_interrupted(push).await, Ok(()));
+        interrupts.clocks.heard();
+        assert_eq!(interrupts.unless_interrupted(pending::<()>()).await, Err(Interruption::Spent(reason)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn canceled_work_has_a_short_grace_that_all_calls_share() {
         let (_dir, control, mut interrupts) = interrupts();
         assert_eq!(interrupts.with_grace(async { 1 }).await, Ok(1));

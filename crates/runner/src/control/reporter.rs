@@ -204,14 +204,17 @@ mod tests {
         spool.write(Body::Prompt { text: "a record".to_owned() });
         let refusal = "HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\n\r\n";
         let socket = dir.path().join("socket");
-        let messages = [RunnerControl::Ready, RunnerControl::Limits(LIMITS), RunnerControl::Cancel { at_once: false }];
+        let spent = RunnerControl::Spent { reason: "it is spent".to_owned(), hint: None };
+        let cancel = RunnerControl::Cancel { at_once: false };
+        let messages = [RunnerControl::Ready, RunnerControl::Limits(LIMITS), spent, cancel];
         let control = tokio::select! {
             () = daemon(&socket, &messages, refusal) => unreachable!("it never ends"),
             () = reporter.run() => panic!("the run is not over"),
-            control = received.wait_for(|control| control.cancel) => *control.unwrap(),
+            control = received.wait_for(|control| control.cancel) => control.unwrap().clone(),
             () = tokio::time::sleep(Duration::from_secs(60)) => panic!("the message was not received"),
         };
-        assert_eq!(control, Control { cancel: true, at_once: false, superseded: false, limits: Some(LIMITS) });
+        let spent = Some(Reason::from("it is spent"));
+        assert_eq!(control, Control { cancel: true, at_once: false, superseded: false, limits: Some(LIMITS), spent });
     }
 
     #[tokio::test]
