@@ -151,9 +151,7 @@ impl Interrupts {
                 Interruption::Expired(_)
                 | Interruption::Exceeded(_)
                 | Interruption::Spent(_)
-                | Interruption::RecordsBroken(_) => {
-                    *expired_until.get_or_insert_with(|| Instant::now() + of_limit)
-                }
+                | Interruption::RecordsBroken(_) => *expired_until.get_or_insert_with(|| Instant::now() + of_limit),
             };
             tokio::select! {
                 biased;
