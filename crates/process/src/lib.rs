@@ -5,6 +5,7 @@
 //! knows nothing of git or of agents.
 
 mod child;
+mod lineage;
 mod marker;
 mod os;
 pub mod sandbox;
@@ -13,6 +14,7 @@ mod tracking;
 mod tree;
 
 pub use child::{Completed, Filter, OneShot, RunError, find_on_path, is_executable, run, run_watched, shebang};
+pub use lineage::{Ancestor, lineage, protect_memory};
 pub use marker::{InvalidMarker, MARKER, Marker};
 pub use nix::unistd::Pid;
 pub use sweep::{

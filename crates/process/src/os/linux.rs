@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -21,6 +21,15 @@ const ENVIRON_MAX: u64 = 8 * 1024 * 1024;
 pub(crate) fn adopt(enable: bool) -> io::Result<()> {
     // SAFETY: all arguments are numbers.
     let status = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, libc::c_ulong::from(enable), 0, 0, 0) };
+    Errno::result(status)?;
+    Ok(())
+}
+
+/// Keeps other processes of the same user from reading the memory, the environment and the open files of this one, and
+/// from tracing it. Programs that it starts are not affected.
+pub(crate) fn protect_memory() -> io::Result<()> {
+    // SAFETY: all arguments are numbers.
+    let status = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     Errno::result(status)?;
     Ok(())
 }
@@ -156,7 +165,7 @@ fn pids() -> io::Result<Vec<i32>> {
     Ok(pids)
 }
 
-fn process(pid: i32) -> Option<Process> {
+pub(crate) fn process(pid: i32) -> Option<Process> {
     parse_stat(pid, &fs::read(proc_file(pid, "stat")).ok()?)
 }
 
@@ -169,7 +178,15 @@ fn parse_stat(pid: i32, stat: &[u8]) -> Option<Process> {
     Some(Process { pid, parent: number(fields.get(1)?)?, group: number(fields.get(2)?)?, born, dead })
 }
 
-fn variable(pid: i32, name: &str) -> Option<Vec<u8>> {
+/// The arguments of a process, with its name; none if they cannot be read.
+pub(crate) fn arguments(pid: i32) -> Vec<OsString> {
+    let line = fs::read(proc_file(pid, "cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    line.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
+}
+
+/// The value of a variable in the environment of a process; `None` also if it cannot be read.
+pub(crate) fn variable(pid: i32, name: &str) -> Option<Vec<u8>> {
     let mut environ = Vec::new();
     File::open(proc_file(pid, "environ")).ok()?.take(ENVIRON_MAX).read_to_end(&mut environ).ok()?;
     environ

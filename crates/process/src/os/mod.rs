@@ -7,7 +7,7 @@ pub(crate) mod unix;
 pub(crate) mod usage;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{adopt, adopts, children, listening_ports};
+pub(crate) use linux::{adopt, adopts, children, listening_ports, protect_memory};
 pub(crate) use unix::{Process, Usage, closure};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unix::{adopt, adopts, children, listening_ports};
+pub(crate) use unix::{adopt, adopts, children, listening_ports, protect_memory};

@@ -41,6 +41,12 @@ pub(crate) fn adopt(_enable: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// There is no such protection.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn protect_memory() -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn adopts() -> bool {
     false

@@ -151,6 +151,20 @@ impl Cgroup {
     }
 }
 
+/// The markers whose cgroups a process is in, the innermost last.
+#[cfg(target_os = "linux")]
+pub(crate) fn markers_of(pid: i32) -> Vec<String> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    markers_in(&cgroups)
+}
+
+/// Parses `/proc/<pid>/cgroup`, where version 2 is the line `0::/path`.
+#[cfg(target_os = "linux")]
+fn markers_in(cgroups: &str) -> Vec<String> {
+    let path = cgroups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+    path.split('/').filter_map(|name| name.strip_prefix(PREFIX)).map(str::to_owned).collect()
+}
+
 fn name(marker: &Marker) -> String {
     format!("{PREFIX}{}", marker.id())
 }
@@ -182,7 +196,17 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::time::SystemTime;
 
+    #[cfg(target_os = "linux")]
+    use super::markers_in;
     use super::{Cgroup, FILLED_WITHIN};
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn cgroups_of_runs_are_recognized_in_a_path() {
+        let cgroups = "12:cpu:/kugetsu-x\n0::/user.slice/kugetsu-one.home/kugetsu-two.home/inner\n";
+        assert_eq!(markers_in(cgroups), ["one.home", "two.home"]);
+        assert_eq!(markers_in("0::/\n"), Vec::<String>::new());
+    }
 
     #[test]
     fn abandoned_cgroups_are_removed() {
