@@ -6,8 +6,9 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -16,6 +17,7 @@ use crate::endpoint::{Encoded, Endpoint, ListEndpoint, Method, Route, StreamEndp
 use crate::endpoints::WARNINGS_HEADER;
 use crate::peer::{Peer, open, refusal};
 use crate::problem::Problem;
+use crate::run_key::{RUN_KEY_HEADER, RunKey};
 use crate::stream::{LineReader, List, Stream};
 
 /// How long the daemon may take to respond before it has to show that it is alive.
@@ -67,6 +69,7 @@ pub struct Client {
     peer: Peer,
     sender: SendRequest<Full<Bytes>>,
     on_warning: fn(&str),
+    key: Option<RunKey>,
 }
 
 impl Client {
@@ -74,13 +77,19 @@ impl Client {
     /// [`ClientError::NotRunning`] if no daemon listens, otherwise [`ClientError::Broken`].
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
         let (sender, pid) = open(socket).await?;
-        Ok(Self { peer: Peer::new(socket, pid), sender, on_warning: |_| () })
+        Ok(Self { peer: Peer::new(socket, pid), sender, on_warning: |_| (), key: None })
     }
 
     /// Calls `show` for each warning of the daemon that comes with a response.
     #[must_use]
     pub fn on_warning(self, show: fn(&str)) -> Self {
         Self { on_warning: show, ..self }
+    }
+
+    /// Sends the key of a run with each request.
+    #[must_use]
+    pub fn with_key(self, key: &RunKey) -> Self {
+        Self { key: Some(key.clone()), ..self }
     }
 
     /// Sends a request and returns the response.
@@ -144,7 +153,7 @@ impl Client {
         if self.sender.ready().await.is_err() {
             self.sender = open(self.peer.socket()).await?.0;
         }
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(match route.method {
                 Method::Get => hyper::Method::GET,
                 Method::Post => hyper::Method::POST,
@@ -154,6 +163,12 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body.into()))
             .map_err(|error| ClientError::Broken(error.to_string()))?;
+        if let Some(key) = &self.key {
+            let mut key = HeaderValue::from_str(key.text().expose_secret())
+                .map_err(|error| ClientError::Broken(error.to_string()))?;
+            key.set_sensitive(true);
+            request.headers_mut().insert(RUN_KEY_HEADER, key);
+        }
         let response =
             self.sender.send_request(request).await.map_err(|error| ClientError::Broken(error.to_string()))?;
         let warnings = response.headers().get(WARNINGS_HEADER);

@@ -63,6 +63,11 @@ impl Location {
         marker.starts_with(GIT)
     }
 
+    /// The run, or the other work, that a marker without its [`suffix`](Self::suffix) is about.
+    pub fn run_of_marker(name: &str) -> &str {
+        name.strip_prefix(GIT).unwrap_or(name)
+    }
+
     /// The end of the markers of all processes of this home.
     pub fn suffix(&self) -> String {
         format!(".{:016x}", fnv1a(format!("{}:{}", self.device, self.inode).as_bytes()))

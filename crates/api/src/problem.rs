@@ -12,6 +12,8 @@ pub enum ProblemKind {
     NotFound,
     /// The current state does not allow it.
     Conflict,
+    /// The caller may not do this: it is an agent's process, or no runner of the run that the request is about.
+    Forbidden,
     /// All slots are in use and the caller does not want to wait.
     Full,
     /// The user has to decide first, for example because work would be removed.

@@ -38,7 +38,7 @@ impl Exit {
     pub(crate) const fn of_problem(kind: ProblemKind) -> Self {
         match kind {
             ProblemKind::Usage | ProblemKind::NotFound => Self::Usage,
-            ProblemKind::Conflict | ProblemKind::Failed => Self::Failed,
+            ProblemKind::Conflict | ProblemKind::Forbidden | ProblemKind::Failed => Self::Failed,
             ProblemKind::Full => Self::Full,
             ProblemKind::NeedsPerson => Self::NeedsPerson,
         }
@@ -63,10 +63,11 @@ mod tests {
             ProblemKind::Usage,
             ProblemKind::NotFound,
             ProblemKind::Conflict,
+            ProblemKind::Forbidden,
             ProblemKind::Full,
             ProblemKind::NeedsPerson,
             ProblemKind::Failed,
         ];
-        assert_eq!(kinds.map(|kind| Exit::of_problem(kind) as u8), [2, 2, 1, 75, 3, 1]);
+        assert_eq!(kinds.map(|kind| Exit::of_problem(kind) as u8), [2, 2, 1, 1, 75, 3, 1]);
     }
 }

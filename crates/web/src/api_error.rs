@@ -30,6 +30,7 @@ impl IntoResponse for ApiError {
         let status = match self.0.kind {
             ProblemKind::Usage => StatusCode::BAD_REQUEST,
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
+            ProblemKind::Forbidden => StatusCode::FORBIDDEN,
             ProblemKind::Conflict | ProblemKind::NeedsPerson => StatusCode::CONFLICT,
             ProblemKind::Full => StatusCode::SERVICE_UNAVAILABLE,
             ProblemKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
