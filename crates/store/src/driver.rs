@@ -106,6 +106,12 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// See [`Store::set_home`](crate::store::Store::set_home).
     fn set_home(&self, id: String) -> Reply<'_, ()>;
 
+    /// See [`Store::run_key`](crate::store::Store::run_key).
+    fn run_key(&self, run: RunId) -> Reply<'_, Option<String>>;
+
+    /// See [`Store::set_run_key`](crate::store::Store::set_run_key).
+    fn set_run_key(&self, run: RunId, key: String) -> Reply<'_, ()>;
+
     /// Returns the newest `limit` issues that match, and the number of issues that match.
     fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>>;
 

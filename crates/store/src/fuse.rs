@@ -236,6 +236,14 @@ impl Driver for Fused {
         self.read(move |driver| driver.set_home(id))
     }
 
+    fn run_key(&self, run: RunId) -> Reply<'_, Option<String>> {
+        self.read(move |driver| driver.run_key(run))
+    }
+
+    fn set_run_key(&self, run: RunId, key: String) -> Reply<'_, ()> {
+        self.write(move |driver| driver.set_run_key(run, key))
+    }
+
     fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>> {
         self.read(move |driver| driver.issues(filter, limit))
     }

@@ -197,6 +197,16 @@ impl Store {
         self.driver.set_home(id).await
     }
 
+    /// Returns the public part of the key of a run; `None` if it has none, or is not stored.
+    pub async fn run_key(&self, run: RunId) -> Result<Option<String>, StoreError> {
+        self.driver.run_key(run).await
+    }
+
+    /// Stores the public part of the key of a run that is not over. It replaces an earlier one.
+    pub async fn set_run_key(&self, run: RunId, key: String) -> Result<(), StoreError> {
+        self.driver.set_run_key(run, key).await
+    }
+
     /// Returns the newest issue that matches, with its live tasks and run.
     pub async fn issue(&self, filter: impl Into<IssueFilter>) -> Result<Option<Issue>, StoreError> {
         let (mut issues, _) = self.driver.issues(filter.into(), 1).await?;

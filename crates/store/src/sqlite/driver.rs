@@ -20,9 +20,10 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::backup::copy_to;
 use super::clean::{ended_runs, expire_runs, expired_runs, forget_expired};
 use super::home::{directories, home, set_home, unknown_runs};
+use super::load::run_key;
 use super::readers::Readers;
 use super::recover::add_missing_effects;
-use super::save::{add_pause, remove_pause, resume_agent, set_source};
+use super::save::{add_pause, remove_pause, resume_agent, set_run_key, set_source};
 use super::writer::{Request, Writer};
 use super::{connection, error, read, schema, watches};
 use crate::driver::{Driver, Reply, Rows};
@@ -258,6 +259,14 @@ impl Driver for Sqlite {
 
     fn set_home(&self, id: String) -> Reply<'_, ()> {
         self.change(move |connection| set_home(connection, &id))
+    }
+
+    fn run_key(&self, run: RunId) -> Reply<'_, Option<String>> {
+        self.readers.query(move |connection| run_key(connection, run))
+    }
+
+    fn set_run_key(&self, run: RunId, key: String) -> Reply<'_, ()> {
+        self.change(move |connection| set_run_key(connection, run, &key))
     }
 
     fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>> {

@@ -186,6 +186,12 @@ const LATEST_TASK: &str = "\
     SELECT i.latest_task, t.state FROM issues i LEFT JOIN tasks t ON t.seq = i.latest_task \
     WHERE i.id = ? AND i.latest_task IS NOT NULL";
 
+/// See [`Store::run_key`](crate::store::Store::run_key).
+pub(super) fn run_key(connection: &Connection, run: RunId) -> Result<Option<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT key FROM runs WHERE id = ?")?;
+    Ok(statement.query_row([run.to_string()], |row| row.get(0)).optional()?.flatten())
+}
+
 fn acknowledged(connection: &Connection, run: RunId) -> Result<Option<u64>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT acknowledged FROM runs WHERE id = ?")?;
     let bytes: Option<i64> = statement.query_row([run.to_string()], |row| row.get(0)).optional()?;

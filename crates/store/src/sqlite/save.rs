@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::hold::Pause;
-use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
@@ -27,6 +27,13 @@ use crate::view::StoredEvent;
 pub(super) fn set_source(connection: &Connection, repo: &RepoRef, source: &str) -> Result<(), StoreError> {
     let values = [source, repo.base.as_str(), repo.project.as_str()];
     connection.execute("UPDATE repos SET source = ? WHERE base = ? AND project = ?", values)?;
+    Ok(())
+}
+
+/// See [`Store::set_run_key`](crate::store::Store::set_run_key). The other columns of a run are saved without it.
+pub(super) fn set_run_key(connection: &Connection, run: RunId, key: &str) -> Result<(), StoreError> {
+    let set = "UPDATE runs SET key = ? WHERE id = ? AND state IN ('starting', 'working')";
+    connection.prepare_cached(set)?.execute(params![key, run.to_string()])?;
     Ok(())
 }
 

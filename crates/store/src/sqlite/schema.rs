@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "results of feedback", include_str!("../../migrations/0013_results_of_feedback.sql")),
     (14, "pauses of starts", include_str!("../../migrations/0014_pauses_of_starts.sql")),
     (15, "limits and usage", include_str!("../../migrations/0015_limits_and_usage.sql")),
+    (16, "keys of runs", include_str!("../../migrations/0016_keys_of_runs.sql")),
 ];
 
 const RECORD: &str = "

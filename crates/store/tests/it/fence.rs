@@ -75,3 +75,23 @@ async fn two_concurrent_claims_of_an_issue_create_one_run() {
     assert_eq!(world.running().await.len(), 1);
     assert_eq!(store.runs(RunQuery::new(issue.id)).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn key_of_a_run_is_kept_by_later_changes_and_replaced_only_while_it_is_live() {
+    let mut world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let lease = world.claim(issue.id, task).await;
+    let key = async |world: &World| world.store().run_key(lease.run).await.unwrap();
+    assert_eq!(key(&world).await, None);
+    for text in ["earlier", "one"] {
+        world.store().set_run_key(lease.run, text.to_owned()).await.unwrap();
+    }
+    let ready = Event::WorktreeReady { lease, worktree: worktree() };
+    world.store().apply_report(lease, ready, 100, now()).await.unwrap();
+    world.reopen().await;
+    assert_eq!(key(&world).await.as_deref(), Some("one"));
+    world.store().apply_report(lease, ended(lease, Verdict::Failed), 200, now()).await.unwrap();
+    world.store().set_run_key(lease.run, "too late".to_owned()).await.unwrap();
+    assert_eq!(key(&world).await.as_deref(), Some("one"));
+    assert_eq!(world.store().run_key(RunId::new(Uuid::now_v7())).await.unwrap(), None);
+}
