@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::run::Usage;
+use crate::run_key::{PublicKey, RunKey};
 
 /// Everything about one run, frozen when the run is launched: the runner reads no settings.
 ///
@@ -20,6 +21,9 @@ pub struct RunSpec {
     pub issue: String,
     /// The number of the lease.
     pub fence: u64,
+    /// The public part of the run's key; `None` in specifications of earlier versions.
+    #[serde(default)]
+    pub key: Option<PublicKey>,
     pub task: String,
     /// The issue's short reference.
     pub reference: String,
@@ -289,6 +293,9 @@ pub struct RunSecrets {
     pub own_variables: Vec<String>,
     /// The variables in the agent's configuration. They override all others.
     pub agent_variables: Vec<(String, String)>,
+    /// Shows the daemon that the runner is that of the run.
+    #[serde(default)]
+    pub key: Option<RunKey>,
 }
 
 /// Shows no values, not even names.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::run_spec::{Limits as RunLimits, RunSecrets};
 use kugetsu_domain::flow::Event;
-use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::schedule::Stall;
@@ -70,6 +70,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     parts: Parts,
     runners: RunnerConnections,
+    /// The runs of which a request was refused, so that each is logged once.
+    refused: StdMutex<HashSet<RunId>>,
     /// Created on first use, since most requests need no forge.
     transport: OnceLock<Transport>,
     /// Held from counting the free slots to queueing a task, by a caller that would rather not queue.
@@ -120,6 +122,9 @@ struct Inner {
 /// Maximum number of repositories that are remembered; beyond it the set is emptied.
 const STORED_REPOS_MAX: usize = 4096;
 
+/// Maximum number of runs that are remembered; beyond it the set is emptied.
+const REFUSED_MAX: usize = 1024;
+
 impl Engine {
     /// Returns an engine that does nothing yet; [`crate::serve_engine`] runs it.
     pub fn new(parts: Parts) -> Self {
@@ -127,6 +132,7 @@ impl Engine {
         Self(Arc::new(Inner {
             parts,
             runners: RunnerConnections::default(),
+            refused: StdMutex::default(),
             transport: OnceLock::new(),
             slots: Mutex::new(()),
             naming: Mutex::new(()),
@@ -195,6 +201,15 @@ impl Engine {
 
     pub fn runners(&self) -> &RunnerConnections {
         &self.0.runners
+    }
+
+    /// Whether no request of a process of this run was refused before.
+    pub(crate) fn is_first_refusal(&self, run: RunId) -> bool {
+        let mut refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= REFUSED_MAX {
+            refused.clear();
+        }
+        refused.insert(run)
     }
 
     /// Why nothing can be stored at the moment: what is shown may not be true any more.

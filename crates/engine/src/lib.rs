@@ -7,6 +7,7 @@ mod agents;
 mod backoff;
 pub mod budget_limits;
 mod budgets;
+pub mod callers;
 pub mod clock;
 mod connections;
 pub mod coordinator;

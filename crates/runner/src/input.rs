@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use kugetsu_agent::environment::Variable;
 use kugetsu_api::home::RunHome;
 use kugetsu_api::regular_file;
+use kugetsu_api::run_key::RunKey;
 use kugetsu_api::run_spec::{RunSecrets, RunSpec};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use thiserror::Error;
@@ -19,6 +20,8 @@ pub struct RunInput {
     pub variables: Vec<Variable>,
     /// The variables in the agent's configuration, which win over all others.
     pub agent_variables: Vec<Variable>,
+    /// Shows the daemon that this is the run's runner.
+    pub key: RunKey,
 }
 
 /// The runner was not started as the daemon starts it.
@@ -32,6 +35,8 @@ pub enum InputError {
     NotASpec { path: PathBuf, error: serde_json::Error },
     #[error("the daemon ended before it had handed over the variables of the run: {0}")]
     Secrets(#[source] io::Error),
+    #[error("the daemon did not hand over the key of the run")]
+    NoKey,
     #[error("standard input is a terminal: a runner is started by the daemon only")]
     Terminal,
 }
@@ -49,9 +54,10 @@ impl RunInput {
         if stdin.as_fd().is_terminal() {
             return Err(InputError::Terminal);
         }
-        let RunSecrets { variables, own_variables, agent_variables } =
+        let RunSecrets { variables, own_variables, agent_variables, key } =
             read_secrets(stdin.lock()).map_err(InputError::Secrets)?;
-        Ok(Self { spec, variables: typed(variables, &own_variables), agent_variables: typed(agent_variables, &[]) })
+        let (variables, agent_variables) = (typed(variables, &own_variables), typed(agent_variables, &[]));
+        Ok(Self { spec, variables, agent_variables, key: key.ok_or(InputError::NoKey)? })
     }
 }
 
@@ -98,7 +104,8 @@ mod tests {
 
     #[test]
     fn secrets_that_were_cut_off_are_an_error() {
-        let secrets = RunSecrets { variables: vec![("A".into(), "b".into())], ..RunSecrets::default() };
+        let key = Some(RunKey::random().unwrap());
+        let secrets = RunSecrets { variables: vec![("A".into(), "b".into())], key, ..RunSecrets::default() };
         let text = serde_json::to_vec(&secrets).unwrap();
         assert_eq!(read_secrets(text.as_slice()).unwrap(), secrets);
         for length in 0..text.len() {

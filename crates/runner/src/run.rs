@@ -14,6 +14,7 @@ use kugetsu_api::run_spec::{IssueSpec, Work};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::redact::Redactor;
 use kugetsu_git::worktree::lock::hold;
+use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::Instrument as _;
@@ -29,7 +30,7 @@ use crate::issue::finish::finish;
 use crate::issue::sandboxed::{Confinement, IssueSandbox};
 use crate::network::AgentNetwork;
 use crate::prompt::source::PromptSource;
-use crate::records::spool::Spool;
+use crate::records::spool::{Seal, Spool};
 use crate::run_context::{Agent, AgentLaunch, RunContext};
 use crate::tools::issue_tools::IssueTools;
 use crate::tools::listener::ToolServer;
@@ -63,12 +64,19 @@ pub async fn run_runner(home: Home, directory: PathBuf, input: RunInput) -> Resu
 }
 
 async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(), RunnerError> {
-    let RunInput { spec, variables, agent_variables } = input;
+    let RunInput { spec, variables, agent_variables, key } = input;
     // Processes that outlive their parent become children of this one, so that none escapes the end of the run.
     kugetsu_process::adopt_orphans().map_err(RunnerError::Orphans)?;
-    let secrets = secrets(std::env::vars_os(), &[variables.as_slice(), &agent_variables].concat());
+    // The key and the values of secrets are in it.
+    if let Err(error) = kugetsu_process::protect_memory() {
+        tracing::warn!(%error, "agents without a sandbox can read the runner's memory");
+    }
+    let mut secrets = secrets(std::env::vars_os(), &[variables.as_slice(), &agent_variables].concat());
+    secrets.push(key.text().expose_secret().to_owned());
     let path = directory.records();
-    let spool = Spool::create(&path, Redactor::new(secrets)).map_err(|error| RunnerError::Records { path, error })?;
+    let seal = Seal { run: spec.run.clone(), key: key.clone() };
+    let spool =
+        Spool::create(&path, Redactor::new(secrets), seal).map_err(|error| RunnerError::Records { path, error })?;
     spool.step(match spec.attempt {
         1 => "the runner started".to_owned(),
         attempt => format!("the runner started, attempt {attempt}"),
@@ -78,6 +86,7 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
     let reporter = Reporter {
         socket: home.socket().map_err(RunnerError::Socket)?,
         run: spec.run.clone(),
+        key: key.clone(),
         spool: spool.clone(),
         control: control.clone(),
         acknowledged: acknowledged.clone(),
@@ -85,7 +94,8 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
     let reporting = tokio::spawn(reporter.run().in_current_span());
 
     let interrupts = Interrupts::new(Clocks::start(spec.limits, AwakeClock::start()), received, spool.clone());
-    let run = RunContext { spec, variables, agent_variables, home, directory: directory.clone(), spool: spool.clone() };
+    let run =
+        RunContext { spec, variables, agent_variables, key, home, directory: directory.clone(), spool: spool.clone() };
     let result = carry_out(&run, interrupts).await;
     spool.write(Body::Ended {
         state: if result.is_lost { LOST } else { result.verdict.name() }.to_owned(),

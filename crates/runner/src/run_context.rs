@@ -18,6 +18,7 @@ use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::location::Location;
 use kugetsu_api::regular_file;
 use kugetsu_api::run::Usage as WireUsage;
+use kugetsu_api::run_key::RunKey;
 use kugetsu_api::run_spec::{Permissions, RunSpec, Work};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
@@ -70,6 +71,8 @@ pub(crate) struct RunContext {
     pub(crate) spec: RunSpec,
     pub(crate) variables: Vec<Variable>,
     pub(crate) agent_variables: Vec<Variable>,
+    /// Shows the daemon that a request is the runner's.
+    pub(crate) key: RunKey,
     pub(crate) home: Home,
     pub(crate) directory: RunHome,
     pub(crate) spool: Spool,

@@ -3,6 +3,7 @@
 
 mod api_error;
 mod app_state;
+mod callers;
 mod convert;
 mod daemon;
 mod hooks;

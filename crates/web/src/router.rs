@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::routing::post;
 use kugetsu_api::endpoints;
 use kugetsu_api::problem::{Problem, ProblemKind};
@@ -11,14 +11,15 @@ use kugetsu_engine::Engine;
 
 use crate::api_error::ApiError;
 use crate::app_state::{AppState, Control};
+use crate::callers::admit;
 use crate::routes::Routes;
 use crate::{daemon, issues, pauses, runs, stops, tasks, watches};
 
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
     let requests = control.requests.clone();
-    let warned = AppState { engine: engine.clone(), control: control.clone() };
+    let warned = AppState { engine, control };
+    let state = warned.clone();
     Routes(Router::new())
-        .add(endpoints::HEALTH, daemon::health)
         .add(endpoints::STATUS, daemon::status)
         .add(endpoints::CHECK, daemon::check)
         .add(endpoints::STOP, daemon::stop)
@@ -61,12 +62,10 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::POLL_WATCHES, watches::poll)
         .add(endpoints::CREATE_HOOK, issues::create_hook)
         .add(endpoints::SHOW_HOOK, issues::show_hook)
-        .add(endpoints::REPORT_RUN, runs::report)
-        .add(endpoints::RUN_ISSUE, runs::issue)
-        .add(endpoints::RUN_CHECKS, runs::checks)
-        .add_stream(endpoints::RUN_CONTROL, runs::control)
         .0
-        .route(runs::RECORDS_PATH, post(runs::records))
+        .layer(from_fn_with_state(state.clone(), admit))
+        .merge(for_everyone())
+        .merge(for_runners())
         .fallback(unknown)
         .layer(from_fn(move |request: Request, next: Next| {
             let counted = (request.method() == Method::POST).then(|| requests.begin());
@@ -80,7 +79,23 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
                 response
             }
         }))
-        .with_state(AppState { engine, control })
+        .with_state(state)
+}
+
+/// Shows nothing of any issue.
+fn for_everyone() -> Router<AppState> {
+    Routes(Router::new()).add(endpoints::HEALTH, daemon::health).0
+}
+
+/// Each needs the key of the run that it is about.
+fn for_runners() -> Router<AppState> {
+    Routes(Router::new())
+        .add_for_runner(endpoints::REPORT_RUN, runs::report)
+        .add_for_runner(endpoints::RUN_ISSUE, runs::issue)
+        .add_for_runner(endpoints::RUN_CHECKS, runs::checks)
+        .add_stream_for_runner(endpoints::RUN_CONTROL, runs::control)
+        .0
+        .route(runs::RECORDS_PATH, post(runs::records))
 }
 
 async fn unknown() -> ApiError {

@@ -10,11 +10,13 @@ use axum::routing::{MethodFilter, on};
 use axum::{Json, Router};
 use kugetsu_api::endpoint::{Endpoint, ListEndpoint, Method, Route, StreamEndpoint};
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_engine::runners::access::RunnerAccess;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
+use crate::callers::OfRunner;
 use crate::json_list::JsonList;
 use crate::ndjson::NdJson;
 
@@ -67,6 +69,59 @@ impl Routes {
         self.route(endpoint.route, handler)
     }
 
+    /// Adds an endpoint for runners. Its handler also gets the right to act as the run's runner, which the request has
+    /// to show.
+    pub(crate) fn add_for_runner<Request, Response, Handler, Pending>(
+        self,
+        endpoint: Endpoint<Request, Response>,
+        handler: Handler,
+    ) -> Self
+    where
+        Request: DeserializeOwned + Send + 'static,
+        Response: Serialize + Send + 'static,
+        Handler: Fn(AppState, RunnerAccess, Request) -> Pending + Clone + Send + Sync + 'static,
+        Pending: Future<Output = Result<Response, ApiError>> + Send,
+    {
+        self.route_for_runner(endpoint.route, move |app, access, request| {
+            let response = handler(app, access, request);
+            async move { response.await.map(Json) }
+        })
+    }
+
+    /// As [`add_for_runner`](Self::add_for_runner), for a stream.
+    pub(crate) fn add_stream_for_runner<Request, Item, Handler, Pending>(
+        self,
+        endpoint: StreamEndpoint<Request, Item>,
+        handler: Handler,
+    ) -> Self
+    where
+        Request: DeserializeOwned + Send + 'static,
+        Item: 'static,
+        Handler: Fn(AppState, RunnerAccess, Request) -> Pending + Clone + Send + Sync + 'static,
+        Pending: Future<Output = Result<NdJson<Item>, ApiError>> + Send,
+    {
+        self.route_for_runner(endpoint.route, handler)
+    }
+
+    fn route_for_runner<Request, Response, Handler, Pending>(self, route: Route<Request>, handler: Handler) -> Self
+    where
+        Request: DeserializeOwned + Send + 'static,
+        Response: IntoResponse,
+        Handler: Fn(AppState, RunnerAccess, Request) -> Pending + Clone + Send + Sync + 'static,
+        Pending: Future<Output = Result<Response, ApiError>> + Send,
+    {
+        let (path, filter) = (route.path, filter(route.method));
+        let respond = move |State(app): State<AppState>,
+                            OfRunner(access): OfRunner,
+                            fields: RawPathParams,
+                            RawQuery(query): RawQuery,
+                            body: Result<Bytes, BytesRejection>| {
+            let pending = decode(&route, &fields, query, body).map(|request| handler(app, access, request));
+            async move { pending?.await }
+        };
+        Self(self.0.route(path, on(filter, respond)))
+    }
+
     fn route<Request, Response, Handler, Pending>(self, route: Route<Request>, handler: Handler) -> Self
     where
         Request: DeserializeOwned + Send + 'static,
@@ -74,7 +129,7 @@ impl Routes {
         Handler: Fn(AppState, Request) -> Pending + Clone + Send + Sync + 'static,
         Pending: Future<Output = Result<Response, ApiError>> + Send,
     {
-        let (path, method) = (route.path, route.method);
+        let (path, filter) = (route.path, filter(route.method));
         let respond = move |State(app): State<AppState>,
                             fields: RawPathParams,
                             RawQuery(query): RawQuery,
@@ -82,11 +137,14 @@ impl Routes {
             let pending = decode(&route, &fields, query, body).map(|request| handler(app, request));
             async move { pending?.await }
         };
-        let filter = match method {
-            Method::Get => MethodFilter::GET,
-            Method::Post => MethodFilter::POST,
-        };
         Self(self.0.route(path, on(filter, respond)))
+    }
+}
+
+fn filter(method: Method) -> MethodFilter {
+    match method {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
     }
 }
 

@@ -4,13 +4,16 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use kugetsu_api::home::Home;
 use kugetsu_engine::Engine;
-use tokio::net::unix::SocketAddr;
+use kugetsu_engine::callers::Caller;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::app_state::Control;
+use crate::callers::Peer;
 use crate::router::router;
 
 /// How long unfinished responses may take when the daemon stops. Streams do not end by themselves.
@@ -28,7 +31,8 @@ pub async fn serve(
         stop.await;
         stopping.send_replace(true);
     };
-    let serving = axum::serve(listener, router(engine, control)).with_graceful_shutdown(signal);
+    let app = router(engine, control).into_make_service_with_connect_info::<Peer>();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(signal);
     let grace_is_over = async move {
         if stopped.wait_for(|stopped| *stopped).await.is_err() {
             std::future::pending::<()>().await;
@@ -45,24 +49,40 @@ pub async fn serve(
 /// found by anyone.
 #[derive(Debug)]
 pub struct Socket {
+    /// The home whose runs' processes are recognized.
+    pub home: Home,
     pub listener: UnixListener,
     pub next: mpsc::Receiver<UnixListener>,
 }
 
 impl Listener for Socket {
     type Io = UnixStream;
-    type Addr = SocketAddr;
+    /// The address of a client is not of interest, but which process it is.
+    type Addr = Caller;
 
-    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+    async fn accept(&mut self) -> (UnixStream, Caller) {
         loop {
-            tokio::select! {
-                accepted = Listener::accept(&mut self.listener) => return accepted,
-                Some(next) = self.next.recv() => self.listener = next,
-            }
+            let stream = tokio::select! {
+                (stream, _) = Listener::accept(&mut self.listener) => stream,
+                Some(next) = self.next.recv() => {
+                    self.listener = next;
+                    continue;
+                }
+            };
+            // At once: the process may end, and its number become another one's. This reads a few small files.
+            let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+            let caller = Caller::of(&self.home, pid);
+            return (stream, caller);
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    fn local_addr(&self) -> io::Result<Caller> {
+        Ok(Caller::of(&self.home, None))
+    }
+}
+
+impl Connected<IncomingStream<'_, Socket>> for Peer {
+    fn connect_info(connection: IncomingStream<'_, Socket>) -> Self {
+        Self(*connection.remote_addr())
     }
 }

@@ -186,7 +186,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut hang_up = handler(SignalKind::hangup())?;
     let (sender, next) = mpsc::channel(1);
-    let listener = Socket { listener: listen(socket)?, next };
+    let listener = Socket { home: home.clone(), listener: listen(socket)?, next };
     let location = Location::of(home).map_err(|error| failed("could not read the home", &error))?;
     let directory = fs::File::open(home.path()).map_err(|error| failed("could not open the home", &error))?;
     let again = listen_again(location, directory, socket.to_owned(), socket_changes, sender);

@@ -6,9 +6,9 @@ use std::os::unix::net::UnixStream;
 use kugetsu_api::endpoints;
 use kugetsu_testkit::eventually;
 
-use crate::world::{World, hold, kill, script};
+use crate::world::{World, hold, kill, script, tamper};
 
-fn await_ready(world: &World, reference: &str) {
+pub(crate) fn await_ready(world: &World, reference: &str) {
     eventually("the agent to start", || world.agent_text(reference).contains("ready").then_some(()));
 }
 
@@ -311,7 +311,7 @@ fn daemon_is_not_started_inside_a_run() {
     assert_eq!(world.processes("daemon run"), Vec::<i32>::new());
     world.await_state(&reference, "done");
     let output = world.records(&reference, "tool_ended")[0]["output"].to_string();
-    assert!(output.contains("inside a run") && output.contains("kugetsu daemon start"), "{output}");
+    assert!(output.contains("an agent of local/demo#1 may not use kugetsu"), "{output}");
 }
 
 #[test]
@@ -321,6 +321,8 @@ fn runner_of_version_0_1_reports_to_a_newer_daemon() {
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));
     await_ready(&world, &reference);
     let run = world.latest(&reference)["run"].as_str().unwrap().to_owned();
+    // Such a runner has no key. The runner that the test has started is refused from now on.
+    tamper(&world.home.kugetsu().join("state/kugetsu.db"), "UPDATE runs SET key = NULL");
     let ended = serde_json::json!({
         "at": 0, "type": "ended", "state": "blocked", "reason": "from an older runner", "head_sha": null, "commits": 0,
         "pushed": false, "usage": {"cost_usd": 0.5, "input_tokens": 1, "output_tokens": 2},

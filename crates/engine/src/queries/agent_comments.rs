@@ -3,13 +3,14 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use kugetsu_api::record::{Body, Record};
+use kugetsu_api::record::Body;
 use kugetsu_api::regular_file;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::watch::follow::Question;
 
 use crate::engine::Engine;
+use crate::runners::own_records::OwnRecords;
 
 /// A part of every record of a comment.
 const COMMENT: &[u8] = br#""type":"comment""#;
@@ -29,10 +30,11 @@ pub(crate) struct AgentComment {
 /// The records cannot be read: what they say is not known.
 pub(crate) async fn agent_comments(engine: &Engine, run: RunId) -> io::Result<Vec<AgentComment>> {
     let path = engine.home().run(run).records();
-    tokio::task::spawn_blocking(move || comments_in(&path)).await.map_err(io::Error::other).flatten()
+    let own = OwnRecords::of(engine, run).await.map_err(io::Error::other)?;
+    tokio::task::spawn_blocking(move || comments_in(&path, own)).await.map_err(io::Error::other).flatten()
 }
 
-fn comments_in(path: &Path) -> io::Result<Vec<AgentComment>> {
+fn comments_in(path: &Path, own: OwnRecords) -> io::Result<Vec<AgentComment>> {
     let records = BufReader::new(regular_file::open_to_read(path)?);
     let mut comments = Vec::new();
     for line in records.split(b'\n') {
@@ -41,9 +43,7 @@ fn comments_in(path: &Path) -> io::Result<Vec<AgentComment>> {
         if !line.windows(COMMENT.len()).any(|part| part == COMMENT) {
             continue;
         }
-        if let Ok(Body::Comment { number, question, text }) =
-            serde_json::from_slice::<Record>(&line).map(|record| record.body)
-        {
+        if let Some(Body::Comment { number, question, text }) = own.read(&line).map(|record| record.body) {
             comments.push(AgentComment { number, is_question: question, text });
         }
     }

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::engine::Engine;
 use crate::problems::{internal, store_failed, usage};
+use crate::runners::own_records::OwnRecords;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
@@ -97,7 +98,7 @@ pub(crate) struct Verification {
     pub(crate) output: String,
 }
 
-/// Returns the results of the commands that checked the work of a run.
+/// Returns the results of the commands that checked the work of a run, as its runner wrote them.
 ///
 /// # Errors
 /// The records cannot be read: what they say is not known.
@@ -105,7 +106,8 @@ pub(crate) async fn verifications(engine: &Engine, run: RunId) -> io::Result<Vec
     let path = engine.home().run(run).records();
     let read = tokio::task::spawn_blocking(move || last_bytes(&path, VERIFICATIONS_MAX));
     let end = read.await.map_err(io::Error::other).flatten()?;
-    let records = end.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Record>(line).ok());
+    let own = OwnRecords::of(engine, run).await.map_err(io::Error::other)?;
+    let records = end.split(|byte| *byte == b'\n').filter_map(|line| own.read(line));
     Ok(records
         .filter_map(|record| match record.body {
             Body::Verified { command, head_sha, passed, output } => {

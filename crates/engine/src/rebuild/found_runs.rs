@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kugetsu_api::home::Home;
 use kugetsu_api::record::Record;
 use kugetsu_api::regular_file;
+use kugetsu_api::run_key::PublicKey;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::home::unknown;
+use crate::runners::own_records::OwnRecords;
 
 /// Longest specification that is read, in bytes. It holds messages of at most 1 MiB each.
 const SPEC_MAX: u64 = 64 * 1024 * 1024;
@@ -33,6 +35,8 @@ pub(super) struct FoundRun {
     pub(super) agent: String,
     pub(super) model: Option<String>,
     pub(super) base: Option<String>,
+    /// The public part of its key.
+    pub(super) key: Option<PublicKey>,
     /// In the order in which they happened.
     pub(super) facts: Vec<Record>,
 }
@@ -79,6 +83,8 @@ fn read(home: &Home, run: RunId) -> Option<FoundRun> {
         }
         reference => repo_and_number(&reference, issue)?,
     };
+    // An agent may have changed it, but not one that can only append to the records.
+    let key = spec["key"].as_str().and_then(|key| key.parse().ok());
     Some(FoundRun {
         run,
         issue: spec["issue"].as_str()?.parse().ok()?,
@@ -90,7 +96,8 @@ fn read(home: &Home, run: RunId) -> Option<FoundRun> {
         agent: text(&spec["agent"]["name"])?,
         model: text(&spec["model"]),
         base: text(&issue["base"]),
-        facts: facts(&directory.records()),
+        key,
+        facts: facts(&directory.records(), OwnRecords::new(run, key)),
     })
 }
 
@@ -120,14 +127,11 @@ pub(super) fn repo_called(short: &str, base: Option<&str>, mirror: &str) -> Opti
     repos.find(|repo| naming::mirror_directory(repo) == mirror)
 }
 
-/// The facts among the records. A line that cannot be read is left out.
-fn facts(records: &Path) -> Vec<Record> {
+/// The facts among the records. A line that cannot be read, or that the runner has not written, is left out.
+fn facts(records: &Path, own: OwnRecords) -> Vec<Record> {
     let Ok(text) = regular_file::read(records) else { return vec![] };
     let lines = text.split(|byte| *byte == b'\n');
-    lines
-        .filter_map(|line| serde_json::from_slice::<Record>(line).ok())
-        .filter(|record| record.body.is_fact())
-        .collect()
+    lines.filter_map(|line| own.read(line)).filter(|record| record.body.is_fact()).collect()
 }
 
 #[cfg(test)]

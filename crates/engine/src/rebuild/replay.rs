@@ -154,6 +154,10 @@ async fn replay(store: &Store, found: &FoundRun) -> Result<IssueId, StoreError> 
     };
     let claimed = store.apply(issue, Event::TaskClaimed { task: found.task, run: found.run }, began).await?;
     let Some(lease) = claimed.issue.lease() else { return Ok(issue) };
+    // Its runner may be alive.
+    if let Some(key) = found.key {
+        store.set_run_key(found.run, key.to_string()).await?;
+    }
     for record in &found.facts {
         let at = Timestamp::from_millisecond(record.at).unwrap_or(began);
         let Some(event) = event(lease, record.body.clone()) else { continue };

@@ -9,6 +9,7 @@ use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::Lease;
 use kugetsu_store::error::StoreError;
 
+use super::own_records::{OwnRecords, UnreportedFacts};
 use super::report;
 use crate::engine::Engine;
 use crate::moved_home::{git_marker, marker};
@@ -20,7 +21,8 @@ const LOG_TAIL: u64 = 64 * 1024;
 /// Longest message that is quoted from a runner's log, in characters.
 const COMPLAINT_MAX: usize = 300;
 
-/// Stores the facts that the runner wrote and could not report.
+/// Stores the facts that the runner wrote and could not report. Lines that others have added to its records are no
+/// facts.
 ///
 /// # Errors
 /// [`StoreError`]; the rest can be reported later.
@@ -29,6 +31,7 @@ pub(crate) async fn report(engine: &Engine, lease: Lease) -> Result<(), StoreErr
     let Some(run) = issue.live_run().filter(|run| run.id == lease.run) else { return Ok(()) };
     let records = engine.home().run(lease.run).records();
     let mut offset = run.acknowledged;
+    let mut facts = UnreportedFacts::new(OwnRecords::of(engine, lease.run).await?, offset);
     loop {
         let path = records.clone();
         let chunk = tokio::task::spawn_blocking(move || read_lines(&path, offset)).await;
@@ -41,11 +44,11 @@ pub(crate) async fn report(engine: &Engine, lease: Lease) -> Result<(), StoreErr
                 return Ok(());
             }
         };
-        let taken = report::take_records(engine, lease.run, offset, &lines).await?;
-        if taken.over {
+        let found = facts.read(offset, &lines);
+        offset += lines.len() as u64;
+        if report::store_facts(engine, lease.run, found, offset).await?.over {
             return Ok(());
         }
-        offset = taken.offset;
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use kugetsu_api::home::{RunHome, RunHomeError};
 use kugetsu_api::regular_file;
+use kugetsu_api::run_key::RunKey;
 use kugetsu_api::run_spec::{RunSecrets, RunSpec};
 use kugetsu_domain::git_variables::not_inherited;
 use kugetsu_domain::issue::{Issue, Lease};
@@ -80,7 +81,8 @@ pub(crate) async fn start(
     issue: &Issue,
     lease: Lease,
 ) -> Result<BoxFuture<'static, String>, LaunchError> {
-    let (spec, secrets) = run_spec(engine, issue, lease).await?;
+    let key = RunKey::random()?;
+    let (spec, secrets) = run_spec(engine, issue, lease, &key).await?;
     let home = engine.home().run(lease.run);
     // Of a daemon that died between here and the start of the runner.
     if let Err(error) = temporary::remove(engine, issue, lease.run, engine.now()).await {
@@ -89,6 +91,8 @@ pub(crate) async fn start(
     home.create(engine.settings().run.temp_dir.as_deref())?;
     write_spec(&spec, &home)?;
     let lock = lock::take(&home)?;
+    // Before the runner can report. A daemon that dies here makes another key when the next one starts the run.
+    engine.store().set_run_key(lease.run, key.public().to_string()).await.map_err(LaunchError::Store)?;
     Ok(engine.start_runner()(&home, lock, secrets)?)
 }
 

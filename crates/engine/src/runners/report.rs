@@ -16,6 +16,7 @@ use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 
+use super::access::RunnerAccess;
 use crate::budgets;
 use crate::engine::Engine;
 
@@ -29,6 +30,16 @@ const COST_MAX: f64 = 1_000_000.0;
 /// # Errors
 /// [`StoreError`] when a fact could not be stored; the runner reports it again.
 pub async fn take_report(
+    engine: &Engine,
+    access: &RunnerAccess,
+    facts: Vec<ReportedFact>,
+    length: u64,
+) -> Result<Acknowledged, StoreError> {
+    store_facts(engine, access.run(), facts, length).await
+}
+
+/// Stores facts of a run that are known to be its runner's.
+pub(super) async fn store_facts(
     engine: &Engine,
     run: RunId,
     facts: Vec<ReportedFact>,
@@ -103,12 +114,23 @@ async fn end_with_error(engine: &Engine, lease: Lease, end: u64, why: &str) -> R
     }
 }
 
-/// Stores the facts among `lines`, which begin at byte `offset` of the run's records. A last line without an end is left
-/// out of the acknowledged bytes.
+/// Stores the facts among the lines that a runner of version 0.1 reports. They begin at byte `offset` of the run's
+/// records. A last line without an end is left out of the acknowledged bytes.
 ///
 /// # Errors
 /// As [`take_report`].
-pub async fn take_records(engine: &Engine, run: RunId, offset: u64, lines: &[u8]) -> Result<Acknowledged, StoreError> {
+pub async fn take_records(
+    engine: &Engine,
+    access: &RunnerAccess,
+    offset: u64,
+    lines: &[u8],
+) -> Result<Acknowledged, StoreError> {
+    let (facts, end) = unsealed_facts(access.run(), offset, lines);
+    store_facts(engine, access.run(), facts, end).await
+}
+
+/// Returns the facts among lines that anything may have written, and the byte after the last whole line.
+pub(super) fn unsealed_facts(run: RunId, offset: u64, lines: &[u8]) -> (Vec<ReportedFact>, u64) {
     let (mut facts, mut end) = (Vec::new(), offset);
     for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
         end += line.len() as u64;
@@ -118,7 +140,7 @@ pub async fn take_records(engine: &Engine, run: RunId, offset: u64, lines: &[u8]
             Err(error) => tracing::error!(%run, %error, "skipped a record of a run: it cannot be read"),
         }
     }
-    take_report(engine, run, facts, end).await
+    (facts, end)
 }
 
 /// Connects a runner: returns the messages that it gets at once and a channel with those that come later. The runner of a
@@ -128,8 +150,9 @@ pub async fn take_records(engine: &Engine, run: RunId, offset: u64, lines: &[u8]
 /// [`StoreError`].
 pub async fn connect(
     engine: &Engine,
-    run: RunId,
+    access: &RunnerAccess,
 ) -> Result<(Vec<RunnerControl>, Option<mpsc::Receiver<RunnerControl>>), StoreError> {
+    let run = access.run();
     // Before the state is read: a change after that arrives in the channel.
     let messages = engine.runners().connect(run);
     let Some(lease) = lease_of(engine, run).await? else {

@@ -4,6 +4,7 @@ use std::thread;
 
 use kugetsu_agent::Policy;
 use kugetsu_api::run::Usage as WireUsage;
+use kugetsu_api::run_key::RunKey;
 use kugetsu_api::run_spec::{
     AgentFields, AgentSpec, CloneSource, IssueSpec, IssueTool, NetworkAccess, NetworkSpec, Permissions, ResourceLimits,
     RunSecrets, RunSpec, SandboxChoice, ServerAccess, Tool, Uncommitted, Work,
@@ -59,7 +60,12 @@ pub(crate) enum SpecError {
 }
 
 /// Freezes everything that the runner of a claimed run needs.
-pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Result<(RunSpec, RunSecrets), SpecError> {
+pub(crate) async fn run_spec(
+    engine: &Engine,
+    issue: &Issue,
+    lease: Lease,
+    key: &RunKey,
+) -> Result<(RunSpec, RunSecrets), SpecError> {
     let settings = engine.settings();
     let task = issue.running_task().ok_or(SpecError::NoTask)?;
     let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
@@ -103,6 +109,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         run: lease.run.to_string(),
         issue: issue.id.to_string(),
         fence: lease.fence,
+        key: Some(key.public()),
         task: task.id.to_string(),
         reference: issue.reference.to_string(),
         message: task.message.clone(),
@@ -135,7 +142,8 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         withheld: credentials::withheld(&settings),
         work,
     };
-    Ok((spec, secrets(engine, &settings, &task.agent, is_coordinator)?))
+    let secrets = secrets(engine, &settings, &task.agent, is_coordinator)?;
+    Ok((spec, RunSecrets { key: Some(key.clone()), ..secrets }))
 }
 
 /// The limits in the settings. Some defaults depend on the machine.
@@ -174,7 +182,7 @@ fn secrets(engine: &Engine, settings: &Settings, agent: &str, is_coordinator: bo
         variables.into_iter().map(|variable| (variable.name, variable.value.expose_secret().to_owned())).collect();
     let custom = settings.profiles.iter().find(|custom| custom.name == agent);
     let agent_variables = custom.map(|custom| custom.env.clone()).unwrap_or_default();
-    Ok(RunSecrets { variables, own_variables, agent_variables })
+    Ok(RunSecrets { variables, own_variables, agent_variables, key: None })
 }
 
 async fn issue_spec(

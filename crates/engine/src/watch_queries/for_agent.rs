@@ -10,6 +10,7 @@ use kugetsu_forge::issue::IssueState;
 
 use crate::engine::Engine;
 use crate::problems::{internal, problem, store_failed};
+use crate::runners::access::RunnerAccess;
 use crate::runners::report::lease_of;
 use crate::watch::followed::{Followed, NotFollowed};
 use crate::watch::message::failed_checks;
@@ -23,8 +24,8 @@ const CHECKS_MAX: usize = 50;
 ///
 /// # Errors
 /// The run is over, its issue is not followed, or the server does not answer.
-pub async fn about_issue(engine: &Engine, run: RunId) -> Result<String, Problem> {
-    let followed = followed(engine, run).await?;
+pub async fn about_issue(engine: &Engine, access: &RunnerAccess) -> Result<String, Problem> {
+    let followed = followed(engine, access.run()).await?;
     issue(&followed).await.map_err(not_read)
 }
 
@@ -32,8 +33,8 @@ pub async fn about_issue(engine: &Engine, run: RunId) -> Result<String, Problem>
 ///
 /// # Errors
 /// As [`about_issue`].
-pub async fn about_checks(engine: &Engine, run: RunId) -> Result<String, Problem> {
-    let followed = followed(engine, run).await?;
+pub async fn about_checks(engine: &Engine, access: &RunnerAccess) -> Result<String, Problem> {
+    let followed = followed(engine, access.run()).await?;
     match followed.pull_request(engine) {
         Some(number) => checks(&followed, number).await.map_err(not_read),
         None => {

@@ -16,6 +16,7 @@ mod model_limits;
 mod models;
 mod pull_requests;
 mod references;
+mod reports;
 mod runner;
 mod runs;
 mod stalls;

@@ -1,6 +1,7 @@
 //! A scripted runner. Like a real one it holds its run's lock, writes records to its run's file before it reports them,
 //! outlives the daemon, and reports again to the next one.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::future::pending;
 use std::io::Write;
@@ -13,15 +14,20 @@ use kugetsu_api::home::RunHome;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_api::run::Usage;
+use kugetsu_api::run_key::RunKey;
 use kugetsu_api::run_spec::{IssueSpec, RunSpec, RunnerControl, Work};
+use kugetsu_api::sealed_record::{needs_seal, seal};
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::task::TaskKind;
+use kugetsu_engine::callers::Caller;
+use kugetsu_engine::runners::access::{Credentials, RunnerAccess, authorize};
 use kugetsu_engine::runners::report;
 use kugetsu_engine::watch_queries::for_agent;
 use kugetsu_engine::{Engine, StartRunner};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::fuse::Fuse;
 use kugetsu_store::write::Precondition;
+use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -41,6 +47,8 @@ struct Inner {
     daemon: watch::Sender<Option<Engine>>,
     /// The runs that were started, in order, with their messages.
     started: Mutex<Vec<(RunId, String)>>,
+    /// The keys that the runners have.
+    keys: Mutex<HashMap<RunId, RunKey>>,
     /// Whether it lacks what another process needs.
     full: AtomicBool,
     /// Carries out tasks whose messages are no scripts.
@@ -98,6 +106,7 @@ impl Machine {
             runtime: Handle::current(),
             daemon: watch::Sender::new(None),
             started: Mutex::default(),
+            keys: Mutex::default(),
             full: AtomicBool::new(false),
             agent: Mutex::default(),
             read: Mutex::default(),
@@ -150,10 +159,15 @@ impl Machine {
         self.0.started.lock().unwrap().clone()
     }
 
+    /// The key that the runner of this run has.
+    pub(crate) fn key(&self, run: RunId) -> RunKey {
+        self.0.keys.lock().unwrap()[&run].clone()
+    }
+
     /// The daemon may die before and after it starts a runner.
     pub(crate) fn start_runner(&self, fuse: Fuse) -> Arc<StartRunner> {
         let machine = self.clone();
-        Arc::new(move |home, lock, _| {
+        Arc::new(move |home, lock, secrets| {
             if !fuse.step() {
                 return Ok(Box::pin(pending()));
             }
@@ -161,9 +175,12 @@ impl Machine {
                 return Err(nix::errno::Errno::EAGAIN.into());
             }
             let spec: RunSpec = serde_json::from_slice(&std::fs::read(home.spec())?)?;
+            let key = secrets.key.ok_or_else(|| std::io::Error::other("the runner got no key"))?;
             let run: RunId = spec.run.parse().map_err(std::io::Error::other)?;
             machine.0.started.lock().unwrap().push((run, spec.message.clone()));
-            let runner = Runner { machine: machine.clone(), run, spec, home: home.clone(), lock };
+            machine.0.keys.lock().unwrap().insert(run, key.clone());
+            let written = Mutex::default();
+            let runner = Runner { machine: machine.clone(), run, spec, home: home.clone(), lock, key, written };
             let ended = machine.0.runtime.spawn(runner.run());
             if !fuse.step() {
                 return Ok(Box::pin(pending()));
@@ -197,6 +214,12 @@ impl Machine {
     }
 }
 
+/// Shows a daemon the key of a run.
+pub(crate) async fn access(engine: &Engine, run: RunId, key: &RunKey) -> Result<RunnerAccess, Problem> {
+    let sent = Credentials { key: Some(key.text().expose_secret()), caller: Caller::Runner(run) };
+    authorize(engine, run, sent).await
+}
+
 struct Runner {
     machine: Machine,
     run: RunId,
@@ -204,6 +227,15 @@ struct Runner {
     home: RunHome,
     /// Released when the runner ends.
     lock: File,
+    key: RunKey,
+    written: Mutex<Written>,
+}
+
+/// The end of what a runner has written, and of its last sealed record.
+#[derive(Debug, Default)]
+struct Written {
+    length: u64,
+    sealed: u64,
 }
 
 impl Runner {
@@ -323,10 +355,25 @@ impl Runner {
     }
 
     fn write(&self, body: Body) {
-        let mut line = serde_json::to_string(&Record { at: 0, body }).unwrap();
-        line.push('\n');
+        let is_sealed = needs_seal(&body);
+        let record = serde_json::to_string(&Record { at: 0, body }).unwrap();
+        let mut written = self.written.lock().unwrap();
+        let line = match is_sealed {
+            true => seal(&record, &self.run.to_string(), &self.key, written.length, written.sealed).unwrap(),
+            false => format!("{record}\n"),
+        };
+        written.length += line.len() as u64;
+        if is_sealed {
+            written.sealed = written.length;
+        }
         let mut file = OpenOptions::new().create(true).append(true).open(self.home.records()).unwrap();
         file.write_all(line.as_bytes()).unwrap();
+    }
+
+    /// Shows a daemon that this is the run's runner.
+    async fn access(&self, engine: &Engine) -> Result<RunnerAccess, StoreError> {
+        let access = access(engine, self.run, &self.key).await;
+        access.map_err(|problem| StoreError::Database(problem.to_string()))
     }
 
     /// Runs the commands that check the work, up to the first that does not pass.
@@ -356,9 +403,9 @@ impl Runner {
 
     /// Reads what the tools of the agent show.
     async fn use_tools(&self) {
-        let run = self.run;
         let read = |engine: Engine| async move {
-            Ok([for_agent::about_issue(&engine, run).await, for_agent::about_checks(&engine, run).await])
+            let access = self.access(&engine).await?;
+            Ok([for_agent::about_issue(&engine, &access).await, for_agent::about_checks(&engine, &access).await])
         };
         let texts = self.machine.call(read).await;
         self.machine.0.read.lock().unwrap().push(texts);
@@ -367,8 +414,10 @@ impl Runner {
     /// Reports all records.
     async fn report(&self) {
         let lines = std::fs::read(self.home.records()).unwrap();
-        let (run, lines) = (self.run, &lines);
-        self.machine.call(|engine| async move { report::take_records(&engine, run, 0, lines).await }).await;
+        let lines = &lines;
+        let report =
+            |engine: Engine| async move { report::take_records(&engine, &self.access(&engine).await?, 0, lines).await };
+        self.machine.call(report).await;
     }
 
     /// Queues a task for an issue. Its id follows from the run, so that repeating this queues one.
@@ -402,8 +451,7 @@ impl Runner {
     async fn wait_for_cancel(&self) {
         let mut daemons = self.machine.0.daemon.subscribe();
         loop {
-            let run = self.run;
-            let connect = |engine: Engine| async move { report::connect(&engine, run).await };
+            let connect = |engine: Engine| async move { report::connect(&engine, &self.access(&engine).await?).await };
             let (first, inbox) = self.machine.call(connect).await;
             if first.iter().any(|message| matches!(message, RunnerControl::Cancel { .. })) {
                 return;

@@ -6,6 +6,7 @@ use kugetsu_api::record::{Body, Record};
 use kugetsu_engine::queries::transcript::transcript;
 use kugetsu_engine::runners::report::take_records;
 
+use crate::runner::access;
 use crate::world::World;
 
 /// Makes one of the lines end within its text, as a full disk does, and adds bytes that are no text.
@@ -42,7 +43,8 @@ async fn record_that_cannot_be_read_is_left_out_with_a_notice() {
     assert_eq!(notices.count(), 2);
     assert!(records.iter().any(|record| matches!(record.body, Body::Ended { .. })), "what follows is shown");
     // It is no fact either, and what follows it counts.
-    let taken = take_records(&daemon.engine, run, 0, &tear(&whole)).await.unwrap();
+    let access = access(&daemon.engine, run, &world.machine.key(run)).await.unwrap();
+    let taken = take_records(&daemon.engine, &access, 0, &tear(&whole)).await.unwrap();
     assert_eq!(taken.offset, tear(&whole).len() as u64);
     daemon.kill().await;
 }

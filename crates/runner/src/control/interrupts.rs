@@ -191,7 +191,7 @@ mod tests {
 
     fn interrupts() -> (tempfile::TempDir, watch::Sender<Control>, Interrupts) {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::create(&dir.path().join("records.jsonl"), Redactor::new(Vec::<String>::new())).unwrap();
+        let spool = Spool::for_test(&dir.path().join("records.jsonl"), Redactor::new(Vec::<String>::new())).unwrap();
         let limits = Limits { timeout_seconds: 100, silence_seconds: 100, max_repeats: 0 };
         let (control, received) = watch::channel(Control::default());
         (dir, control, Interrupts::new(Clocks::start(limits, AwakeClock::plain()), received, spool))

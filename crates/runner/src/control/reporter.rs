@@ -10,6 +10,7 @@ use std::time::Duration;
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::endpoints;
 use kugetsu_api::run::RunQuery;
+use kugetsu_api::run_key::RunKey;
 use kugetsu_api::run_spec::{Limits, RunnerControl};
 use kugetsu_domain::reason::Reason;
 use tokio::sync::watch;
@@ -41,6 +42,7 @@ pub(crate) struct Reporter {
     pub(crate) socket: PathBuf,
     /// The run's identifier.
     pub(crate) run: String,
+    pub(crate) key: RunKey,
     pub(crate) spool: Spool,
     pub(crate) control: watch::Sender<Control>,
     /// The byte before which the daemon has stored every fact.
@@ -58,7 +60,7 @@ impl Reporter {
 
     /// Takes control messages until the connection breaks. `Ok` means that the run is over.
     async fn listen(&self) -> Result<(), ClientError> {
-        let client = Client::connect(&self.socket).await?;
+        let client = self.connect().await?;
         let mut messages = client.stream(&endpoints::RUN_CONTROL, &RunQuery { run: self.run.clone() }).await?;
         while let Some(message) = messages.next().await? {
             self.take(message);
@@ -74,7 +76,7 @@ impl Reporter {
     /// An agent that talks makes a record every few milliseconds. While a report is on its way the records grow, and the
     /// next report covers all of them, so that their number adapts to the daemon's speed by itself.
     async fn report(&self) -> Result<(), ClientError> {
-        let mut client = Client::connect(&self.socket).await?;
+        let mut client = self.connect().await?;
         let mut length = self.spool.length();
         loop {
             while *self.acknowledged.borrow() < *length.borrow_and_update() {
@@ -87,6 +89,10 @@ impl Reporter {
                 return Ok(());
             }
         }
+    }
+
+    async fn connect(&self) -> Result<Client, ClientError> {
+        Ok(Client::connect(&self.socket).await?.with_key(&self.key))
     }
 
     fn is_superseded(&self) -> bool {
@@ -185,11 +191,12 @@ mod tests {
 
     fn reporter(directory: &Path) -> (Reporter, watch::Receiver<Control>, Spool) {
         let records = directory.join("records.jsonl");
-        let spool = Spool::create(&records, Redactor::new(Vec::<String>::new())).unwrap();
+        let spool = Spool::for_test(&records, Redactor::new(Vec::<String>::new())).unwrap();
         let (control, received) = watch::channel(Control::default());
         let reporter = Reporter {
             socket: directory.join("socket"),
             run: "run".to_owned(),
+            key: RunKey::random().unwrap(),
             spool: spool.clone(),
             control,
             acknowledged: watch::Sender::new(0),

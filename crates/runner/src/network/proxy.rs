@@ -228,7 +228,7 @@ mod tests {
             let own = AllowedHost::Address { address: server.ip(), port: Some(server.port()) };
             let allowed = AllowList::new(entries.iter().cloned().chain([own]));
             let directory = tempfile::tempdir().unwrap();
-            let spool = Spool::create(&directory.path().join("records"), Redactor::new([""; 0])).unwrap();
+            let spool = Spool::for_test(&directory.path().join("records"), Redactor::new([""; 0])).unwrap();
             let settings = NetworkSpec { allow_hosts: vec!["models".to_owned()], ..NetworkSpec::default() };
             let gate = Gate::new(allowed, Upstream::none(), settings, spool);
             let (listener, proxy) = listen().await;

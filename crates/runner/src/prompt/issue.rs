@@ -228,6 +228,7 @@ mod tests {
             run: String::new(),
             issue: String::new(),
             fence: 1,
+            key: None,
             task: String::new(),
             reference: "github.com/acme/api#12".to_owned(),
             message: "fix the flaky test".to_owned(),

@@ -144,7 +144,7 @@ mod tests {
     async fn a_secret_in_pieces_is_masked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();
+        let spool = Spool::for_test(&path, Redactor::new(["topsecretvalue"])).unwrap();
         let mut pieces = Coalescer::new(spool);
         for piece in ["the value is topse", "cretv", "alue, so there"] {
             pieces.push(TextKind::Text, piece);
@@ -161,7 +161,7 @@ mod tests {
     async fn a_secret_that_is_split_by_thoughts_is_masked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();
+        let spool = Spool::for_test(&path, Redactor::new(["topsecretvalue"])).unwrap();
         let mut pieces = Coalescer::new(spool);
         for (kind, piece) in [
             (TextKind::Text, "the value is topse"),
@@ -187,7 +187,7 @@ mod tests {
     async fn text_is_shown_at_once_however_long_the_secrets_are() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        let spool = Spool::create(&path, Redactor::new(["k3y-".repeat(425)])).unwrap();
+        let spool = Spool::for_test(&path, Redactor::new(["k3y-".repeat(425)])).unwrap();
         let mut pieces = Coalescer::new(spool);
         pieces.push(TextKind::Text, "a short piece, then k3y-k3");
         pieces.write_settled();
@@ -199,7 +199,7 @@ mod tests {
     async fn a_secret_that_is_split_by_other_records_is_masked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();
+        let spool = Spool::for_test(&path, Redactor::new(["topsecretvalue"])).unwrap();
         let mut pieces = Coalescer::new(spool.clone());
         for piece in ["the value is topse", "cretv", "alue, so", " stop", " with a to", "psecretvalue, he wrote to"] {
             pieces.push(TextKind::Text, piece);

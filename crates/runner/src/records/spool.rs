@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use kugetsu_api::record::{Body, Record, Report, ReportedFact};
+use kugetsu_api::run_key::RunKey;
+use kugetsu_api::sealed_record::{needs_seal, seal};
 use kugetsu_domain::redact::Redactor;
 use tokio::sync::watch;
 
@@ -26,6 +28,14 @@ struct Inner {
     /// Bytes in the file.
     length: watch::Sender<u64>,
     redactor: Redactor,
+    seal: Seal,
+}
+
+/// Marks what the runner has written as its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Seal {
+    pub(crate) run: String,
+    pub(crate) key: RunKey,
 }
 
 #[derive(Debug)]
@@ -34,17 +44,37 @@ struct Writing {
     chatter: u64,
     /// The facts among the records.
     facts: Vec<ReportedFact>,
+    /// The byte after the last sealed record.
+    sealed: u64,
     /// The first error. After it nothing is written: a record in the middle would be missing.
     broken: Option<String>,
+}
+
+impl Writing {
+    /// Returns whether the line is in the file.
+    fn write_line(&mut self, line: &[u8]) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
+        let written = self.file.write_all(line);
+        self.broken = written.err().map(|error| error.to_string());
+        self.broken.is_none()
+    }
 }
 
 impl Spool {
     /// # Errors
     /// The file cannot be created. One that exists is an error, too: a run has one runner.
-    pub(crate) fn create(path: &Path, redactor: Redactor) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, redactor: Redactor, seal: Seal) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)?;
-        let writing = Mutex::new(Writing { file, chatter: 0, facts: Vec::new(), broken: None });
-        Ok(Self(Arc::new(Inner { writing, length: watch::Sender::new(0), redactor })))
+        let writing = Mutex::new(Writing { file, chatter: 0, facts: Vec::new(), sealed: 0, broken: None });
+        Ok(Self(Arc::new(Inner { writing, length: watch::Sender::new(0), redactor, seal })))
+    }
+
+    /// Creates the records of a run with another key each time.
+    #[cfg(test)]
+    pub(crate) fn for_test(path: &Path, redactor: Redactor) -> io::Result<Self> {
+        Self::create(path, redactor, Seal { run: "run".to_owned(), key: RunKey::random()? })
     }
 
     /// Appends a record. [`broken`](Self::broken) has the error, if there is one: a run cannot continue without its records.
@@ -55,12 +85,16 @@ impl Spool {
         }
         let body = sanitize_record(body, &self.0.redactor);
         let fact = body.is_fact().then(|| body.clone());
-        let Ok(mut line) = serde_json::to_string(&Record { at: Timestamp::now().as_millisecond(), body }) else {
+        let is_sealed = needs_seal(&body);
+        let Ok(record) = serde_json::to_string(&Record { at: Timestamp::now().as_millisecond(), body }) else {
             self.writing().broken.get_or_insert_with(|| "a record cannot be serialized".to_owned());
             return;
         };
-        line.push('\n');
         let mut writing = self.writing();
+        if is_sealed {
+            return self.append_sealed(&mut writing, &record, fact);
+        }
+        let mut line = record + "\n";
         if chatter {
             // Another thread may have reached the limit meanwhile.
             if writing.chatter > CHATTER_MAX {
@@ -71,7 +105,7 @@ impl Spool {
                 line = limit_notice();
             }
         }
-        self.append(&mut writing, line.as_bytes(), fact);
+        self.append(&mut writing, line.as_bytes());
     }
 
     /// Records something that the user should know.
@@ -118,17 +152,27 @@ impl Spool {
         self.0.redactor.settled(text)
     }
 
-    fn append(&self, writing: &mut Writing, bytes: &[u8], fact: Option<Body>) {
-        if writing.broken.is_some() {
-            return;
-        }
-        match writing.file.write_all(bytes) {
-            Ok(()) => {
-                let end = *self.0.length.borrow() + bytes.len() as u64;
-                writing.facts.extend(fact.map(|fact| ReportedFact { end, fact }));
-                self.0.length.send_replace(end);
+    fn append_sealed(&self, writing: &mut Writing, record: &str, fact: Option<Body>) {
+        let (Seal { run, key }, start) = (&self.0.seal, *self.0.length.borrow());
+        let line = match seal(record, run, key, start, writing.sealed) {
+            Ok(line) => line,
+            Err(error) => {
+                writing.broken.get_or_insert_with(|| format!("a record cannot be sealed: {error}"));
+                return;
             }
-            Err(error) => writing.broken = Some(error.to_string()),
+        };
+        let end = start + line.len() as u64;
+        if writing.write_line(line.as_bytes()) {
+            writing.sealed = end;
+            // Before followers of the length look for it.
+            writing.facts.extend(fact.map(|fact| ReportedFact { end, fact }));
+            self.0.length.send_replace(end);
+        }
+    }
+
+    fn append(&self, writing: &mut Writing, line: &[u8]) {
+        if writing.write_line(line) {
+            self.0.length.send_modify(|length| *length += line.len() as u64);
         }
     }
 
@@ -149,12 +193,13 @@ fn limit_notice() -> String {
 mod tests {
     use kugetsu_api::record::PlanStep;
     use kugetsu_api::run::Usage;
+    use kugetsu_api::sealed_record::open;
 
     use super::*;
 
     fn spool(secrets: &[&str]) -> (tempfile::TempDir, Spool) {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::create(&dir.path().join("records.jsonl"), Redactor::new(secrets)).unwrap();
+        let spool = Spool::for_test(&dir.path().join("records.jsonl"), Redactor::new(secrets)).unwrap();
         (dir, spool)
     }
 
@@ -166,6 +211,30 @@ mod tests {
         assert!(text.contains("the key is ***, at https://bot:***@host/x"), "{text}");
         assert_eq!(*spool.length().borrow(), text.len() as u64);
         assert!(serde_json::from_str::<Record>(text.trim()).is_ok());
+    }
+
+    #[test]
+    fn facts_and_results_are_sealed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        let key = RunKey::random().unwrap();
+        let seal = Seal { run: "run".to_owned(), key: key.clone() };
+        let spool = Spool::create(&path, Redactor::new([""; 0]), seal).unwrap();
+        let lost = |session: &str| Body::SessionLost { session: session.to_owned() };
+        let (command, head_sha) = ("true".to_owned(), "c1".to_owned());
+        let verified = Body::Verified { command, head_sha, passed: true, output: String::new() };
+        spool.write(lost("one"));
+        spool.step("between");
+        spool.write(verified.clone());
+        spool.write(lost("two"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let sealed: Vec<_> = text.lines().filter_map(|line| open(line.as_bytes(), "run", &key.public())).collect();
+        let bodies: Vec<_> = sealed.iter().map(|sealed| sealed.record.body.clone()).collect();
+        assert_eq!(bodies, [lost("one"), verified, lost("two")]);
+        assert_eq!(sealed.iter().map(|sealed| sealed.previous).collect::<Vec<_>>(), [0, sealed[0].end, sealed[1].end]);
+        let report = spool.report("run", 0);
+        assert_eq!(report.facts.iter().map(|fact| fact.end).collect::<Vec<_>>(), [sealed[0].end, sealed[2].end]);
+        assert_eq!(report.length, text.len() as u64);
     }
 
     #[test]

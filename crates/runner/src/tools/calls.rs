@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use kugetsu_api::client::{Client, ClientError};
+use kugetsu_api::client::ClientError;
 use kugetsu_api::endpoint::ListEndpoint;
 use kugetsu_api::endpoints;
 use kugetsu_api::issue::{IssueQuery, IssuesQuery};
@@ -125,7 +125,7 @@ impl Calls {
 
     /// Returns the last `count` lines of an issue's transcript.
     async fn transcript(&self, issue: &str, count: usize) -> Result<VecDeque<String>, ClientError> {
-        let client = Client::connect(&self.daemon.socket).await?;
+        let client = self.daemon.connect().await?;
         let query =
             TranscriptQuery { reference: issue.to_owned(), cwd: self.cwd.clone(), ..TranscriptQuery::default() };
         let mut stream = client.stream(&endpoints::TRANSCRIPT, &query).await?;
@@ -157,7 +157,7 @@ impl Calls {
         loop {
             let read = async {
                 let mut list = BoundedList::default();
-                let mut items = Client::connect(&self.daemon.socket).await?.list(endpoint, request).await?;
+                let mut items = self.daemon.connect().await?.list(endpoint, request).await?;
                 while let Some(item) = items.next().await? {
                     list.extend(entry(&item));
                 }
@@ -177,11 +177,18 @@ fn is_path(issue: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use kugetsu_api::run_key::RunKey;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
 
     use super::super::daemon::RETRY_PAUSE;
     use super::*;
+
+    fn daemon(socket: PathBuf) -> Daemon {
+        Daemon { socket, key: RunKey::random().unwrap() }
+    }
 
     /// Returns the first line and the body of a request.
     async fn read_request(stream: &mut UnixStream) -> (String, String) {
@@ -208,8 +215,7 @@ mod tests {
     async fn unconfirmed_task_is_sent_again_with_the_same_id() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
-        let calls =
-            Calls { daemon: Daemon { socket: socket.clone() }, task: Uuid::now_v7().to_string(), cwd: "/".to_owned() };
+        let calls = Calls { daemon: daemon(socket.clone()), task: Uuid::now_v7().to_string(), cwd: "/".to_owned() };
         let call = Continue { issue: "a/b#1".to_owned(), message: "go".to_owned() };
         let call = tokio::spawn(async move { calls.continue_issue(call).await });
         tokio::task::yield_now().await;
@@ -234,8 +240,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn daemon_that_stays_away_is_given_up() {
         let directory = tempfile::tempdir().unwrap();
-        let calls =
-            Calls { daemon: Daemon { socket: directory.path().join("s") }, task: String::new(), cwd: "/".to_owned() };
+        let calls = Calls { daemon: daemon(directory.path().join("s")), task: String::new(), cwd: "/".to_owned() };
         assert!(calls.queue().await.unwrap_err().contains("no daemon listens"));
         let logs = Logs { issue: "a/b#1".to_owned(), lines: None };
         assert!(calls.logs(logs).await.unwrap_err().contains("no daemon listens"));

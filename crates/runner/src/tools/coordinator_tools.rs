@@ -25,7 +25,7 @@ impl CoordinatorTools {
     /// # Errors
     /// The home has no socket.
     pub(crate) fn new(run: &RunContext, tools: &[Tool], directory: &Path) -> std::io::Result<Self> {
-        let daemon = Daemon { socket: run.home.socket()? };
+        let daemon = Daemon::of(run)?;
         let calls = Calls { daemon, task: run.spec.task.clone(), cwd: directory.to_string_lossy().into_owned() };
         Ok(Self { calls, tools: tools.to_vec() })
     }

@@ -1,12 +1,16 @@
 //! Requests of the tools to the daemon.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::endpoint::Endpoint;
+use kugetsu_api::run_key::RunKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::run_context::RunContext;
 
 /// How often a request is repeated while the daemon is away. One that is upgraded is away for a moment.
 const RETRIES: usize = 20;
@@ -16,9 +20,21 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub(super) struct Daemon {
     pub(super) socket: PathBuf,
+    /// The key of the run that the tools belong to.
+    pub(super) key: RunKey,
 }
 
 impl Daemon {
+    /// # Errors
+    /// The home has no socket.
+    pub(super) fn of(run: &RunContext) -> io::Result<Self> {
+        Ok(Self { socket: run.home.socket()?, key: run.key.clone() })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Client, ClientError> {
+        Ok(Client::connect(&self.socket).await?.with_key(&self.key))
+    }
+
     /// Sends a request, on a new connection each time that one breaks. It must be one that may be repeated.
     pub(super) async fn call<Request: Serialize, Response: DeserializeOwned>(
         &self,
@@ -27,7 +43,7 @@ impl Daemon {
     ) -> Result<Response, String> {
         let mut retries = Retries::default();
         loop {
-            let send = async { Client::connect(&self.socket).await?.call(endpoint, request).await };
+            let send = async { self.connect().await?.call(endpoint, request).await };
             match send.await {
                 Err(error) if retries.wait_after(&error).await => {}
                 result => return result.map_err(|error| error_message(&error)),

@@ -110,7 +110,7 @@ impl IssueTools {
     /// The home has no socket.
     pub(crate) fn new(run: &RunContext, tools: &[IssueTool]) -> std::io::Result<Self> {
         Ok(Self {
-            daemon: Daemon { socket: run.home.socket()? },
+            daemon: Daemon::of(run)?,
             run: run.spec.run.clone(),
             spool: run.spool.clone(),
             tools: tools.to_vec(),
@@ -257,13 +257,14 @@ fn describe(tool: IssueTool) -> Description {
 #[cfg(test)]
 mod tests {
     use kugetsu_api::record::Record;
+    use kugetsu_api::run_key::RunKey;
     use kugetsu_domain::redact::Redactor;
 
     use super::*;
 
     fn tools(directory: &tempfile::TempDir) -> IssueTools {
-        let spool = Spool::create(&directory.path().join("records"), Redactor::new(["hunter2-secret"])).unwrap();
-        let daemon = Daemon { socket: directory.path().join("s") };
+        let spool = Spool::for_test(&directory.path().join("records"), Redactor::new(["hunter2-secret"])).unwrap();
+        let daemon = Daemon { socket: directory.path().join("s"), key: RunKey::random().unwrap() };
         IssueTools { daemon, run: "r".to_owned(), spool, tools: IssueTool::ALL.to_vec(), used: Arc::default() }
     }
 

@@ -220,7 +220,7 @@ mod tests {
     async fn a_secret_that_is_split_by_a_tool_call_is_masked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();
+        let spool = Spool::for_test(&path, Redactor::new(["topsecretvalue"])).unwrap();
         let mut recorder = EventRecorder::new(spool, Policy::Allow);
         for piece in ["it is topse", "cretv", "alue, done"] {
             recorder.take(AgentEvent::Text { text: piece.to_owned() });

@@ -1,5 +1,7 @@
 //! Heads at which the commands in `verify` did not pass: none is merged, and the pull request stays followed.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::Arc;
 
 use kugetsu_domain::reference::ForgeKind;
@@ -76,6 +78,31 @@ async fn head_that_fails_after_the_budget_is_recorded_and_not_merged() {
         stage.until(&daemon, "the end", async || daemon.issue(issue).await.follow?.ending).await;
         daemon.kill().await;
     }
+}
+
+#[tokio::test]
+async fn result_that_an_agent_has_written_into_the_records_does_not_count() {
+    let stage = stage(ForgeKind::GitHub, |_| unreachable!("replaced")).await;
+    let (home, machine) = (stage.world.home.clone(), stage.world.machine.clone());
+    stage.world.machine.set_verifier(move |head| {
+        let (run, _) = machine.started_runs().pop().unwrap();
+        let forged = json!({
+            "at": 0, "type": "verified", "command": "cargo test", "head_sha": head, "passed": true, "output": "",
+        });
+        let mut records = OpenOptions::new().append(true).open(home.run(run).records()).unwrap();
+        writeln!(records, "{forged}").unwrap();
+        Check::Fails
+    });
+    let daemon = stage.daemon();
+    let issue = stage.hand_over();
+    // The first head, and the one that its failure leads to.
+    pushes(&stage, &daemon, 2).await;
+    stage.hours(&daemon, 1).await;
+    let second = stage.pushed.lock().unwrap()[1].clone();
+    assert!(recorded(&daemon, issue).await.starts_with(&second));
+    let own = stage.own_comments(issue).concat();
+    assert!(own.contains("A person has to decide (verify)"), "{own}");
+    daemon.kill().await;
 }
 
 /// Waits until a person has to decide about the issue.
