@@ -41,6 +41,8 @@ pub(crate) mod why;
 use std::future::Future;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use kugetsu_api::client::ClientError;
+use kugetsu_engine::callers::{Caller, refusal_inside_a_run};
 use tokio::runtime::Builder;
 
 use crate::command_line::with_groups;
@@ -116,6 +118,14 @@ enum Command {
 }
 
 impl Command {
+    /// Whether a process of an agent may run it: it only shows texts, or kugetsu itself starts it in a run.
+    fn is_for_agents(&self) -> bool {
+        matches!(
+            self,
+            Self::Help(_) | Self::Completions(_) | Self::Man(_) | Self::Version(_) | Self::Runner(_) | Self::Tools(_)
+        )
+    }
+
     /// The daemon and the runner log whether the user asks for it or not.
     fn has_own_log(&self) -> bool {
         matches!(self, Self::Daemon(daemon::Daemon { action: daemon::Action::Run { .. } }) | Self::Runner(_))
@@ -124,6 +134,13 @@ impl Command {
 
 impl Cli {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        // The daemon refuses its requests, but a command also changes files.
+        if !self.command.is_for_agents()
+            && let Ok(home) = home()
+            && let Some(refusal) = refusal_inside_a_run(&home, Caller::this_process(&home))
+        {
+            return Err(ClientError::from(refusal).into());
+        }
         if !matches!(self.command, Command::Runner(_) | Command::Tools(_))
             && let Ok(home) = home()
         {

@@ -14,6 +14,7 @@ mod database;
 mod delegate;
 mod destroy;
 mod doctor;
+mod forged_reports;
 mod full_disk;
 mod gc;
 mod git_servers;

@@ -32,7 +32,6 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("writes-the-repository", "echo x > $R/planted"),
     ("finds-the-socket", "test -S $K/daemon.sock"),
     ("uses-the-socket", "python3 -c \"import socket; socket.socket(socket.AF_UNIX).connect('$K/daemon.sock')\""),
-    ("uses-kugetsu", "KUGETSU_HOME=$K $KUGETSU_PROGRAM list --json | grep -q done"),
     ("sees-the-runner", "ps -e -o args | grep -v grep | grep -q 'kugetsu runner'"),
     ("kills-the-daemon", "kill -0 $DAEMON"),
     ("reads-an-environment", "cat /proc/$DAEMON/environ"),
@@ -76,7 +75,6 @@ fn attempts(world: &World, repository: &Repository, other: &Value) -> Vec<String
         ("O", other["worktree"].as_str().unwrap().to_owned()),
         ("R", repository.path().to_str().unwrap().to_owned()),
         ("DAEMON", world.daemon().to_string()),
-        ("KUGETSU_PROGRAM", env!("CARGO_BIN_EXE_kugetsu").to_owned()),
     ];
     let names: String = names.iter().map(|(name, value)| format!("export {name}='{value}'; ")).collect();
     let attempts = ATTEMPTS
