@@ -117,7 +117,7 @@ mod tests {
     fn memory_of_a_protected_process_is_out_of_reach() {
         use std::os::unix::fs::MetadataExt;
         let owner = |pid: Pid| std::fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid();
-        // Of this process: nextest runs each test in one of its own. The kernel gives its files in /proc to root.
+        // Of this process: nextest runs each test in another process. The kernel gives its files in /proc to root.
         protect_memory().unwrap();
         assert_eq!(owner(Pid::this()), 0);
         assert!(!nix::sys::prctl::get_dumpable().unwrap());

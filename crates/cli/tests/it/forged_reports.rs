@@ -149,7 +149,7 @@ fn orders_of_an_agent_are_refused() {
         stage.request("GET", "/v1/transcript?reference=local/demo%231&cwd=/", ""),
         // The runner adopts the orphan.
         format!(
-            "(env -i PATH=\"$PATH\" setsid {destroy} > orphan 2>&1 &); while ! grep -q status orphan; do sleep 0.05; done; cat orphan; rm orphan"
+            "(env -i PATH=\"$PATH\" setsid {destroy} > orphan 2>&1 &); while ! grep -qs status orphan; do sleep 0.05; done; cat orphan; rm orphan"
         ),
     ];
     let mut steps: Vec<String> = refused.iter().map(|command| format!("run {command}")).collect();

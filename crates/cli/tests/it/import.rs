@@ -29,7 +29,8 @@ impl Machine {
 
     /// Its home contains only the settings.
     fn empty() -> Self {
-        let world = World::bare();
+        let mut world = World::bare();
+        world.home.set("KUGETSU_RUN_SANDBOX", "off");
         let program = scripted_agent();
         let config = format!(
             "[agents.opencode]\nprogram = {program:?}\nargs = [\"acp\"]\ndelete = [\"session\", \"delete\", \"{{session}}\"]\n"

@@ -160,11 +160,11 @@ fn open_connections_do_not_keep_a_run_from_its_end() {
     let limited = format!("ulimit -n 320; exec '{}' daemon start", env!("CARGO_BIN_EXE_kugetsu"));
     assert!(world.home.run_within(world.limit, world.home.command("sh").args(["-c", &limited])).status.success());
     let program = format!(
-        "import os, socket, time\nall = [socket.create_connection(('127.0.0.1', {port})) for _ in range(140)]\n\
-         open('opened', 'w')\ntime.sleep(1000)\n"
+        "for i in $(seq 140); do exec {{fd}}<>/dev/tcp/127.0.0.1/{port} || exit; done\ntouch opened\nsleep 1000\n"
     );
-    repository.commit_files("open connections", &[("open.py", &program)]);
-    let hold = "run python3 open.py >/dev/null 2>&1 & while ! test -e opened; do sleep 0.1; done; rm opened; echo all are open";
+    repository.commit_files("open connections", &[("open.sh", &program)]);
+    let hold = "run bash open.sh > log 2>&1 & for i in $(seq 600); do test -e opened && break; sleep 0.1; done; cat log; \
+                rm log opened && echo all are open";
     let (run, _) = world.start(&repository, &script(&[hold, "write a.txt a", "commit one"]));
     let tools = world.records("local/demo#1", "tool_ended");
     assert!(

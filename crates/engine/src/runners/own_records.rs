@@ -15,7 +15,7 @@ use crate::engine::Engine;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnRecords {
     run: RunId,
-    /// `None`: its runner is one of a version that does not seal records, so every line is taken for one of its own.
+    /// `None`: its runner is of a version that does not seal records, so every line counts.
     key: Option<PublicKey>,
 }
 

@@ -97,7 +97,7 @@ const COMMANDS: &[(&str, &str)] = &[
 ];
 /// Values that name no command, or one that does nothing.
 const HARMLESS: [&str; 3] = ["", "false", "true"];
-/// What `git lfs install` sets.
+/// Settings of `git lfs install`.
 const LFS: [(&str, &str); 3] = [
     ("filter.lfs.clean", "git-lfs clean -- %f"),
     ("filter.lfs.smudge", "git-lfs smudge -- %f"),

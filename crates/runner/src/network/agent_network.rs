@@ -1,5 +1,6 @@
 //! The network of a run: its listeners, and the environment of programs that use it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener as StdListener;
@@ -11,13 +12,13 @@ use kugetsu_domain::allowed_hosts::{AllowList, InvalidHost, PROXY_PORT, TOOLS_PO
 use kugetsu_process::sandbox::Network;
 use kugetsu_process::{SpawnError, Tree, TreeSpec};
 use nix::sys::resource::{Resource, getrlimit};
+use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::destination::Gate;
-use super::local::{Local, forward};
+use super::destination::{Gate, connect_local};
 use super::proxy::serve_proxy;
 use super::upstream::Upstream;
 use crate::records::spool::Spool;
@@ -198,6 +199,35 @@ async fn accept<T: Clone, F: Future<Output = ()> + Send + 'static>(
             Err(error) => {
                 tracing::debug!(%error, "could not accept a connection from the sandbox");
                 sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Programs on this machine.
+#[derive(Clone, Debug)]
+struct Local {
+    spool: Spool,
+    /// Ports that were noted as unreachable.
+    unreachable: Arc<Mutex<BTreeSet<u16>>>,
+}
+
+impl Local {
+    fn new(spool: &Spool) -> Self {
+        Self { spool: spool.clone(), unreachable: Arc::default() }
+    }
+}
+
+/// Connects to a program on this machine.
+async fn forward(mut inside: TcpStream, (local, port): (Local, u16)) {
+    match connect_local(port).await {
+        // Either side may break the connection.
+        Ok(mut outside) => drop(copy_bidirectional(&mut inside, &mut outside).await),
+        Err(error) => {
+            if local.unreachable.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+                local
+                    .spool
+                    .notice(format!("localhost:{port}, which run.allow_hosts names, cannot be reached: {error}"));
             }
         }
     }

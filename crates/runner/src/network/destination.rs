@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::client_hello::ClientHello;
-use super::local::connect_local;
 use super::upstream::Upstream;
 use crate::records::spool::Spool;
 
@@ -240,4 +239,12 @@ async fn connect_to_one(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         }
     }
     Err(failure)
+}
+
+/// Connects to a program on this machine.
+pub(super) async fn connect_local(port: u16) -> io::Result<TcpStream> {
+    match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(stream) => Ok(stream),
+        Err(error) => TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.map_err(|_| error),
+    }
 }

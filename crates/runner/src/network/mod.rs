@@ -7,7 +7,6 @@
 mod agent_network;
 mod client_hello;
 mod destination;
-mod local;
 mod proxy;
 mod upstream;
 

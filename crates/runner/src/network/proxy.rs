@@ -305,7 +305,7 @@ mod tests {
         let stage = Stage::new(&[name]).await;
         let other = SocketAddr::new(stage.server.ip(), stage.server.port() ^ 1);
         for target in
-            ["evil.example:443", "evil.example:443", "169.254.169.254:81", "[::1]:22", "0x7f.1:80", &other.to_string()]
+            ["evil.example:443", "evil.example:443", "169.254.169.254:81", "[::1]:22", "0x7f.1:81", &other.to_string()]
         {
             let answer = stage.connect(target).await;
             assert!(answer.starts_with("HTTP/1.1 403"), "{target}: {answer}");

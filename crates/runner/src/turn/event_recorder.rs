@@ -242,7 +242,7 @@ mod tests {
     async fn progress_is_reported_with_the_first_tool_and_then_at_most_every_minute() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        let spool = Spool::create(&path, Redactor::new([] as [&str; 0])).unwrap();
+        let spool = Spool::for_test(&path, Redactor::new([] as [&str; 0])).unwrap();
         let mut recorder = EventRecorder::new(spool, Policy::Allow);
         let cost = |cost_usd| AgentEvent::Usage { cost_usd: Some(cost_usd), context_used: 0, context_size: 0 };
         let reported = || {
