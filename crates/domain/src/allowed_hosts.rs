@@ -263,7 +263,7 @@ impl AllowList {
             AllowedHost::Preset(preset) => {
                 let mut hosts = preset.hosts().iter();
                 let is_host = |host: &&str| host.strip_prefix("*.").map_or(**host == *name, is_below);
-                WEB_PORTS.contains(&port) && hosts.any(|host| is_host(host))
+                WEB_PORTS.contains(&port) && hosts.any(is_host)
             }
             AllowedHost::Name { name: allowed, port: of } => allowed == name && is_port(*of, port),
             AllowedHost::Below { name: allowed, port: of } => is_below(allowed) && is_port(*of, port),
@@ -290,14 +290,19 @@ pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [a, b, c, _] = address.octets();
-            let is_special = match (a, b, c) {
-                (0 | 10 | 127 | 224.., ..) => true,
-                (100, 64..=127, _) => true,
-                (169, 254, _) | (192, 168, _) | (198, 18..=19, _) => true,
-                (172, 16..=31, _) => true,
-                (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113) => true,
-                _ => false,
-            };
+            let is_special = matches!(
+                (a, b, c),
+                (0 | 10 | 127 | 224.., ..)
+                    | (100, 64..=127, _)
+                    | (169, 254, _)
+                    | (192, 168, _)
+                    | (198, 18..=19, _)
+                    | (172, 16..=31, _)
+                    | (192, 0, 0 | 2)
+                    | (192, 88, 99)
+                    | (198, 51, 100)
+                    | (203, 0, 113)
+            );
             !is_special
         }
         IpAddr::V6(address) => {

@@ -118,7 +118,7 @@ fn paused_task_can_be_canceled_and_is_not_continued() {
     let tasks = world.json(["queue", "list", "--json"]);
     let paused = tasks.as_array().unwrap().iter().find(|task| task["not_before"].is_string()).unwrap();
     world.run(["queue", "cancel", paused["task"].as_str().unwrap()]);
-    let text = world.run(["resume", "--agent", &world.latest(&issue)["agent"].as_str().unwrap()]);
+    let text = world.run(["resume", "--agent", world.latest(&issue)["agent"].as_str().unwrap()]);
     assert!(text.contains(": one task tries it (1 queued)"), "{text}");
     // The message behind it begins.
     let run = world.await_state(&issue, "done");

@@ -434,8 +434,8 @@ impl Runner {
 
     /// Reports a cost, and returns how it has to end.
     async fn spend(&self, cost_usd: Option<f64>) -> &'static str {
-        let run = self.run;
-        let (_, inbox) = self.machine.call(|engine| async move { report::connect(&engine, run).await }).await;
+        let connect = |engine: Engine| async move { report::connect(&engine, &self.access(&engine).await?).await };
+        let (_, inbox) = self.machine.call(connect).await;
         self.write(Body::Progress { usage: Usage { cost_usd, ..Usage::default() } });
         self.report().await;
         let Some(mut inbox) = inbox else { return "lost" };
