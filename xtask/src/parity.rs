@@ -1,10 +1,12 @@
-//! Checks `docs/parity.md`, the table of inherited behavior: every row is there, the tests that it names exist, and after
-//! a run of all tests they ran.
+//! Checks pages whose tables name tests: after a run of all tests they ran. `docs/parity.md` is the table of inherited behavior, and
+//! every row of it is there; `docs/safety.md` promises what agents cannot do.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+/// The pages, below the root.
+pub(crate) const PAGES: [&str; 2] = ["docs/parity.md", "docs/safety.md"];
 /// Prefix of tests that need a program which not every machine has.
 const NEEDS: &str = "needs_";
 
@@ -14,13 +16,13 @@ struct Row {
     tests: Vec<String>,
 }
 
-/// Checks with nextest's report that every test that the page names ran. Outside CI, tests that need a missing program are
+/// Checks with nextest's report that every test that the tables of a page name ran. Outside CI, tests that need a missing program are
 /// left out: they are listed as skipped already.
-pub(crate) fn check_that_all_ran(page: &Path, report: &Path) -> Result<(), String> {
+pub(crate) fn check_that_all_ran(root: &Path, page: &str, report: &Path) -> Result<(), String> {
     let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
-    let (page, report) = (read(page)?, read(report)?);
+    let (text, report) = (read(&root.join(page))?, read(report)?);
     let ran = ran(&report);
-    let missing: Vec<String> = rows(&page)
+    let missing: Vec<String> = rows(&text)
         .into_iter()
         .flat_map(|row| row.tests.into_iter().map(move |test| (row.id.clone(), test)))
         .filter(|(_, test)| !ran.contains(test) && (crate::workspace::is_ci() || !test.starts_with(NEEDS)))
@@ -29,7 +31,7 @@ pub(crate) fn check_that_all_ran(page: &Path, report: &Path) -> Result<(), Strin
     if missing.is_empty() {
         return Ok(());
     }
-    Err(format!("docs/parity.md names tests that did not run: {}", missing.join(", ")))
+    Err(format!("{page} names tests that did not run: {}", missing.join(", ")))
 }
 
 /// The names of the tests in the report that ran, without their modules.

@@ -111,7 +111,7 @@ impl Trial {
             Err(why) => failed("commits", why.clone()),
         });
         report(match &text {
-            Ok(_) => self.continues(&first).await,
+            Ok(_) => self.continues(profile, &first).await,
             Err(_) => Step {
                 name: CONTINUES,
                 outcome: Outcome::Unknown,
@@ -121,7 +121,7 @@ impl Trial {
         usage(profile, &first).into_iter().for_each(report);
     }
 
-    async fn continues(&self, first: &Value) -> Step {
+    async fn continues(&self, profile: &Profile, first: &Value) -> Step {
         let name = CONTINUES;
         let message = format!("Add this line to the end of {FILE}, and commit it: {SECOND_LINE}");
         let second = match self.task(&["continue", ISSUE, &message]).await {
@@ -132,7 +132,11 @@ impl Trial {
             return failed(name, reason(&second));
         }
         if second["session_id"] != first["session_id"] {
-            return failed(name, "it lost its session and continued in a new one".to_owned());
+            let advice = match profile.is_built_in() {
+                true => "",
+                false => "; if the sandbox hides the directory of its sessions, add it to run.sandbox_writable",
+            };
+            return failed(name, format!("it lost its session and continued in a new one{advice}"));
         }
         match self.committed(&second).await {
             Ok(text) if text.lines().map(str::trim).eq([FIRST_LINE, SECOND_LINE]) => {

@@ -202,7 +202,9 @@ fn obedient() -> String {
 
 /// A world with an own agent whose program has this text.
 fn with_mine(text: &str) -> World {
-    let world = World::bare();
+    let mut world = World::bare();
+    // The directory of its sessions is known only to itself.
+    world.home.set("KUGETSU_RUN_SANDBOX", "off");
     let folder = world.home.folder("mine");
     install(&folder, "agent", text);
     let program = folder.join("agent").display().to_string();
