@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::world::{World, coordinator_message, ended, script, shown};
 
-/// Holds 250 MiB for some seconds. In a run that is not ended, the command succeeds.
-const ALLOCATE: &str = "{ head -c 262144000 /dev/zero; echo; sleep 6; } | tail -n 1 >/dev/null";
-/// Starts 500 processes, which exist together also on a busy machine, and ends them. More than the agent has threads anywhere.
-pub(crate) const MULTIPLY: &str =
-    "i=0; p=; while [ $i -lt 500 ]; do sleep 90 & p=\"$p $!\"; i=$((i+1)); done; sleep 5; kill $p";
+/// Holds 250 MiB until there is a file `go`, or for two minutes. In a run that is not ended, the command succeeds.
+const ALLOCATE: &str = "{ head -c 262144000 /dev/zero; echo; for i in $(seq 1200); do test -e go && break; sleep 0.1; done; } | tail -n 1 >/dev/null";
+/// Starts 500 processes, which exist together until there is a file `go`. More than the agent has threads anywhere.
+pub(crate) const MULTIPLY: &str = "i=0; p=; while [ $i -lt 500 ]; do sleep 900 & p=\"$p $!\"; i=$((i+1)); done; \
+                                   for i in $(seq 1200); do test -e go && break; sleep 0.1; done; kill $p";
 /// Writes 60 MiB, in a file that does not stay.
-const FILL: &str = "head -c 62914560 /dev/zero >big; sleep 12; rm big";
+const FILL: &str =
+    "head -c 62914560 /dev/zero >big; for i in $(seq 1200); do test -e go && break; sleep 0.1; done; rm big";
 
 /// Checks that a run ended because of a setting, and can be continued with a larger value.
 fn assert_ended(world: &World, run: &Value, code: i32, setting: &str, larger: &str) {
@@ -56,6 +57,7 @@ fn attempt(setting: &str, limit: &str, larger: &str, command: &str) -> World {
     }
 
     world.run(["config", "set", setting, "0"]);
+    repository.commit_files("go", &[("go", "")]);
     let (run, code) = world.start(&repository, &script(&steps));
     assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
     world
@@ -87,6 +89,7 @@ fn agent_that_uses_too_much_memory_is_not_tried_again() {
     assert_eq!(tasks, json!([]), "it is not tried again");
 
     world.run(["config", "set", "run.memory", "0"]);
+    repository.commit_files("go", &[("go", "")]);
     let (run, _) = world.start(&repository, "work");
     assert!(!run["reason"].as_str().unwrap().contains("run.memory"), "{run}");
 }
@@ -107,10 +110,12 @@ fn run_whose_files_grow_too_much_is_ended() {
 #[test]
 fn coordinator_that_uses_too_much_is_ended() {
     let world = World::new();
-    let message =
-        coordinator_message("work", &[json!({"run": MULTIPLY}), json!({"slow": 5000}), json!({"say": "All is well."})]);
+    let message = |command: &str| {
+        let steps = [json!({"run": command}), json!({"slow": 5000}), json!({"say": "All is well."})];
+        coordinator_message("work", &steps)
+    };
     world.run(["config", "set", "run.processes", "400"]);
-    let output = world.attempt(["delegate", &message, "--wait", "--json"]);
+    let output = world.attempt(["delegate", &message(MULTIPLY), "--wait", "--json"]);
     let (delegated, code) = ended(&output);
     assert_eq!(code, 1, "{}", shown(&output));
     let task = &delegated["tasks"][0];
@@ -118,7 +123,8 @@ fn coordinator_that_uses_too_much_is_ended() {
     assert!(task["hint"].as_str().unwrap().contains("`kugetsu config set run.processes 800`"), "{delegated}");
 
     world.run(["config", "set", "run.processes", "0"]);
-    let output = world.attempt(["delegate", &message, "--wait", "--json"]);
+    let at_once = MULTIPLY.replace("test -e go", "true");
+    let output = world.attempt(["delegate", &message(&at_once), "--wait", "--json"]);
     assert_eq!(ended(&output).1, 0, "{}", shown(&output));
 }
 
@@ -141,5 +147,6 @@ fn limits_of_a_run_are_those_of_its_start() {
     let issue = world.queue(&repository, &script(&["say ready", &format!("run {MULTIPLY}")]));
     eventually("the agent to start", || world.agent_text(&issue).contains("ready").then_some(()));
     world.run(["config", "set", "run.processes", "1"]);
+    fs::write(world.worktree(&issue).join("go"), "").unwrap();
     world.await_state(&issue, "done");
 }

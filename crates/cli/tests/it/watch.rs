@@ -247,6 +247,7 @@ fn checks_of_the_work_have_the_limits_of_a_run() {
     };
     let failed = eventually("a check that uses too much", || checked(false));
     assert!(failed["output"].as_str().unwrap().contains("run.processes"), "{failed}");
+    fs::write(&program, format!("#!/bin/sh\n{}\n", MULTIPLY.replace("test -e go", "true"))).unwrap();
     world.run(["config", "set", "run.processes", "0"]);
     // The agent gets the failure and pushes again.
     eventually("a check without a limit", || checked(true));

@@ -132,7 +132,6 @@ pub(in crate::sqlite) fn recent_usage(connection: &Connection, limit: u32) -> Re
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::sqlite::schema;
@@ -149,22 +148,18 @@ mod tests {
         SELECT id, id, id, 'done', 1, 'a', 's', 0, number, 'done', CASE WHEN number % 2 THEN 1.5 END, 7, 3, 0 FROM issues;";
 
     #[test]
-    fn usage_of_10_000_runs_is_added_up_quickly() {
+    fn usage_of_10_000_runs_is_added_up() {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate("memory".as_ref(), &mut connection).unwrap();
         connection.execute_batch(MANY).unwrap();
-        let began = Instant::now();
         let day = usage_since(&connection, Timestamp::from_millisecond(1001).unwrap()).unwrap();
         let repos = usage_of_repos(&connection).unwrap();
         let issues = usage_of_issues(&connection).unwrap();
         let recent = recent_usage(&connection, 20).unwrap();
-        let took = began.elapsed();
         let expected = UsageSum { cost_usd: 6750.0, tokens: 90_000.0, unknown_costs: 4500, unknown_tokens: 0 };
         assert_eq!(day, expected);
         assert_eq!((repos.len(), repos[0].1.cost_usd, repos[0].1.unknown_costs), (1, 7500.0, 5000));
         assert_eq!((issues.len(), issues[0].1.tokens), (1000, 10.0));
         assert_eq!((recent.len(), recent[0].used.len()), (1, 20));
-        // About 15 ms without optimization.
-        assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }
