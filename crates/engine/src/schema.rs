@@ -209,7 +209,7 @@ pub struct Run {
     /// Hosts that agents with the network `allow-list` may connect to: `models` (providers of models), `packages` (registries of
     /// packages and mirrors of Linux distributions), `example.com`, `*.example.com` (its subdomains), each for the ports 80 and 443 or
     /// with its own (`example.com:8443`), and `localhost:11434` for a program on this machine. A name whose address is private needs an
-    /// entry of that address as well (`10.0.0.5`).
+    /// entry of that address as well.
     #[serde(deserialize_with = "allowed_hosts")]
     #[schemars(with = "Vec<String>", extend("format" = "hosts", "default" = ["models", "packages"], "examples" = [["models", "packages", "git.example.com"]]))]
     pub allow_hosts: Vec<AllowedHost>,
