@@ -170,6 +170,8 @@ fn needs_opencode_users_own_configuration_is_used() {
 fn needs_opencode_hanging_model_ends_at_the_silence_limit() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
+    // In a sandbox, the process could not leave its number outside.
+    world.run(["config", "set", "run.sandbox", "off"]);
     let repository = world.repository("demo");
     let pid = world.home.path().join("pid");
     let leave = Step::bash(&format!(
