@@ -110,6 +110,8 @@ fn needs_opencode_host_runs_no_plugin_of_the_agent() {
     // The host's commands, not the running agent, read the record.
     world.run(["env", "set", "OPENCODE_SERVER_PASSWORD", "a-password-of-the-user"]);
     let repository = world.repository("demo");
+    // In a sandbox, the plugin could not leave a mark outside.
+    world.run(["config", "set", "run.sandbox", "off"]);
     let mark = world.home.path().join("plugin-ran");
     let plugin = format!(
         "import {{ appendFileSync }} from 'fs';\nimport {{ spawn }} from 'child_process';\n\
