@@ -144,7 +144,7 @@ fn doctor_says_how_limits_hold() {
 fn limits_of_a_run_are_those_of_its_start() {
     let world = World::new();
     let repository = world.repository("demo");
-    let issue = world.queue(&repository, &script(&["say ready", &format!("run {MULTIPLY}")]));
+    let issue = world.queue(&repository, &script(&["say ready", &format!("run {MULTIPLY}"), "run rm go"]));
     eventually("the agent to start", || world.agent_text(&issue).contains("ready").then_some(()));
     world.run(["config", "set", "run.processes", "1"]);
     fs::write(world.worktree(&issue).join("go"), "").unwrap();
