@@ -140,7 +140,7 @@ fn tests(steps: &mut Steps, extent: Extent) {
     if passed && runner == Runner::Nextest {
         let report = target().join("nextest/default/junit.xml");
         steps.check("parity: every named test ran", "cargo xtask test", || {
-            parity::PAGES.iter().try_for_each(|page| parity::check_that_all_ran(&root(), page, &report))
+            parity::PAGES.iter().try_for_each(|page| parity::check_that_all_ran(root(), page, &report))
         });
     }
     // `cargo test` runs doc tests with the others, nextest does not run them.
