@@ -79,10 +79,8 @@ pub struct SandboxFiles<'a> {
     pub profile: &'a Profile,
     /// Kugetsu's home.
     pub home: &'a Path,
-    /// Its program.
-    pub program: &'a Path,
-    /// Others that it starts, such as kugetsu.
-    pub others: Vec<PathBuf>,
+    /// Its program, and others that it starts, such as kugetsu.
+    pub programs: Vec<PathBuf>,
     /// Its `PATH`.
     pub search_path: OsString,
     /// Others that it may read.
@@ -105,8 +103,7 @@ impl SandboxFiles<'_> {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
         let homes: Vec<PathBuf> = user.iter().cloned().chain([self.home.to_owned()]).collect();
-        let started: Vec<PathBuf> = [self.program.to_owned()].into_iter().chain(self.others).collect();
-        let mut readable = programs(&started, &self.search_path, &real(homes));
+        let mut readable = programs(&self.programs, &self.search_path, &real(homes));
         readable.extend(self.readable);
         let mut writable: Vec<PathBuf> = own.writable.into_iter().collect();
         // Agents write beside their settings when they start, and some end if they cannot.

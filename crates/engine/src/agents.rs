@@ -90,8 +90,7 @@ impl InstalledAgent {
         let visible = SandboxFiles {
             profile: &self.profile,
             home: engine.home().path(),
-            program: &self.program,
-            others: kugetsu_api::program::path().into_iter().collect(),
+            programs: [self.program.clone()].into_iter().chain(kugetsu_api::program::path().ok()).collect(),
             search_path: search_path(&self.variables),
             readable: settings.run.sandbox_readable.clone(),
             writable: settings.run.sandbox_writable.iter().cloned().chain([directory.to_owned()]).collect(),

@@ -206,7 +206,7 @@ async fn run_agent(
         notes: run.home.agents(),
         tools: server.iter().map(|server| server.mcp_server().clone()).collect(),
     };
-    let source = PromptSource::Issue { issue, files, tools: server.as_ref(), sandbox: facts };
+    let source = PromptSource::Issue { issue, files, tools: server.as_ref(), sandbox: facts.as_deref() };
     let mut outcome = run_turn(run, &agent, &launch, &source, interrupts).await;
     if let (Some(network), End::Failed(reason)) = (&network, &mut outcome.end) {
         reason.hint = network.hint(&reason.text).or(reason.hint.take());

@@ -1,4 +1,4 @@
-//! What can end a run from outside the agent: its clocks, what it uses of the machine, the daemon, and records that cannot be
+//! Everything outside of the agent that can end a run: its clocks, its use of the machine, the daemon, and records that cannot be
 //! written.
 
 use std::pin::pin;

@@ -45,15 +45,14 @@ impl<'a> IssueSandbox<'a> {
 /// For the agent, which otherwise looks for the reason of a failure elsewhere.
 const FILES: &str = "you can write your worktree, $TMPDIR, /tmp and caches of package managers; most of the home is not visible, and \
                      docker and other services of this machine are not available";
-const FILES_AND_HOSTS: &str = "you can write your worktree, $TMPDIR, /tmp and caches of package managers; most of the home is not \
-                               visible, and docker and other services of this machine are not available. The network is reached \
-                               through the proxy in HTTPS_PROXY, which connects only to hosts that the user allows (it answers 403 \
-                               for others): report a host that you need, and do not work around it";
+/// The same about a restricted network.
+const HOSTS: &str = ". The network is reached through the proxy in HTTPS_PROXY, which connects only to hosts that the user allows (it \
+                     answers 403 for others): report a host that you need, and do not work around it";
 
 impl Confinement {
     /// Facts about the sandbox for the agent.
-    pub(crate) fn facts(&self) -> Option<&'static str> {
-        self.sandbox.as_ref().map(|_| if self.network.is_some() { FILES_AND_HOSTS } else { FILES })
+    pub(crate) fn facts(&self) -> Option<String> {
+        self.sandbox.as_ref().map(|_| format!("{FILES}{}", if self.network.is_some() { HOSTS } else { "" }))
     }
 }
 
@@ -96,8 +95,7 @@ async fn build(run: &RunContext, agent: &Agent, files: &Files) -> Result<Confine
     let visible = SandboxFiles {
         profile: &agent.profile,
         home: run.home.path(),
-        program: &agent.program,
-        others: kugetsu_api::program::path().into_iter().collect(),
+        programs: sandbox::programs(agent),
         search_path: search_path(&run.variables),
         readable: run.spec.sandbox_readable.iter().cloned().chain([files.mirror.dir().to_owned()]).collect(),
         writable: run.spec.sandbox_writable.iter().cloned().chain(work).collect(),

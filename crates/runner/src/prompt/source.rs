@@ -29,7 +29,7 @@ pub(crate) enum PromptSource<'a> {
         files: &'a Files,
         tools: Option<&'a ToolServer>,
         /// Facts about its sandbox for the agent.
-        sandbox: Option<&'static str>,
+        sandbox: Option<&'a str>,
     },
     Coordination(&'a Workspace, &'a ToolServer),
 }
